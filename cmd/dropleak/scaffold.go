@@ -1,0 +1,36 @@
+//go:build scaffold
+
+package main
+
+import (
+	_ "github.com/cenkalti/backoff/v5"
+	_ "github.com/chromedp/chromedp"
+	_ "github.com/coder/websocket"
+	_ "github.com/coreos/go-systemd/v22/dbus"
+	_ "github.com/digitalocean/godo"
+	_ "github.com/getkin/kin-openapi/openapi3"
+	_ "github.com/goccy/go-yaml"
+	_ "github.com/google/go-cmp/cmp"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "github.com/klauspost/compress/snappy"
+	_ "github.com/kolo/xmlrpc"
+	_ "github.com/pressly/goose/v3"
+	_ "github.com/prometheus/client_golang/api"
+	_ "github.com/prometheus/client_golang/exp/api/remote"
+	_ "github.com/prometheus/client_golang/prometheus/promhttp"
+	_ "github.com/prometheus/common/expfmt"
+	_ "github.com/prometheus/procfs"
+	_ "github.com/robfig/cron/v3"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "github.com/slack-go/slack"
+	_ "github.com/spf13/cobra"
+	_ "go.uber.org/goleak"
+	_ "golang.org/x/crypto/ssh"
+	_ "golang.org/x/oauth2"
+	_ "golang.org/x/time/rate"
+	_ "gonum.org/v1/gonum/stat"
+	_ "gonum.org/v1/plot"
+	_ "google.golang.org/protobuf/encoding/protowire"
+	_ "modernc.org/sqlite"
+	_ "pgregory.net/rapid"
+)
