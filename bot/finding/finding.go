@@ -1,0 +1,122 @@
+// Package finding is what we believe is wrong: its identity and its life
+// (open, acknowledged, muted, in hand, resolved, dismissed).
+package finding
+
+import (
+	"errors"
+	"time"
+
+	"github.com/dropleak/dropleak/detector"
+)
+
+// Kind says what sort of trouble a finding is.
+type Kind string
+
+// The kinds. KindSilent is its own finding because silence never reads as
+// health; KindUnexplained is growth of a droplet that no worker explains.
+const (
+	KindLeak        Kind = "leak"
+	KindThreshold   Kind = "threshold"
+	KindUnexplained Kind = "unexplained"
+	KindSilent      Kind = "silent"
+	KindNoMetrics   Kind = "no_metrics"
+	KindClone       Kind = "clone"
+)
+
+// State is where a finding stands in its life.
+type State string
+
+// The states. Resolved and Dismissed are final: the same trouble coming back
+// opens a new finding.
+const (
+	Open         State = "open"
+	Acknowledged State = "acknowledged"
+	Muted        State = "muted"
+	InHand       State = "in_hand" // a run is working on it
+	Resolved     State = "resolved"
+	Dismissed    State = "dismissed" // a person said: false alarm
+)
+
+// Final reports whether nothing more happens to a finding in this state.
+func (s State) Final() bool { return s == Resolved || s == Dismissed }
+
+// Severity orders findings by the time that is left.
+type Severity string
+
+// From worst to mildest.
+const (
+	Critical Severity = "critical" // under two hours left, or OOM kills seen
+	High     Severity = "high"     // under a day left
+	Medium   Severity = "medium"   // under a week left, or masked
+	Low      Severity = "low"      // longer, or unknown
+)
+
+// Subject is what a finding is about. Worker is empty for a finding about a
+// droplet as a whole.
+type Subject struct {
+	Kind        Kind
+	DropletID   string // DigitalOcean's id in decimal, as in every label
+	DropletName string
+	Worker      string
+}
+
+// Key identifies the subject: at most one finding that is not final exists
+// for a key.
+func (s Subject) Key() string {
+	return string(s.Kind) + "/" + s.DropletID + "/" + s.Worker
+}
+
+// Title names the subject for people: "worker on droplet".
+func (s Subject) Title() string {
+	name := s.DropletName
+	if name == "" {
+		name = s.DropletID
+	}
+	if s.Worker == "" {
+		return name
+	}
+	return s.Worker + " on " + name
+}
+
+// Finding is one piece of trouble over its whole life.
+type Finding struct {
+	ID      string // opaque, safe to show and to put in a button's value
+	Subject Subject
+	State   State
+	Version int64 // grows with every stored change; compare-and-set on it
+
+	Opened, Updated time.Time
+	Closed          time.Time // zero until final
+	LastSeen        time.Time // the last evaluation that still saw it
+
+	Severity Severity
+	Verdict  detector.Verdict         // of the worker; zero for droplet findings
+	Droplet  *detector.DropletVerdict // of its droplet, where judged
+	Share    float64                  // share of the droplet's growth this worker explains; 0 unknown
+	OOMKills int                      // seen since Opened
+	Summary  string                   // one sentence for kinds without a verdict
+
+	Worst      float64   // highest rate in bytes per hour reported so far
+	MutedUntil time.Time // zero: muted until worse
+	MuteWorse  bool      // unmute when the rate or severity gets worse
+	By         string    // Slack user id of the last person who changed the state
+	Why        string    // the words of that person, or of the resolution
+	RunID      string    // the run working on it, or the last one
+
+	Channel, MessageTS string // the one Slack message of this finding; empty before it is posted
+}
+
+// Filter narrows a list of findings. Zero fields do not narrow.
+type Filter struct {
+	Live      bool // only states that are not final
+	DropletID string
+	Worker    string
+	Since     time.Time // Updated at or after
+	Limit     int
+}
+
+// Errors that callers branch on.
+var (
+	ErrNotFound = errors.New("no such finding")
+	ErrConflict = errors.New("finding changed meanwhile")
+)
