@@ -1,0 +1,27 @@
+# The commands of the house. "make help" lists them.
+.DEFAULT_GOAL := help
+FUZZTIME ?= 10s
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the programs, static and stripped, into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/ ./cmd/...
+
+.PHONY: setup
+setup: ## install what the tests talk to (needs root)
+	.ci/setup
+
+.PHONY: test
+test: ## the whole check: install what is missing, lint, all tests with the race detector (needs root)
+	.ci/test
+
+.PHONY: lint
+lint: ## check the source without running it
+	.ci/lint
+
+.PHONY: fuzz
+fuzz: ## fuzz every target for FUZZTIME each (default 10s)
+	.ci/fuzz $(FUZZTIME)
