@@ -1,0 +1,66 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// openSQLite opens the two files in dir, creating what is missing.
+func openSQLite(ctx context.Context, dir string, o Options) (*Store, error) {
+	if dir == "" {
+		return nil, errors.New("open store: sqlite: names no directory")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s := &Store{engine: SQLite}
+	if !o.Beside {
+		l, err := takeLock(dir)
+		if err != nil {
+			return nil, err
+		}
+		s.lock = l
+	}
+	s.state = openFile(filepath.Join(dir, "state.db"), "FULL", o.MaxConns)
+	s.history = openFile(filepath.Join(dir, "history.db"), "NORMAL", o.MaxConns)
+	// The writers go first: they create the files and switch them to WAL.
+	if err := s.Ping(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store in %s: %w", dir, err), s.Close())
+	}
+	return s, nil
+}
+
+// openFile prepares the pools on one file. It cannot fail: database/sql
+// connects at first use.
+func openFile(path, sync string, readers int) *conn {
+	write := openPool(path, url.Values{
+		"_txlock": {"immediate"},
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(" + sync + ")", "foreign_keys(1)"},
+	})
+	write.SetMaxOpenConns(1)
+	write.SetMaxIdleConns(1)
+	read := openPool(path, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)"}})
+	read.SetMaxOpenConns(readers)
+	read.SetMaxIdleConns(readers)
+	return &conn{write: write, read: read}
+}
+
+func openPool(path string, q url.Values) *sql.DB {
+	u := url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}
+	db, err := sql.Open("sqlite", u.String())
+	if err != nil {
+		panic(err) // the driver is not registered: this binary is broken
+	}
+	return db
+}

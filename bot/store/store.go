@@ -1,0 +1,199 @@
+// Package store is all of it on SQLite or PostgreSQL behind the small
+// interfaces the others declare; one SQL text, one conformance suite.
+//
+// The SQL keeps to what both engines read alike: $1, $2, … first used in
+// ascending order, bigint for numbers and for time (milliseconds since 1970,
+// UTC), text, bytea for bytes, "on conflict" and "returning". The one thing
+// that differs is [Store.skipLocked].
+//
+// On SQLite two files stand in one directory: state.db, where every commit is
+// on disk before it returns, and history.db, where a commit survives the
+// death of the process but a power cut may take the last seconds of samples.
+// On PostgreSQL both are one database.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Engine names the database beneath a [Store].
+type Engine string
+
+// The two engines.
+const (
+	SQLite   Engine = "sqlite"
+	Postgres Engine = "postgres"
+)
+
+// Options say how a store is opened. The zero value is what a service wants.
+type Options struct {
+	// Beside opens a SQLite store next to the service that holds it: for the
+	// small commands (token, findings, approve). It takes no lock.
+	Beside bool
+	// MaxConns bounds the connections that read (SQLite) or all of them
+	// (PostgreSQL); 0 means 8.
+	MaxConns int
+}
+
+// Store keeps everything dropleak must not forget. Its methods may be called
+// by many goroutines, and on PostgreSQL by many processes.
+type Store struct {
+	engine  Engine
+	state   *conn
+	history *conn // the same as state on PostgreSQL
+	lock    *lock // nil on PostgreSQL and beside a service
+}
+
+// conn is one database: SQLite has a single connection that writes and a
+// pool that reads, PostgreSQL one pool for both.
+type conn struct{ write, read *sql.DB }
+
+// Open opens the store that dsn names ("sqlite:DIR" or "postgres://…"),
+// bringing its tables up to this version. A SQLite store that another
+// process serves gives a [*HeldError].
+func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
+	if o.MaxConns <= 0 {
+		o.MaxConns = 8
+	}
+	var s *Store
+	var err error
+	switch {
+	case strings.HasPrefix(dsn, "sqlite:"):
+		s, err = openSQLite(ctx, strings.TrimPrefix(dsn, "sqlite:"), o)
+	case strings.HasPrefix(dsn, "postgres://"), strings.HasPrefix(dsn, "postgresql://"):
+		s, err = openPostgres(ctx, dsn, o)
+	default:
+		// The value is not repeated: it may hold a password.
+		return nil, errors.New("open store: the dsn must begin with sqlite: or postgres://")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.migrate(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Engine returns what the store runs on.
+func (s *Store) Engine() Engine { return s.engine }
+
+// Ping reports whether the store can be reached.
+func (s *Store) Ping(ctx context.Context) error {
+	for _, db := range s.pools() {
+		if err := db.PingContext(ctx); err != nil {
+			return fmt.Errorf("reach store: %w", err)
+		}
+	}
+	return nil
+}
+
+// Close closes the store and gives the lock back.
+func (s *Store) Close() error {
+	var errs []error
+	for _, db := range s.pools() {
+		errs = append(errs, db.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.release())
+	}
+	return errors.Join(errs...)
+}
+
+// pools lists the distinct pools of the store.
+func (s *Store) pools() []*sql.DB {
+	if s.engine == Postgres {
+		return []*sql.DB{s.state.write}
+	}
+	return []*sql.DB{s.state.write, s.state.read, s.history.write, s.history.read}
+}
+
+// tx runs fn in a transaction that writes state, and commits when fn returns
+// nil. On SQLite it holds the only connection that writes: fn must use
+// nothing but its argument.
+func (s *Store) tx(ctx context.Context, fn func(*sql.Tx) error) error {
+	return s.state.tx(ctx, fn)
+}
+
+// tx is [Store.tx] on one database. PostgreSQL may break a deadlock by
+// failing a transaction that did nothing wrong; such a one is run again.
+func (c *conn) tx(ctx context.Context, fn func(*sql.Tx) error) error {
+	var err error
+	for try := 0; try < 5; try++ {
+		if err = c.once(ctx, fn); !deadlocked(err) {
+			return err
+		}
+	}
+	return err
+}
+
+func (c *conn) once(ctx context.Context, fn func(*sql.Tx) error) error {
+	tx, err := c.write.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	if err := fn(tx); err != nil {
+		if rb := tx.Rollback(); rb != nil && !errors.Is(rb, sql.ErrTxDone) {
+			return errors.Join(err, fmt.Errorf("roll back: %w", rb))
+		}
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// skipLocked is what a claiming select ends with, so that replicas pass over
+// each other's rows instead of queueing. SQLite has one writer and no need.
+func (s *Store) skipLocked() string {
+	if s.engine == Postgres {
+		return " for update skip locked"
+	}
+	return ""
+}
+
+// one turns the outcome of a compare-and-set into an answer: nil when a row
+// changed, missed when none did.
+func one(r sql.Result, err, missed error) error {
+	if err != nil {
+		return err
+	}
+	n, err := r.RowsAffected()
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return missed
+	}
+	return nil
+}
+
+// ms is a time as the tables hold it; the zero time is 0.
+func ms(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// fromMS is the inverse of [ms], in UTC.
+func fromMS(v int64) time.Time {
+	if v == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(v).UTC()
+}
+
+// yes is a truth as the tables hold it.
+func yes(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,90 @@
+package store_test
+
+import (
+	"database/sql"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/store"
+	"github.com/dropleak/dropleak/bot/store/storetest"
+)
+
+func TestSQLite(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) string { return "sqlite:" + t.TempDir() })
+}
+
+func TestPostgres(t *testing.T) {
+	storetest.Run(t, freshPostgres)
+}
+
+// TestSQLiteVersion: releases up to 3.51.2 can corrupt a file when a WAL is
+// reset while another connection checkpoints.
+func TestSQLiteVersion(t *testing.T) {
+	db, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var sound bool
+	var v string
+	err = db.QueryRow(`select sqlite_version(),
+		cast(substr(sqlite_version(), 3, 2) as integer) >= 52 or sqlite_version() glob '3.51.[3-9]*'`).Scan(&v, &sound)
+	if err != nil || !sound {
+		t.Errorf("SQLite %s, %v; want above 3.51.2", v, err)
+	}
+}
+
+func TestSecondOpenerIsTold(t *testing.T) {
+	dsn := "sqlite:" + t.TempDir()
+	s := storetest.Open(t, dsn)
+	_, err := store.Open(t.Context(), dsn, store.Options{})
+	var held *store.HeldError
+	if !errors.As(err, &held) {
+		t.Fatalf("second open: %v, want a HeldError", err)
+	}
+	host, _ := os.Hostname()
+	if held.PID != os.Getpid() || held.Host != host || time.Since(held.Since) > time.Minute {
+		t.Errorf("holder %+v is not this process", held)
+	}
+	beside, err := store.Open(t.Context(), dsn, store.Options{Beside: true})
+	if err != nil {
+		t.Fatalf("beside the holder: %v", err)
+	}
+	if err := beside.SetCursor(t.Context(), "a", "1"); err != nil {
+		t.Error(err)
+	}
+	if err := beside.Close(); err != nil {
+		t.Error(err)
+	}
+	if got, err := s.Cursor(t.Context(), "a"); got != "1" || err != nil {
+		t.Errorf("what was written beside reads %q, %v", got, err)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for _, dsn := range []string{"", "sqlite:", "mysql://u:secret@h/db", "postgres://u:secret@h:notaport/db"} {
+		_, err := store.Open(t.Context(), dsn, store.Options{})
+		if err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("open %q: %v; want an error without the password", dsn, err)
+		}
+	}
+}
+
+// TestInBubble opens the store inside a bubble of fake time, as the tests of
+// every loop do.
+func TestInBubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := storetest.Open(t, "sqlite:"+t.TempDir())
+		for range 14 * 24 {
+			time.Sleep(time.Hour)
+			if err := s.SetCursor(t.Context(), "a", time.Now().String()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+	})
+}

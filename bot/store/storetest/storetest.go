@@ -1,0 +1,47 @@
+// Package storetest is the one conformance suite of [store.Store]: whatever
+// holds on SQLite holds on PostgreSQL.
+package storetest
+
+import (
+	"testing"
+
+	"github.com/dropleak/dropleak/bot/store"
+)
+
+// Fresh names a new, empty store; what it names goes with the test.
+type Fresh func(t *testing.T) (dsn string)
+
+// Run runs the whole suite, each test on a store of its own.
+func Run(t *testing.T, fresh Fresh) {
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) { c.run(t, fresh(t)) })
+	}
+}
+
+// cases is the table of the suite: one line a promise.
+var cases = []struct {
+	name string
+	run  func(t *testing.T, dsn string)
+}{
+	{"cursors", cursors},
+	{"findings/life", findingLife},
+	{"findings/one live one a subject", findingUnique},
+	{"findings/two writers", findingRace},
+	{"findings/list", findingList},
+	{"open/again", openAgain},
+}
+
+// Open opens dsn for the length of the test.
+func Open(t *testing.T, dsn string) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), dsn, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
