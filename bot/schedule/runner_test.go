@@ -1,0 +1,121 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// rows is a Store in memory, shared by several runners as a database is.
+type rows struct {
+	mu   sync.Mutex
+	next map[string]time.Time
+	spec map[string]string
+	fail error
+}
+
+func newRows() *rows { return &rows{next: map[string]time.Time{}, spec: map[string]string{}} }
+
+func (r *rows) NextFire(_ context.Context, name string) (time.Time, string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.next[name], r.spec[name], r.fail
+}
+
+func (r *rows) ClaimFire(_ context.Context, name, spec string, old, next time.Time) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.next[name].Equal(old) || r.fail != nil {
+		return false, r.fail
+	}
+	r.next[name], r.spec[name] = next, spec
+	return true, nil
+}
+
+func run(t *testing.T, store Store, d time.Duration, replicas int, j Job) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	var wg sync.WaitGroup
+	for range replicas {
+		wg.Go(func() {
+			(&Runner{Store: store, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}).Run(ctx, j)
+		})
+	}
+	wg.Wait()
+}
+
+func counter(spec string, t *testing.T) (*int, Job) {
+	s, err := Parse(spec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	n := new(int)
+	return n, Job{Name: "report", Spec: s, Do: func(context.Context, time.Time) error {
+		mu.Lock()
+		defer mu.Unlock()
+		*n++
+		return nil
+	}}
+}
+
+func TestReplicasFireOnceTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, job := counter("0 * * * *", t)
+		run(t, newRows(), 24*time.Hour+time.Minute, 3, job)
+		if *n != 24 {
+			t.Errorf("fired %d times in a day of hours, want 24", *n)
+		}
+	})
+}
+
+func TestMissedFireIsCaughtUpOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newRows()
+		n, job := counter("0 * * * *", t)
+		run(t, store, 90*time.Minute, 1, job)
+		before := *n
+		time.Sleep(5*time.Hour + 10*time.Minute) // the service is down
+		run(t, store, time.Minute, 1, job)
+		if *n != before+1 {
+			t.Errorf("caught up %d fires, want 1", *n-before)
+		}
+	})
+}
+
+func TestChangedSpecTakesOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newRows()
+		_, yearly := counter("0 0 1 1 *", t)
+		run(t, store, time.Minute, 1, yearly)
+		n, hourly := counter("0 * * * *", t)
+		run(t, store, 3*time.Hour, 1, hourly)
+		if *n < 2 {
+			t.Errorf("fired %d times in three hours under the new spec", *n)
+		}
+	})
+}
+
+func TestRunnerSurvivesItsStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newRows()
+		n, job := counter("@every 1m", t)
+		store.fail = errors.New("database is away")
+		go func() {
+			time.Sleep(10 * time.Minute)
+			store.mu.Lock()
+			defer store.mu.Unlock()
+			store.fail = nil
+		}()
+		run(t, store, 20*time.Minute, 1, job)
+		if *n < 8 || *n > 10 {
+			t.Errorf("fired %d times in the ten minutes the store was there", *n)
+		}
+	})
+}
