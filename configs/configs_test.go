@@ -1,0 +1,241 @@
+package configs
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// all is an environment in which every secret is set.
+func all(name string) (string, bool) {
+	if strings.HasSuffix(name, "_FILE") || name == "DROPLEAK_STORE_DSN" {
+		return "", false
+	}
+	return "secret-" + name, true
+}
+
+func none(string) (string, bool) { return "", false }
+
+const least = "slack: {channel: C012}\napprovals: {approvers: [U012]}\n"
+
+func TestExampleIsGoodAndSaysTheDefaults(t *testing.T) {
+	text, err := os.ReadFile("dropleak.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Read("dropleak.example.yaml", text, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := defaults()
+	want.Path = got.Path
+	want.Secrets = got.Secrets
+	want.Slack.Channel = "C0123456789"
+	want.Approvals.Approvers = []string{"U0123456789"}
+	want.Workers = []WorkerRule{
+		{Node: "mail@*", Restart: "supervisor", Unit: "mail"},
+		{Droplets: Droplets{Tag: "batch"}, Restart: "systemd", Unit: "celery-batch.service", Limit: 3 << 29},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the example differs from the defaults (-want +got):\n%s", diff)
+	}
+}
+
+func TestLeastConfiguration(t *testing.T) {
+	c, err := Read("x.yaml", []byte(least), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Listen != "127.0.0.1:8080" || c.StoreDSN() != "sqlite:/var/lib/dropleak" || c.Scale() != 1 {
+		t.Errorf("defaults are missing: %+v", c)
+	}
+}
+
+func TestEveryProblemAtOnce(t *testing.T) {
+	const file = `listen: 0.0.0.0:8080
+lissten: x
+mode: live
+digitalocean:
+  api_url: https://api.digitalocean.com/v2
+slack:
+  mode: pigeon
+  channel: C012
+schedule:
+  scan: "TZ=0"
+  report:
+    - cron: "0 9 * *"
+    - cron: "0 9 * * *"
+      time_zone: Mars/Olympus
+approvals:
+  approvers: [U012, dana]
+  quorum: 3
+  expires: soon
+workers:
+  - node: "a*"
+    restart: systemd
+  - restart: supervisor
+  - node: b
+    restart: reboot
+    unit: x
+    limit: lots
+  - droplets: [12, web]
+    restart: magic
+mode: rehearse
+`
+	_, err := Read("d.yaml", []byte(file), none)
+	var ps Problems
+	if !errors.As(err, &ps) {
+		t.Fatalf("error is %T: %v", err, err)
+	}
+	want := []string{
+		"d.yaml:1:9: listen: 0.0.0.0:8080 can be reached from outside without TLS",
+		"d.yaml:2:1: lissten: unknown key; did you mean listen?",
+		"d.yaml:5:12: digitalocean.api_url: is given without /v2",
+		"d.yaml:7:9: slack.mode: \"pigeon\" is none of socket, http",
+		"d.yaml:10:9: schedule.scan: schedule \"TZ=0\": give the time zone in the key time_zone",
+		"d.yaml:12:13: schedule.report[0].cron: schedule \"0 9 * *\" is not a cron spec",
+		"d.yaml:14:18: schedule.report[1].time_zone: unknown time zone \"Mars/Olympus\"",
+		"d.yaml:16:21: approvals.approvers[1]: \"dana\" is neither",
+		"d.yaml:17:11: approvals.quorum: 3 of 2 approvers can never be reached",
+		"d.yaml:18:12: approvals.expires: \"soon\" is not a duration",
+		"d.yaml:23:5: workers[2]: is never reached: rule 2 matches all of it first",
+		"d.yaml:25:11: workers[2].unit: contradicts restart: reboot",
+		"d.yaml:26:12: workers[2].limit: \"lots\" is not a size",
+		"d.yaml:27:15: workers[3].droplets[1]: \"web\" is not a droplet id",
+		"d.yaml:28:14: workers[3].restart: \"magic\" is none of",
+		"d.yaml:29:1: mode: given twice",
+		"DIGITALOCEAN_ACCESS_TOKEN: is not set",
+		"DIGITALOCEAN_EXECUTOR_TOKEN: is not set",
+		"SLACK_BOT_TOKEN: is not set",
+	}
+	got := ps.Error()
+	for _, w := range want {
+		if !strings.Contains(got, w) {
+			t.Errorf("missing: %s", w)
+		}
+	}
+	if t.Failed() {
+		t.Logf("got:\n%s", got)
+	}
+}
+
+func TestOneProblem(t *testing.T) {
+	for name, c := range map[string]struct{ file, want string }{
+		"syntax":           {"a: [1", "d.yaml:1:"},
+		"two documents":    {least + "---\nmode: live\n", "a second YAML document"},
+		"anchor":           {least + "listen: &a 127.0.0.1:1\n", "anchors"},
+		"list for value":   {least + "listen: [a]\n", "wants one value"},
+		"value for list":   {"slack: {channel: C1}\napprovals: {approvers: U012}\n", "wants a list"},
+		"value for map":    {least + "log: loud\n", "wants keys and values"},
+		"bool":             {least + "insecure_listen: yes\n", "neither true nor false"},
+		"number":           {least + "snapshots: {keep: few}\n", "not a whole number"},
+		"zero keep":        {least + "snapshots: {keep: 0}\n", "the newest snapshot stays"},
+		"password in dsn":  {least + "store: {dsn: \"postgres://a:b@c/d\"}\n", "carries a password"},
+		"dsn":              {least + "store: {dsn: mysql}\n", "neither sqlite:DIR nor postgres"},
+		"slack url":        {"slack: {channel: C1, api_url: \"https://slack.com/api\"}\napprovals: {approvers: [U012]}\n", "must end with /"},
+		"user in url":      {least + "digitalocean: {api_url: \"https://a:b@x\"}\n", "secrets come from the environment"},
+		"cert without key": {least + "tls: {cert: a}\n", "belong together"},
+		"scale":            {least + "time_scale: 0\n", "between 1 and 10000"},
+		"retention":        {least + "history: {retention: 1h}\n", "shorter than 24h"},
+		"quiet":            {"slack: {channel: C1}\napprovals: {approvers: [U012], quiet_hours: night}\n", "not HH:MM-HH:MM"},
+		"every":            {least + "schedule: {scan: \"@every 0s\"}\n", "shorter than one second"},
+		"no approvers":     {"slack: {channel: C1}\n", "nobody could approve"},
+		"glob":             {least + "workers: [{node: \"[\", restart: systemd}]\n", "not a glob"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Read("d.yaml", []byte(c.file), all)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+			var ps Problems
+			if errors.As(err, &ps) && len(ps) != 1 {
+				t.Errorf("%d problems, want one:\n%v", len(ps), err)
+			}
+		})
+	}
+}
+
+func TestSecretsFromFiles(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("dop_v1_abc\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := func(name string) (string, bool) {
+		switch name {
+		case "DIGITALOCEAN_ACCESS_TOKEN":
+			return "", false
+		case "DIGITALOCEAN_ACCESS_TOKEN_FILE":
+			return file, true
+		case "SLACK_BOT_TOKEN":
+			return "", false
+		case "SLACK_BOT_TOKEN_FILE":
+			return file + ".gone", true
+		}
+		return all(name)
+	}
+	_, err := Read("d.yaml", []byte(least), env)
+	if err == nil || !strings.Contains(err.Error(), "SLACK_BOT_TOKEN_FILE: open") {
+		t.Errorf("a missing secret file: %v", err)
+	}
+	if err != nil && strings.Contains(err.Error(), "DIGITALOCEAN_ACCESS_TOKEN:") {
+		t.Errorf("the token file was not read: %v", err)
+	}
+}
+
+func TestParseSize(t *testing.T) {
+	for text, want := range map[string]Size{
+		"0": 0, "1073741824": 1 << 30, "512MiB": 512 << 20, "1.5G": 3 << 29, "500MB": 500e6, "64k": 64 << 10, "2 TiB": 2 << 40,
+	} {
+		if got, err := ParseSize(text); err != nil || got != want {
+			t.Errorf("ParseSize(%q) = %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "-1", "1X", "MiB", "99999999T"} {
+		if got, err := ParseSize(text); err == nil {
+			t.Errorf("ParseSize(%q) = %d, want an error", text, got)
+		}
+	}
+}
+
+func TestRuleFor(t *testing.T) {
+	c := Config{Workers: []WorkerRule{
+		{Droplets: Droplets{IDs: []int64{7}}, Node: "mail@*", Restart: "celery"},
+		{Droplets: Droplets{Tag: "batch"}, Restart: "systemd"},
+		{Restart: "supervisor"},
+	}}
+	for _, x := range []struct {
+		id   int64
+		tags []string
+		node string
+		want string
+	}{
+		{7, nil, "mail@web-1", "celery"},
+		{7, []string{"batch"}, "video@web-1", "systemd"},
+		{8, nil, "mail@web-2", "supervisor"},
+	} {
+		if r, ok := c.RuleFor(x.id, x.tags, x.node); !ok || r.Restart != x.want {
+			t.Errorf("RuleFor(%d, %v, %s) = %v, %v", x.id, x.tags, x.node, r, ok)
+		}
+	}
+	if _, ok := (Config{}).RuleFor(1, nil, "x"); ok {
+		t.Error("a rule out of nothing")
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(least))
+	f.Add([]byte("workers: [{restart: systemd}]"))
+	f.Add([]byte("a: &x [*x]"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := Read("f.yaml", text, all)
+		if err == nil && (c.Slack.Channel == "" || len(c.Approvals.Approvers) == 0) {
+			t.Errorf("accepted without channel or approvers: %q", text)
+		}
+		_ = time.Duration(c.Approvals.Expires)
+	})
+}

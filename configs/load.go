@@ -1,0 +1,75 @@
+package configs
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// Getenv looks a variable up, as os.LookupEnv does.
+type Getenv func(name string) (string, bool)
+
+// Load reads and checks the file at path with the process's environment. The
+// error is a Problems when the configuration is at fault.
+func Load(path string) (Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("read configuration: %w", err)
+	}
+	return Read(path, text, os.LookupEnv)
+}
+
+// Read checks the text of a configuration file, named path in problems, with
+// the environment that env looks up.
+func Read(path string, text []byte, env Getenv) (Config, error) {
+	c := defaults()
+	c.Path = path
+	d := &decoder{file: path, at: positions{}}
+	d.decodeFile(text, &c)
+	if d.unreadable {
+		return Config{}, d.problems
+	}
+	v := &validator{decoder: d, c: &c}
+	v.secrets(env)
+	v.all()
+	if len(d.problems) > 0 {
+		return Config{}, d.problems.sorted()
+	}
+	return c, nil
+}
+
+// secrets fills c.Secrets; NAME wins over NAME_FILE.
+func (v *validator) secrets(env Getenv) {
+	s := &v.c.Secrets
+	for name, into := range map[string]*string{
+		"DIGITALOCEAN_ACCESS_TOKEN":   &s.ReaderToken,
+		"DIGITALOCEAN_EXECUTOR_TOKEN": &s.ExecutorToken,
+		"SLACK_BOT_TOKEN":             &s.SlackBot,
+		"SLACK_APP_TOKEN":             &s.SlackApp,
+		"SLACK_SIGNING_SECRET":        &s.SlackSigning,
+		"DROPLEAK_STORE_DSN":          &s.StoreDSN,
+	} {
+		value, err := secret(name, env)
+		if err != nil {
+			v.missing(name, "%s", err)
+		}
+		*into = value
+	}
+}
+
+// secret returns the value of NAME, or the trimmed content of the file that
+// NAME_FILE names, or nothing.
+func secret(name string, env Getenv) (string, error) {
+	if value, ok := env(name); ok && value != "" {
+		return value, nil
+	}
+	file, ok := env(name + "_FILE")
+	if !ok || file == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("%s_FILE: %w", name, err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}

@@ -1,0 +1,254 @@
+package configs
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/schedule"
+)
+
+// validator checks what a decoded file says against itself and against the
+// secrets it needs.
+type validator struct {
+	*decoder
+	c *Config
+}
+
+// bad reports a problem at the value of key, or at the nearest key above it
+// that stands in the file; a key that could not be read has its problem
+// already.
+func (v *validator) bad(key, format string, args ...any) {
+	if slices.ContainsFunc(v.problems, func(p Problem) bool { return p.Key == key && p.Line > 0 }) {
+		return
+	}
+	p := Problem{File: v.file, Key: key, Text: fmt.Sprintf(format, args...)}
+	for k := key; k != ""; k = above(k) {
+		if pos := v.at[k]; pos != nil {
+			p.Line, p.Column = pos.Line, pos.Column
+			break
+		}
+	}
+	v.problems = append(v.problems, p)
+}
+
+func above(key string) string {
+	if i := strings.LastIndexAny(key, ".["); i >= 0 {
+		return key[:i]
+	}
+	return ""
+}
+
+// missing reports a secret that is not there.
+func (v *validator) missing(name, format string, args ...any) {
+	v.problems = append(v.problems, Problem{File: v.file, Key: name, Text: fmt.Sprintf(format, args...)})
+}
+
+func (v *validator) all() {
+	v.listening()
+	v.plain()
+	v.needed()
+	v.schedules()
+	v.approvals()
+	v.workers()
+}
+
+func (v *validator) oneOf(key, got string, want ...string) {
+	if !slices.Contains(want, got) {
+		v.bad(key, "%q is none of %s", got, strings.Join(want, ", "))
+	}
+}
+
+func (v *validator) url(key, text string, schemes ...string) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
+		v.bad(key, "%q is not a URL with %s", text, strings.Join(schemes, " or "))
+		return
+	}
+	if u.User != nil {
+		v.bad(key, "carries a user or password; secrets come from the environment")
+	}
+}
+
+// listening checks the addresses: what others can reach wants TLS.
+func (v *validator) listening() {
+	host, _, err := net.SplitHostPort(v.c.Listen)
+	switch {
+	case err != nil:
+		v.bad("listen", "%q is not HOST:PORT", v.c.Listen)
+	case !loopback(host) && v.c.TLS.Cert == "" && !v.c.InsecureListen:
+		v.bad("listen", "%s can be reached from outside without TLS: set tls.cert and tls.key, or insecure_listen: true behind a proxy that does TLS", v.c.Listen)
+	}
+	if _, _, err := net.SplitHostPort(v.c.MetricsListen); err != nil && v.c.MetricsListen != "" {
+		v.bad("metrics_listen", "%q is not HOST:PORT", v.c.MetricsListen)
+	}
+	if (v.c.TLS.Cert == "") != (v.c.TLS.Key == "") {
+		v.bad("tls", "cert and key belong together")
+	}
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (v *validator) plain() {
+	v.oneOf("mode", v.c.Mode, "live", "rehearse")
+	v.oneOf("log.level", v.c.Log.Level, "debug", "info", "warn", "error")
+	v.oneOf("log.format", v.c.Log.Format, "text", "json")
+	v.oneOf("slack.mode", v.c.Slack.Mode, "socket", "http")
+	v.url("digitalocean.api_url", v.c.DigitalOcean.APIURL, "https", "http")
+	v.url("slack.api_url", v.c.Slack.APIURL, "https", "http")
+	if !strings.HasSuffix(v.c.Slack.APIURL, "/") {
+		v.bad("slack.api_url", "must end with /, as in https://slack.com/api/")
+	}
+	if strings.HasSuffix(strings.TrimRight(v.c.DigitalOcean.APIURL, "/"), "/v2") {
+		v.bad("digitalocean.api_url", "is given without /v2")
+	}
+	if v.c.History.URL != "" {
+		v.url("history.url", v.c.History.URL, "https", "http")
+	}
+	if v.c.TimeScale < 1 || v.c.TimeScale > 10000 {
+		v.bad("time_scale", "%g is not between 1 and 10000 (it is for tests and the demo)", v.c.TimeScale)
+	}
+	v.atLeast("history.retention", v.c.History.Retention, 24*time.Hour)
+	v.atLeast("snapshots.max_age", v.c.Snapshots.MaxAge, time.Hour)
+	if v.c.Snapshots.Keep < 1 {
+		v.bad("snapshots.keep", "%d: at least the newest snapshot stays", v.c.Snapshots.Keep)
+	}
+	v.dsn()
+}
+
+func (v *validator) atLeast(key string, d Duration, least time.Duration) {
+	if time.Duration(d) < least {
+		v.bad(key, "%v is shorter than %v", time.Duration(d), least)
+	}
+}
+
+// dsn checks where the store is; the file may not carry the password.
+func (v *validator) dsn() {
+	key, dsn := "store.dsn", v.c.Store.DSN
+	u, err := url.Parse(dsn)
+	switch {
+	case dsn == "", strings.HasPrefix(dsn, "sqlite:") && len(dsn) > len("sqlite:"):
+	case err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql":
+		v.bad(key, "%q is neither sqlite:DIR nor postgres://…", dsn)
+	case u.User != nil && hasPassword(u):
+		v.bad(key, "carries a password; put the whole DSN into DROPLEAK_STORE_DSN or DROPLEAK_STORE_DSN_FILE")
+	}
+}
+
+func hasPassword(u *url.URL) bool {
+	_, has := u.User.Password()
+	return has
+}
+
+// needed checks the secrets and names that the service cannot do without.
+func (v *validator) needed() {
+	s := v.c.Secrets
+	for name, value := range map[string]string{
+		"DIGITALOCEAN_ACCESS_TOKEN": s.ReaderToken, "SLACK_BOT_TOKEN": s.SlackBot,
+	} {
+		if value == "" {
+			v.missing(name, "is not set, nor is %s_FILE", name)
+		}
+	}
+	if s.ExecutorToken == "" && v.c.Mode == "live" {
+		v.missing("DIGITALOCEAN_EXECUTOR_TOKEN", "is not set; snapshots and restarts need it (mode: rehearse does without)")
+	}
+	if s.SlackApp == "" && v.c.Slack.Mode == "socket" {
+		v.missing("SLACK_APP_TOKEN", "is not set; slack.mode: socket needs it")
+	}
+	if s.SlackSigning == "" && v.c.Slack.Mode == "http" {
+		v.missing("SLACK_SIGNING_SECRET", "is not set; slack.mode: http needs it")
+	}
+	if v.c.Slack.Channel == "" {
+		v.bad("slack.channel", "is not set; reports need a channel, as in C0123456789")
+	}
+	if v.c.DigitalOcean.Tag == "" {
+		v.bad("digitalocean.tag", "is empty; only droplets with this tag are watched and touched")
+	}
+}
+
+func (v *validator) schedules() {
+	if _, err := schedule.Parse(v.c.Schedule.Scan, nil); err != nil {
+		v.bad("schedule.scan", "%s", err)
+	}
+	for i, r := range v.c.Schedule.Report {
+		key := fmt.Sprintf("schedule.report[%d]", i)
+		zone, err := time.LoadLocation(r.TimeZone)
+		if err != nil {
+			v.bad(key+".time_zone", "unknown time zone %q", r.TimeZone)
+		}
+		if _, err := schedule.Parse(r.Cron, zone); err != nil {
+			v.bad(key+".cron", "%s", err)
+		}
+	}
+}
+
+var approver = regexp.MustCompile(`^[UWS][A-Z0-9]{2,}$`)
+
+func (v *validator) approvals() {
+	a := v.c.Approvals
+	if len(a.Approvers) == 0 {
+		v.bad("approvals.approvers", "is empty; nobody could approve a restart")
+	}
+	for i, id := range a.Approvers {
+		if !approver.MatchString(id) {
+			v.bad(fmt.Sprintf("approvals.approvers[%d]", i), "%q is neither a Slack user id (U…, W…) nor a user group id (S…)", id)
+		}
+	}
+	if a.Quorum < 1 {
+		v.bad("approvals.quorum", "%d is not at least 1", a.Quorum)
+	}
+	groups := slices.ContainsFunc(a.Approvers, func(id string) bool { return strings.HasPrefix(id, "S") })
+	if len(a.Approvers) > 0 && !groups && a.Quorum > len(a.Approvers) {
+		v.bad("approvals.quorum", "%d of %d approvers can never be reached", a.Quorum, len(a.Approvers))
+	}
+	if _, err := schedule.ParseQuiet(a.QuietHours); err != nil {
+		v.bad("approvals.quiet_hours", "%s", err)
+	}
+	v.atLeast("approvals.expires", a.Expires, time.Minute)
+}
+
+// workers checks each rule and the rules against each other.
+func (v *validator) workers() {
+	for i, r := range v.c.Workers {
+		key := fmt.Sprintf("workers[%d]", i)
+		if _, err := path.Match(r.Node, ""); err != nil {
+			v.bad(key+".node", "%q is not a glob", r.Node)
+		}
+		v.oneOf(key+".restart", r.Restart, "systemd", "supervisor", "celery", "ssh", "reboot", "power_cycle")
+		if r.Unit != "" && (r.Restart == "reboot" || r.Restart == "power_cycle") {
+			v.bad(key+".unit", "contradicts restart: %s, which restarts the whole droplet", r.Restart)
+		}
+		for j, earlier := range v.c.Workers[:i] {
+			if covers(earlier, r) {
+				v.bad(key, "is never reached: rule %d matches all of it first", j+1)
+				break
+			}
+		}
+	}
+}
+
+// covers reports whether every worker that b matches is matched by a.
+func covers(a, b WorkerRule) bool {
+	node := a.Node == "" || a.Node == "*" || a.Node == b.Node
+	return node && a.Droplets.covers(b.Droplets)
+}
+
+func (a Droplets) covers(b Droplets) bool {
+	if a.Tag == "" && len(a.IDs) == 0 {
+		return true
+	}
+	if a.Tag != "" {
+		return a.Tag == b.Tag
+	}
+	inA := func(id int64) bool { return slices.Contains(a.IDs, id) }
+	return len(b.IDs) > 0 && !slices.ContainsFunc(b.IDs, func(id int64) bool { return !inA(id) })
+}
