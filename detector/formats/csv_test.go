@@ -1,0 +1,114 @@
+package formats
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/dropleak/dropleak/detector/sample"
+)
+
+func at(s float64) time.Time { return time.UnixMilli(int64(s * 1000)).UTC() }
+
+func TestCSV(t *testing.T) {
+	nan := math.NaN()
+	for name, c := range map[string]struct {
+		in    string
+		want  []sample.Process
+		notes []Note
+		value bool
+	}{
+		"value": {
+			in:    "time,value\n0,100\n60.5,200\n",
+			want:  []sample.Process{{At: at(0), Worker: "w", Role: "unknown", RSS: 100, PSS: nan, USS: nan, Swap: nan, CPU: nan}, {At: at(60.5), Worker: "w", Role: "unknown", RSS: 200, PSS: nan, USS: nan, Swap: nan, CPU: nan}},
+			value: true,
+		},
+		"columns in any order, an empty cell, an unknown column": {
+			in: "PSS, pid,colour,rss,time,role,start,ppid,utime,swap,worker\n,7,red,100,2026-11-22T10:00:00Z,child,5,1,1.5,0,mail\n",
+			want: []sample.Process{{At: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), Worker: "mail", Role: "child",
+				PID: 7, PPID: 1, Start: at(5), RSS: 100, PSS: nan, USS: nan, Swap: 0, CPU: 1.5}},
+			notes: []Note{{1, `column "colour" is not known and not read`}},
+		},
+		"bad rows are notes by line": {
+			in:   "time,rss\nsoon,1\n,1\n0,many\n0,-1\n1,5\n\n2\n3,1e400\n",
+			want: []sample.Process{{At: at(1), Worker: "w", Role: "unknown", RSS: 5, PSS: nan, USS: nan, Swap: nan, CPU: nan}},
+			notes: []Note{{2, `time "soon" is neither seconds nor RFC 3339`}, {3, "the time is missing"},
+				{4, `rss "many" is not a number of bytes or seconds`}, {5, `rss "-1" is not a number of bytes or seconds`},
+				{9, `rss "1e400" is not a number of bytes or seconds`}},
+		},
+		"byte order mark and CRLF": {
+			in:    "\ufefftime,value\r\n1,2\r\n",
+			want:  []sample.Process{{At: at(1), Worker: "w", Role: "unknown", RSS: 2, PSS: nan, USS: nan, Swap: nan, CPU: nan}},
+			value: true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := CSV(strings.NewReader(c.in), "w")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, got.Processes, cmpopts.EquateNaNs()); diff != "" {
+				t.Errorf("samples (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(c.notes, got.Notes, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("notes (-want +got):\n%s", diff)
+			}
+			if got.ValueOnly != c.value {
+				t.Errorf("ValueOnly = %v", got.ValueOnly)
+			}
+		})
+	}
+}
+
+func TestCSVDroplet(t *testing.T) {
+	got, err := CSV(strings.NewReader("time,droplet,memory_available,memory_total\n0,42,100,1000\n"), "w")
+	if err != nil || len(got.Droplets) != 1 || len(got.Processes) != 0 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if d := got.Droplets[0]; d.Droplet != "42" || d.Available != 100 || d.Total != 1000 {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestCSVRefuses(t *testing.T) {
+	for name, c := range map[string]struct{ in, want string }{
+		"empty":         {"", "no usable row"},
+		"header only":   {"time,value\n", "no usable row"},
+		"only bad rows": {"time,value\nx,1\n", "no usable row"},
+		"no time":       {"when,value\n1,2\n", "no column time"},
+		"no memory":     {"time,colour\n1,2\n", "neither value nor any of"},
+		"twice":         {"time,rss,rss\n1,2,3\n", "stands twice"},
+	} {
+		if _, err := CSV(strings.NewReader(c.in), "w"); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+	if _, err := CSV(strings.NewReader(""), "w"); !errors.Is(err, ErrNoRows) {
+		t.Error("an empty file must be ErrNoRows")
+	}
+}
+
+func FuzzCSV(f *testing.F) {
+	for _, s := range []string{"time,value\n1,2\n", "time,rss,pid\n1,2,3\n\"", "time,rss\n\"a\nb\",2", "\ufefftime\n", "time,value\n1e11,5\n-1e11,9\n"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		got, err := CSV(strings.NewReader(in), "w")
+		if err == nil && len(got.Processes)+len(got.Droplets) == 0 {
+			t.Error("no rows and no error")
+		}
+		for _, p := range got.Processes {
+			if math.IsInf(p.RSS, 0) || p.RSS < 0 || p.At.Year() > 9999 {
+				t.Errorf("%+v", p)
+			}
+		}
+		if len(got.Notes) > maxNotes+1 {
+			t.Errorf("%d notes", len(got.Notes))
+		}
+	})
+}
