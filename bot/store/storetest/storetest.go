@@ -28,6 +28,7 @@ var cases = []struct {
 	{"findings/one live one a subject", findingUnique},
 	{"findings/two writers", findingRace},
 	{"findings/list", findingList},
+	{"schedule/one replica fires", fireClaimed},
 	{"open/again", openAgain},
 }
 
