@@ -1,0 +1,5 @@
+package slacksim
+
+import "net/http"
+
+func (s *Sim) pageRoutes(mux *http.ServeMux) {}

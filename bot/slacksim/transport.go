@@ -1,0 +1,64 @@
+package slacksim
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+)
+
+// Transport calls a handler in the same process, without a socket: what a
+// synctest bubble can wait for. Both directions of HTTP mode fit through it: the
+// bot's calls into [Sim.Handler], and [Options.App] into the bot's handler.
+func Transport(h http.Handler) http.RoundTripper { return transport{h} }
+
+// RoundTripper is the bot's way into this workspace without a socket.
+func (s *Sim) RoundTripper() http.RoundTripper { return Transport(s.Handler()) }
+
+type transport struct{ h http.Handler }
+
+// RoundTrip implements [http.RoundTripper].
+func (t transport) RoundTrip(r *http.Request) (resp *http.Response, err error) {
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	in := r.Clone(r.Context())
+	in.RequestURI = r.URL.RequestURI()
+	in.RemoteAddr = "192.0.2.1:1"
+	if in.Host == "" {
+		in.Host = r.URL.Host
+	}
+	in.Body = http.NoBody
+	if r.Body != nil {
+		body, err := io.ReadAll(r.Body)
+		r.Body.Close()
+		if err != nil {
+			return nil, err
+		}
+		in.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	type result struct {
+		resp *http.Response
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		w := httptest.NewRecorder()
+		defer func() {
+			if p := recover(); p != nil {
+				// As a server does: the connection breaks.
+				done <- result{err: fmt.Errorf("connection closed by handler: %v", p)}
+				return
+			}
+			done <- result{resp: w.Result()}
+		}()
+		t.h.ServeHTTP(w, in)
+	}()
+	select {
+	case r := <-done:
+		return r.resp, r.err
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+}
