@@ -1,0 +1,215 @@
+package detector
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// JudgeDroplet decides whether a droplet's used memory (total less
+// MemAvailable, so that page cache does not count) grows without bound, and
+// how much of the growth each of its workers and other processes explains.
+// verdicts[i] belongs to workers[i].
+func JudgeDroplet(d Droplet, workers []Worker, verdicts []Verdict, at time.Time, o Options) DropletVerdict {
+	th := o.defaults().forDroplet(d.Total)
+	c, origin := usedCurve(d, at)
+	if c.len() == 0 {
+		return DropletVerdict{Kind: Unsure, Reason: ReasonNoData, Evidence: []string{"No reading of this droplet's available memory."}}
+	}
+	b := &bench{th: th, origin: origin, now: c.t[c.len()-1]}
+	op := assess(c, c.span(), math.NaN(), th)
+	v := DropletVerdict{Kind: op.kind, Reason: op.reason, Confidence: 0.9}
+	from := c.t[0]
+	if op.kind == Leak {
+		from = op.onset
+	} else {
+		from = latestOnset(verdicts, origin, from, b.now)
+	}
+	part := c.since(from)
+	rate := rateInterval(part, th)
+	v.Rate = &rate
+	v.Workers = workerShares(workers, b, from, rate, o, at)
+	v.Others = otherShares(d.Others, b, from, rate, at)
+	b.blame(&v, workers, verdicts, rate)
+	if v.Kind.Leaks() {
+		onset := b.time(from)
+		v.Onset = &onset
+		b.sum.Limit = Limit{d.Total, "droplet"}
+		w := Verdict{Rate: v.Rate, Footprint: c.lo[c.len()-1]}
+		b.exhaust(&w)
+		v.Exhaustion = w.Exhaustion
+	}
+	if !rate.finite() {
+		v.Rate = nil
+	}
+	return v
+}
+
+// forDroplet raises the floors from a process's to a host's: what dozens of
+// processes do at random is larger than what one does.
+func (th thresholds) forDroplet(total float64) thresholds {
+	th.material = math.Max(8*th.material, 0.005*total)
+	th.materialRate *= 4
+	th.warmBytes *= 4
+	return th
+}
+
+// usedCurve is total less available in blocks.
+func usedCurve(d Droplet, at time.Time) (curve, int64) {
+	var rs []reading
+	for _, p := range tidyPoints(d.Available, at) {
+		if used := d.Total - p.V; usable(p.V) && usable(used) {
+			rs = append(rs, reading{at: p.At, v: used, swap: math.NaN(), cpu: math.NaN()})
+		}
+	}
+	if len(rs) == 0 {
+		return curve{}, 0
+	}
+	bs := summarise(rs)
+	return curveOf(bs, bs[0].First), bs[0].First
+}
+
+// tidyPoints returns the points up to at in order, the last of equal times.
+func tidyPoints(in []Point, at time.Time) []Point {
+	ps := slices.Clone(in)
+	slices.SortStableFunc(ps, func(a, b Point) int { return a.At.Compare(b.At) })
+	out := ps[:0]
+	for _, p := range ps {
+		if !at.IsZero() && p.At.After(at) {
+			break
+		}
+		if n := len(out); n > 0 && out[n-1].At.Equal(p.At) {
+			out[n-1] = p
+			continue
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// latestOnset returns the earliest onset of the leaking workers, in hours.
+func latestOnset(vs []Verdict, origin int64, from, now float64) float64 {
+	first := math.Inf(1)
+	for _, v := range vs {
+		if v.Kind.Leaks() && v.Onset != nil {
+			first = math.Min(first, hours(v.Onset.UnixNano()-origin))
+		}
+	}
+	if math.IsInf(first, 1) || first > now-1 {
+		return from
+	}
+	return math.Max(from, first)
+}
+
+// workerShares says what part of the droplet's growth each worker's sum is.
+func workerShares(ws []Worker, b *bench, from float64, total Interval, o Options, at time.Time) []Share {
+	var out []Share
+	for _, w := range ws {
+		s := Summarize(upTo(w, at), o)
+		blocks := make([]Block, 0, len(s.Total))
+		for _, t := range s.Total {
+			blocks = append(blocks, t.Block)
+		}
+		out = append(out, shareOf(w.Name, curveOf(blocks, b.origin).since(from), total, b.th))
+	}
+	sortShares(out)
+	return out
+}
+
+// otherShares does the same for what is not Celery.
+func otherShares(os []Other, b *bench, from float64, total Interval, at time.Time) []Share {
+	var out []Share
+	for _, p := range os {
+		var rs []reading
+		for _, x := range tidyPoints(p.Memory, at) {
+			if usable(x.V) {
+				rs = append(rs, reading{at: x.At, v: x.V, swap: math.NaN(), cpu: math.NaN()})
+			}
+		}
+		out = append(out, shareOf(p.Name, curveOf(summarise(rs), b.origin).since(from), total, b.th))
+	}
+	sortShares(out)
+	return out
+}
+
+// shareOf divides one growth by another.
+func shareOf(name string, c curve, total Interval, th thresholds) Share {
+	s := Share{Name: name}
+	if c.len() < 3 || total.Value <= 0 {
+		return s
+	}
+	r := rateInterval(c, th)
+	s.Rate = r.Value
+	s.Share = Interval{clamp(r.Low/total.Value, 0, 1), clamp(r.Value/total.Value, 0, 1), clamp(r.High/total.Value, 0, 1)}
+	return s
+}
+
+func sortShares(s []Share) {
+	slices.SortStableFunc(s, func(a, b Share) int {
+		switch {
+		case a.Share.Value > b.Share.Value:
+			return -1
+		case a.Share.Value < b.Share.Value:
+			return 1
+		}
+		return 0
+	})
+}
+
+// blame settles who is behind the growth. A droplet whose growth its own
+// curve cannot yet prove still leaks when a leaking worker explains most of
+// it; and growth that workers do not explain is named after the process that
+// grew most.
+func (b *bench) blame(v *DropletVerdict, ws []Worker, vs []Verdict, rate Interval) {
+	left := 1.0
+	for _, s := range v.Workers {
+		left -= s.Share.Value
+	}
+	byOthers := 0.0
+	for _, s := range v.Others {
+		byOthers += s.Share.Value
+	}
+	v.Unexplained = clamp(left-byOthers, 0, 1)
+	leaking := ""
+	for i, w := range ws {
+		if i < len(vs) && vs[i].Kind == Leak {
+			for _, s := range v.Workers {
+				if s.Name == w.Name && s.Share.Value > 0.5 && rate.Value > 0 {
+					leaking = w.Name
+				}
+			}
+		}
+	}
+	if v.Kind != Leak && leaking != "" {
+		v.Kind, v.Reason = Leak, ReasonLeak
+	}
+	if v.Kind == Leak && left > 0.3 && len(v.Others) > 0 && v.Others[0].Share.Value > 0.3*left {
+		v.Suspect = v.Others[0].Name
+	}
+	b.explainDroplet(v, rate)
+}
+
+// explainDroplet puts the shares into words.
+func (b *bench) explainDroplet(v *DropletVerdict, rate Interval) {
+	say := func(format string, args ...any) { v.Evidence = append(v.Evidence, fmt.Sprintf(format, args...)) }
+	if v.Kind == Leak {
+		say("Used memory (total less available, page cache not counted) grows by %s an hour.", size(rate.Value))
+	} else {
+		say("Used memory (total less available, page cache not counted) shows no growth without bound: %s.", plain(v.Reason))
+	}
+	if v.Kind != Leak {
+		return
+	}
+	for _, s := range v.Workers {
+		if s.Share.Value >= 0.1 {
+			say("Worker %s explains %.0f %% of it.", s.Name, 100*s.Share.Value)
+		}
+	}
+	if v.Suspect != "" {
+		say("%s, which is no worker, explains %.0f %% of it.", v.Suspect, 100*v.Others[0].Share.Value)
+	}
+	if v.Unexplained >= 0.2 {
+		say("%.0f %% of it is in no process that was measured.", 100*v.Unexplained)
+	}
+}

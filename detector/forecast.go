@@ -1,0 +1,75 @@
+package detector
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// rateInterval is the Sen slope of a curve with its 90 % interval from a
+// parametric bootstrap: residuals are simulated as an AR(1) process whose
+// correlation is corrected for the bias of short samples.
+//
+// Source: the correction r1 + (2 + 4 r1)/n is Marriott and Pope, Biometrika
+// 41 (1954), for a fitted trend.
+func rateInterval(c curve, th thresholds) Interval {
+	if c.len() < 3 {
+		return Interval{}
+	}
+	s := c.coarse(th.blocks / 2)
+	l := senLine(s.t, s.lo)
+	res := l.residuals(s.t, s.lo)
+	m := mean(res)
+	for i := range res {
+		res[i] -= m
+	}
+	g0 := autocov(res, 0)
+	if g0 <= 0 {
+		return Interval{l.slope, l.slope, l.slope}
+	}
+	n := float64(len(res))
+	r1 := autocov(res, 1) / g0
+	rho := clamp(r1+(2+4*r1)/n, 0, 0.98)
+	sd := math.Sqrt(g0 * (1 - rho*rho))
+	rng := rand.New(rand.NewPCG(1, uint64(len(res))))
+	slopes := make([]float64, bootstrapDraws)
+	y := make([]float64, len(res))
+	for d := range slopes {
+		e := rng.NormFloat64() * math.Sqrt(g0)
+		for i := range y {
+			y[i] = e
+			e = rho*e + sd*rng.NormFloat64()
+		}
+		slopes[d], _ = ols(s.t, y)
+	}
+	slices.Sort(slopes)
+	half := th.conformal * (slopes[len(slopes)*95/100] - slopes[len(slopes)*5/100]) / 2
+	return Interval{l.slope - half, l.slope, l.slope + half}
+}
+
+// bootstrapDraws is odd-sized for exact quantiles: 5 % of 199 draws.
+const bootstrapDraws = 199
+
+// exhaust says when the limit is reached if growth goes on.
+func (b *bench) exhaust(v *Verdict) {
+	left := b.sum.Limit.Bytes - v.Footprint
+	if b.sum.Limit.Bytes <= 0 || v.Rate == nil || v.Rate.Value <= 0 {
+		return
+	}
+	left = math.Max(left, 0)
+	e := Exhaustion{Limit: b.sum.Limit, Expected: b.after(left / v.Rate.Value)}
+	e.Earliest = e.Expected
+	if v.Rate.High > 0 {
+		e.Earliest = b.after(left / v.Rate.High)
+	}
+	if v.Rate.Low > 0 {
+		e.Latest = b.after(left / v.Rate.Low)
+	}
+	v.Exhaustion = &e
+}
+
+// after is the moment h hours from now, at most a century.
+func (b *bench) after(h float64) time.Time {
+	return b.time(b.now).Add(time.Duration(math.Min(h, 100*365*24) * float64(time.Hour)))
+}

@@ -1,0 +1,361 @@
+package detector
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// Judge decides whether a worker leaks, from everything known of it up to
+// at. It is deterministic: the same worker, moment and options give the same
+// verdict.
+func Judge(w Worker, at time.Time, o Options) Verdict {
+	return JudgeSummary(Summarize(upTo(w, at), o), at, o)
+}
+
+// upTo drops what lies after at (unless at is zero).
+func upTo(w Worker, at time.Time) Worker {
+	if at.IsZero() {
+		return w
+	}
+	lives := make([]Life, 0, len(w.Lives))
+	for _, l := range w.Lives {
+		n := 0
+		for _, s := range l.Samples {
+			if !s.At.After(at) {
+				n++
+			}
+		}
+		if n < len(l.Samples) {
+			kept := make([]Sample, 0, n)
+			for _, s := range l.Samples {
+				if !s.At.After(at) {
+					kept = append(kept, s)
+				}
+			}
+			l.Samples = kept
+		}
+		lives = append(lives, l)
+	}
+	w.Lives = lives
+	return w
+}
+
+// judged is one process with its opinion.
+type judged struct {
+	life LifeSummary
+	opinion
+	alive bool
+	first float64 // hours
+	last  float64
+}
+
+// bench is a judgement in the making.
+type bench struct {
+	sum    Summary
+	th     thresholds
+	origin int64 // Unix nanoseconds of hour 0
+	now    float64
+	procs  []judged
+	total  curve
+}
+
+// JudgeSummary is the verdict as one pure function of a worker's blocks:
+// each process by itself, then the pool over its generations, then the
+// worker as a whole.
+func JudgeSummary(s Summary, at time.Time, o Options) Verdict {
+	b := &bench{sum: s, th: o.defaults()}
+	if !b.open(at) {
+		return Verdict{Kind: Unsure, Reason: ReasonNoData, HoursNeeded: ptr(b.th.minSpan), Metric: s.Metric,
+			Evidence: []string{"No usable reading of this worker's memory."}}
+	}
+	b.judgeProcesses()
+	v := b.combine()
+	v.Tasks = s.Tasks
+	b.quantify(&v)
+	b.throttle(&v)
+	b.explain(&v)
+	return v.finite()
+}
+
+// open lays the blocks out in hours and reports whether there are any.
+func (b *bench) open(at time.Time) bool {
+	first, last := int64(math.MaxInt64), int64(math.MinInt64)
+	for _, l := range b.sum.Lives {
+		if n := len(l.Judged); n > 0 {
+			first, last = min(first, l.Judged[0].First), max(last, l.Judged[n-1].Last)
+		}
+	}
+	if first > last {
+		return false
+	}
+	b.origin = first
+	b.now = hours(last - first)
+	if from := b.now - b.th.window; from > 0 {
+		b.origin += int64(from * float64(time.Hour))
+		b.now = b.th.window
+	}
+	return true
+}
+
+func hours(ns int64) float64 { return float64(ns) / float64(time.Hour) }
+
+func (b *bench) time(h float64) time.Time {
+	return time.Unix(0, b.origin+int64(h*float64(time.Hour))).UTC()
+}
+
+// judgeProcesses forms an opinion on each process.
+func (b *bench) judgeProcesses() {
+	for _, l := range b.sum.Lives {
+		full := curveOf(l.Judged, b.origin)
+		c := full.since(0)
+		if c.len() == 0 {
+			continue
+		}
+		p := judged{life: l, first: full.t[0], last: c.t[c.len()-1]}
+		p.alive = b.now-p.last < 0.5
+		age := p.last - p.first
+		if !l.Start.IsZero() {
+			if a := p.last - hours(l.Start.UnixNano()-b.origin); a > age && a < 24*366 {
+				age = a
+			}
+		}
+		p.opinion = assess(c, age, b.quiet(l, age), b.th)
+		b.procs = append(b.procs, p)
+	}
+	var blocks []Block
+	for _, t := range b.lastStable() {
+		blocks = append(blocks, t.Block)
+	}
+	b.total = curveOf(blocks, b.origin).since(0)
+}
+
+// lastStable returns the newest run of total blocks with the same members.
+func (b *bench) lastStable() []TotalBlock {
+	ts := b.sum.Total
+	for i := len(ts) - 1; i > 0; i-- {
+		if ts[i-1].Members != ts[i].Members {
+			return ts[i:]
+		}
+	}
+	return ts
+}
+
+// quiet returns how much an earlier, ended life of the same role grew by
+// this age, NaN where there is none old enough.
+func (b *bench) quiet(l LifeSummary, age float64) float64 {
+	best := math.NaN()
+	for _, p := range b.procs {
+		c := p.curve
+		if p.life.Role != l.Role || c.len() < 6 || c.t[c.len()-1] > hours(l.Judged[0].First-b.origin) {
+			continue
+		}
+		if c.span() < math.Min(age, 3) {
+			continue
+		}
+		part := c.until(c.t[0] + age)
+		grown := part.lo[part.len()-1] - part.lo[min(2, part.len()-1)]
+		if math.IsNaN(best) || grown > best {
+			best = grown
+		}
+	}
+	return best
+}
+
+// combine turns the opinions into the worker's verdict.
+func (b *bench) combine() Verdict {
+	v := Verdict{Kind: Healthy, Reason: ReasonFlat, Metric: b.sum.Metric}
+	for _, p := range b.procs {
+		v.Processes = append(v.Processes, b.processVerdict(p))
+	}
+	if pool, ok := b.masked(); ok {
+		v.Kind, v.Reason = LeakMasked, ReasonRecycled
+		v.Rate = &pool
+		return v
+	}
+	var worst *judged
+	for i := range b.procs {
+		p := &b.procs[i]
+		if p.alive && (worst == nil || rank(p.opinion) > rank(worst.opinion)) {
+			worst = p
+		}
+	}
+	if worst == nil {
+		return v
+	}
+	v.Kind, v.Reason = worst.kind, worst.reason
+	if v.Kind == Leak && worst.life.Role == RoleParent {
+		v.Reason = ReasonLeakingParent
+	}
+	return v
+}
+
+// rank orders opinions by what they mean for the worker.
+func rank(o opinion) float64 {
+	switch {
+	case o.kind == Leak:
+		return 1e12 + o.win.fit.slope
+	case o.kind == Unsure && o.reason == ReasonWarmUp:
+		return 5e11 + o.win.fit.slope
+	case o.kind == Unsure && o.reason != ReasonTooShort && o.reason != ReasonNoData:
+		return 4e11
+	case o.kind == Unsure:
+		return 0
+	}
+	return 1 + slices.Max(o.curve.lo) - slices.Min(o.curve.lo)
+}
+
+// processVerdict is one process's line.
+func (b *bench) processVerdict(p judged) ProcessVerdict {
+	v := ProcessVerdict{PID: p.life.PID, Start: p.life.Start, Role: p.life.Role, Kind: p.kind, Reason: p.reason}
+	if p.kind == Leak {
+		r := rateInterval(p.curve.since(p.onset), b.th)
+		v.Rate = &r
+		onset := b.time(p.onset)
+		v.Onset = &onset
+	}
+	return v
+}
+
+// masked reports whether children leak in every life while recycling hides
+// it, and the rate at which they do.
+func (b *bench) masked() (Interval, bool) {
+	return poolGrowth(b)
+}
+
+// quantify adds the numbers people act on.
+func (b *bench) quantify(v *Verdict) {
+	mdg := 0.0
+	for _, p := range b.procs {
+		if p.alive {
+			mdg = math.Max(mdg, p.mdg)
+		}
+		if v.Kind == Unsure && p.alive && p.need > 0 && (v.HoursNeeded == nil || p.need > *v.HoursNeeded) {
+			v.HoursNeeded = ptr(p.need)
+		}
+	}
+	if mdg > 0 && !math.IsInf(mdg, 0) {
+		v.MinDetectable = ptr(mdg)
+	}
+	if v.Kind == Unsure && v.HoursNeeded == nil {
+		v.HoursNeeded = ptr(b.th.minSpan)
+	}
+	v.Footprint = b.footprint()
+	v.Confidence = confidence(*v, b)
+	if v.Kind == Leak {
+		b.rate(v)
+		b.exhaust(v)
+	}
+}
+
+// footprint is the last known sum.
+func (b *bench) footprint() float64 {
+	if n := len(b.sum.Total); n > 0 {
+		return b.sum.Total[n-1].Mid + known(b.sum.Total[n-1].Swap)
+	}
+	f := 0.0
+	for _, p := range b.procs {
+		if p.alive && p.curve.len() > 0 {
+			f += p.curve.lo[p.curve.len()-1]
+		}
+	}
+	return f
+}
+
+// rate is the growth of the worker since the leak began: of its sum where
+// the membership held that long, else of its leaking processes together.
+func (b *bench) rate(v *Verdict) {
+	from := math.Inf(1)
+	var sum Interval
+	for _, p := range b.procs {
+		if p.alive && p.kind == Leak {
+			from = math.Min(from, p.onset)
+			r := rateInterval(p.curve.since(p.onset), b.th)
+			sum.Low, sum.Value, sum.High = sum.Low+r.Low, sum.Value+r.Value, sum.High+r.High
+		}
+	}
+	onset := b.time(from)
+	v.Onset = &onset
+	if c := b.total.since(from); c.len() >= b.th.minBlocks && c.span() > 0.8*(b.now-from) {
+		sum = rateInterval(c, b.th)
+		l := senLine(c.coarse(b.th.blocks).t, c.coarse(b.th.blocks).lo)
+		v.Fit = []Point{{b.time(c.t[0]), l.at(c.t[0])}, {b.time(b.now), l.at(b.now)}}
+	}
+	v.Rate = &sum
+}
+
+func ptr[T any](x T) *T { return &x }
+
+// throttle corrects a verdict that a ceiling made: memory that stands at
+// MemoryHigh or the limit, or is under pressure, does not show its growth.
+func (b *bench) throttle(v *Verdict) {
+	ceiling := b.sum.Limit.Bytes
+	if b.sum.High > 0 && (ceiling <= 0 || b.sum.High < ceiling) {
+		ceiling = b.sum.High
+	}
+	atCeiling := ceiling > 0 && v.Footprint >= b.th.throttle*ceiling
+	pressed := b.pressure() >= b.th.pressure
+	switch {
+	case v.Kind.Leaks() && atCeiling && b.level():
+		v.Reason = ReasonThrottled
+	case v.Kind.Leaks():
+	case atCeiling || pressed:
+		v.Kind, v.Reason = Unsure, ReasonThrottled
+		if b.leakedBelow(b.th.throttle * ceiling) {
+			v.Kind = Leak
+		}
+	case b.sum.Limit.Bytes > 0 && v.Footprint >= b.th.threshold*b.sum.Limit.Bytes:
+		v.Reason = ReasonThreshold
+	}
+}
+
+// level reports whether the sum has stopped growing in the last two hours.
+func (b *bench) level() bool {
+	c := b.total.since(b.now - 2)
+	return c.len() >= 6 && senLine(c.t, c.lo).slope*2 < b.th.material
+}
+
+// pressure is the mean share of time stalled on memory in the last hour.
+func (b *bench) pressure() float64 {
+	sum, n := 0.0, 0
+	for _, p := range b.sum.Pressure {
+		if h := hours(p.At.UnixNano() - b.origin); h > b.now-1 && h <= b.now && p.V >= 0 {
+			sum += p.V
+			n++
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	return sum / float64(n)
+}
+
+// leakedBelow reports whether the worker's sum leaked until it reached the
+// ceiling.
+func (b *bench) leakedBelow(ceiling float64) bool {
+	for i, y := range b.total.lo {
+		if y >= ceiling {
+			c := b.total.slice(0, i)
+			return c.len() > 0 && assess(c, c.span(), math.NaN(), b.th).kind == Leak
+		}
+	}
+	return false
+}
+
+// finite replaces what is not a number by nothing: the zero or nil.
+func (v Verdict) finite() Verdict {
+	if v.Rate != nil && !v.Rate.finite() {
+		v.Rate = nil
+	}
+	for i := range v.Processes {
+		if r := v.Processes[i].Rate; r != nil && !r.finite() {
+			v.Processes[i].Rate = nil
+		}
+	}
+	return v
+}
+
+func (i Interval) finite() bool {
+	s := i.Low + i.Value + i.High
+	return !math.IsNaN(s) && !math.IsInf(s, 0)
+}

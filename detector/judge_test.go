@@ -1,0 +1,239 @@
+package detector
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// shape gives a process's RSS in MiB at hour h, with noise from r.
+type shape func(h float64, r *rand.Rand) float64
+
+var epoch = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+
+func at(h float64) time.Time { return epoch.Add(time.Duration(h * float64(time.Hour))) }
+
+// life samples a shape every minute from one hour to another.
+func life(pid int, role Role, from, to float64, f shape) Life {
+	r := rand.New(rand.NewPCG(uint64(pid), 7))
+	l := Life{PID: pid, Start: at(from), Role: role}
+	for h := from; h < to; h += 1.0 / 60 {
+		rss := f(h-from, r) * MiB
+		l.Samples = append(l.Samples, Sample{At: at(h), RSS: rss, PSS: 0.8 * rss, USS: 0.7 * rss, Swap: 0, CPU: 36 * (h - from)})
+	}
+	return l
+}
+
+func noisy(sd float64, f func(h float64) float64) shape {
+	return func(h float64, r *rand.Rand) float64 { return f(h) + sd*math.Abs(r.NormFloat64()) }
+}
+
+func level(mib float64) shape { return noisy(0.3, func(float64) float64 { return mib }) }
+
+// node is a parent that stands still and one child of the given shape.
+func node(hours float64, f shape) Worker {
+	return Worker{Name: "w", Pool: PoolPrefork, Lives: []Life{
+		life(10, RoleParent, 0, hours, level(60)), life(11, RoleChild, 0, hours, f)}}
+}
+
+// pool is a parent and children that live for some hours each.
+func pool(hours, each float64, f shape) Worker {
+	w := Worker{Name: "w", Pool: PoolPrefork, Lives: []Life{life(10, RoleParent, 0, hours, level(60))}}
+	for h, pid := 0.0, 11; h < hours-each/4; h, pid = h+each, pid+1 {
+		w.Lives = append(w.Lives, life(pid, RoleChild, h, math.Min(h+each, hours), f))
+	}
+	return w
+}
+
+func stairs(h float64) float64 { return 80 + 9*math.Min(math.Floor(h/2), 5) }
+
+func TestJudge(t *testing.T) {
+	limit := Limit{Bytes: 512 * MiB, Source: "memory.max"}
+	cases := []struct {
+		name   string
+		w      Worker
+		kind   Kind
+		reason Reason
+	}{
+		{"nothing measured", Worker{Name: "w"}, Unsure, ReasonNoData},
+		{"an hour", node(1, noisy(0.3, func(h float64) float64 { return 80 + 4*h })), Unsure, ReasonTooShort},
+		{"level", node(30, level(80)), Healthy, ReasonFlat},
+		{"steady leak", node(30, noisy(0.5, func(h float64) float64 { return 80 + 4*h })), Leak, ReasonLeak},
+		{"steady leak, ten hours", node(10, noisy(0.5, func(h float64) float64 { return 80 + 4*h })), Leak, ReasonLeak},
+		{"young and fast", node(4, noisy(0.5, func(h float64) float64 { return 80 + 12*h })), Unsure, ReasonWarmUp},
+		{"warm-up", node(30, noisy(0.5, func(h float64) float64 { return 80 + 70*(1-math.Exp(-h/4)) })), Healthy, ReasonWarmUp},
+		{"one step", node(30, noisy(0.5, func(h float64) float64 { return 80 + 30*float64(min(int(h/15), 1)) })), Healthy, ReasonStep},
+		{"too small to matter", node(30, noisy(0.05, func(h float64) float64 { return 80 + 0.1*h })), Healthy, ReasonBelowMaterial},
+		{"cache that clears", node(30, noisy(0.5, func(h float64) float64 { return 80 + 8*math.Mod(h, 9) })), Healthy, ReasonBounded},
+		{"leaking parent", Worker{Name: "w", Lives: []Life{
+			life(10, RoleParent, 0, 30, noisy(0.5, func(h float64) float64 { return 60 + 3*h })),
+			life(11, RoleChild, 0, 30, level(60))}}, Leak, ReasonLeakingParent},
+		{"recycled leak", pool(30, 5, noisy(0.5, func(h float64) float64 { return 60 + 10*h })), LeakMasked, ReasonRecycled},
+		{"recycled warm-up", pool(30, 5, noisy(0.5, func(h float64) float64 { return 60 + 40*(1-math.Exp(-h)) })), Healthy, ""},
+		{"held at the limit", with(node(30, noisy(0.1, func(h float64) float64 { return math.Min(80+40*h, 580) })), limit), Leak, ReasonThrottled},
+		{"close to the limit", with(node(30, level(551)), limit), Healthy, ReasonThreshold},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			v := Judge(c.w, time.Time{}, Options{})
+			if v.Kind != c.kind || (c.reason != "" && v.Reason != c.reason) {
+				t.Errorf("%s (%s), want %s (%s)\n%s", v.Kind, v.Reason, c.kind, c.reason, strings.Join(v.Evidence, "\n"))
+			}
+			if len(v.Evidence) == 0 {
+				t.Error("no evidence")
+			}
+			if v.Kind == Unsure && v.HoursNeeded == nil {
+				t.Error("unsure without hours needed")
+			}
+		})
+	}
+}
+
+func with(w Worker, l Limit) Worker { w.Limit = l; return w }
+
+func TestNumbers(t *testing.T) {
+	w := with(node(30, noisy(0.5, func(h float64) float64 { return 80 + 4*math.Max(h-10, 0) })), Limit{400 * MiB, "memory.max"})
+	v := Judge(w, time.Time{}, Options{})
+	if v.Kind != Leak {
+		t.Fatalf("%s (%s)", v.Kind, v.Reason)
+	}
+	want := 4 * 0.8 * MiB // the sum is of PSS
+	if r := v.Rate; r.Value < 0.95*want || r.Value > 1.05*want || r.Low > r.Value || r.High < r.Value {
+		t.Errorf("rate %v, want %v", *r, want)
+	}
+	if d := v.Onset.Sub(at(10)).Hours(); math.Abs(d) > 3 {
+		t.Errorf("onset %v, %.1f h off", v.Onset, d)
+	}
+	left := (400*MiB - v.Footprint) / want
+	if d := v.Exhaustion.Expected.Sub(at(30 + left)).Hours(); math.Abs(d) > 5 {
+		t.Errorf("exhaustion %v, %.1f h off", v.Exhaustion.Expected, d)
+	}
+	var named []int
+	for _, p := range v.Processes {
+		if p.Kind == Leak {
+			named = append(named, p.PID)
+		}
+	}
+	if !slices.Equal(named, []int{11}) {
+		t.Errorf("named %v, want the child", named)
+	}
+}
+
+func TestRecovered(t *testing.T) {
+	before := node(20, noisy(0.5, func(h float64) float64 { return 80 + 6*h }))
+	fresh := func(hours, mib float64) Worker {
+		return Worker{Lives: []Life{life(20, RoleParent, 20.1, 20.1+hours, level(60)), life(21, RoleChild, 20.1, 20.1+hours, level(mib))}}
+	}
+	cases := []struct {
+		name  string
+		after Worker
+		limit float64
+		want  Recovery
+	}{
+		{"came back", fresh(0.2, 82), 0, DidRecover},
+		{"one reading", fresh(0.02, 82), 0, TooEarly},
+		{"nothing yet", Worker{}, 0, TooEarly},
+		{"only the old life", before, 0, TooEarly},
+		{"as large as before", fresh(0.2, 195), 0, DidNotRecover},
+		{"freed, yet at the limit", fresh(0.2, 82), 120 * MiB, DidNotRecover},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got, n := Recovered(before, c.after, Limit{Bytes: c.limit}, at(21))
+			if got != c.want {
+				t.Errorf("%s, want %s: %+v", got, c.want, n)
+			}
+		})
+	}
+	_, n := Recovered(before, fresh(0.2, 82), Limit{}, at(21))
+	if freed := n.Freed / MiB; math.Abs(freed-0.8*(200-82)) > 3 {
+		t.Errorf("freed %.1f MiB", freed)
+	}
+}
+
+func TestCompare(t *testing.T) {
+	leaky := node(24, noisy(0.5, func(h float64) float64 { return 80 + 6*h }))
+	cases := []struct {
+		name          string
+		before, after Worker
+		want          Fix
+	}{
+		{"fixed", leaky, node(24, level(80)), Fixed},
+		{"still leaks", leaky, node(24, noisy(0.5, func(h float64) float64 { return 70 + 6*h })), NotFixed},
+		{"too short", leaky, node(1, level(80)), FixUnsure},
+		{"nothing to fix", node(24, level(80)), node(24, level(80)), FixUnsure},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got := Compare(c.before, c.after, Options{})
+			if got.Answer != c.want || (got.Answer == FixUnsure) != (got.HoursNeeded != nil) {
+				t.Errorf("%s, want %s: %v", got.Answer, c.want, got.Evidence)
+			}
+		})
+	}
+}
+
+// host is a droplet whose used memory is the sum of what is given.
+func host(hours float64, others []Other, ws ...Worker) Droplet {
+	d := Droplet{ID: "1", Total: 4096 * MiB, Others: others}
+	r := rand.New(rand.NewPCG(3, 3))
+	for m := 0; m < int(hours*60)-1; m++ {
+		used := 500*MiB + 2*MiB*math.Abs(r.NormFloat64())
+		for _, w := range ws {
+			for _, l := range w.Lives {
+				used += l.Samples[m].PSS
+			}
+		}
+		for _, o := range others {
+			used += o.Memory[m].V
+		}
+		d.Available = append(d.Available, Point{at(float64(m) / 60), d.Total - used})
+	}
+	return d
+}
+
+func other(name string, hours float64, f func(h float64) float64) Other {
+	o := Other{Name: name}
+	for m := range int(hours * 60) {
+		o.Memory = append(o.Memory, Point{at(float64(m) / 60), f(float64(m)/60) * MiB})
+	}
+	return o
+}
+
+func TestDroplet(t *testing.T) {
+	leaky := node(30, noisy(0.5, func(h float64) float64 { return 80 + 10*h }))
+	calm := node(30, level(80))
+	leaky.Name, calm.Name = "leaky", "calm"
+	grows := func(h float64) float64 { return 100 + 10*h }
+	still := func(float64) float64 { return 100 }
+	cases := []struct {
+		name    string
+		others  []Other
+		ws      []Worker
+		kind    Kind
+		first   string
+		suspect string
+	}{
+		{"a worker", []Other{other("nginx", 30, still)}, []Worker{calm, leaky}, Leak, "leaky", ""},
+		{"no worker", []Other{other("nginx", 30, still), other("postgres", 30, grows)}, []Worker{calm}, Leak, "", "postgres"},
+		{"nobody", []Other{other("nginx", 30, still)}, []Worker{calm}, Healthy, "", ""},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			var vs []Verdict
+			for _, w := range c.ws {
+				vs = append(vs, Judge(w, time.Time{}, Options{}))
+			}
+			v := JudgeDroplet(host(30, c.others, c.ws...), c.ws, vs, time.Time{}, Options{})
+			if v.Kind != c.kind || v.Suspect != c.suspect || (c.first != "" && v.Workers[0].Name != c.first) {
+				t.Errorf("%s (%s), suspect %q, workers %+v, others %+v", v.Kind, v.Reason, v.Suspect, v.Workers, v.Others)
+			}
+			if c.first != "" && v.Workers[0].Share.Value < 0.8 {
+				t.Errorf("the leaking worker explains %.2f only", v.Workers[0].Share.Value)
+			}
+		})
+	}
+}

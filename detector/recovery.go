@@ -1,0 +1,185 @@
+package detector
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// RecoveryNumbers are what [Recovered] decided on, in bytes of Metric. Zero
+// where not yet known.
+type RecoveryNumbers struct {
+	Metric        string
+	Before, After float64 // footprint just before the restart and now
+	Baseline      float64 // footprint of the old life when it was young
+	Freed         float64 // Before less After; negative when memory grew
+	Passes        int     // complete readings of the new life so far
+}
+
+// recoveryPasses is how many complete readings the new life must have: one
+// may fall before the pool has forked, two before its imports are done.
+const recoveryPasses = 3
+
+// Recovered answers "did memory come back?" after a restart, up to at.
+// Only lives in after that before does not know count. Memory came back when
+// at least half of what the old life had gained is gone, or, where it had
+// not gained anything visible, a tenth of its footprint; and never while the
+// new footprint stands above nine tenths of the limit.
+func Recovered(before, after Worker, limit Limit, at time.Time) (Recovery, RecoveryNumbers) {
+	after = onlyNew(before, upTo(after, at))
+	o := Options{Metric: commonMetric(before, after)}
+	old, new := Summarize(before, o), Summarize(after, o)
+	n := RecoveryNumbers{Metric: old.Metric}
+	if len(old.Total) == 0 {
+		return TooEarly, n
+	}
+	n.Before = lastLevel(old.Total)
+	n.Baseline = firstLevel(old.Total)
+	for _, b := range new.Total {
+		n.Passes += b.N
+	}
+	if n.Passes < recoveryPasses || !mainSeen(after) {
+		return TooEarly, n
+	}
+	n.After = lastLevel(new.Total)
+	n.Freed = n.Before - n.After
+	need := 0.1 * n.Before
+	if gained := n.Before - n.Baseline; gained > need {
+		need = gained / 2
+	}
+	full := limit.Bytes > 0 && n.After > 0.9*limit.Bytes
+	if n.Freed >= need && !full {
+		return DidRecover, n
+	}
+	return DidNotRecover, n
+}
+
+// onlyNew keeps the lives of after that before did not have.
+func onlyNew(before, after Worker) Worker {
+	after.Lives = slices.DeleteFunc(slices.Clone(after.Lives), func(l Life) bool {
+		return slices.ContainsFunc(before.Lives, func(k Life) bool { return sameLife(k, l) })
+	})
+	return after
+}
+
+// sameLife reports whether two lives are the same process: the same pid and
+// a start within two seconds.
+func sameLife(a, b Life) bool {
+	return a.PID == b.PID && a.Start.Sub(b.Start).Abs() <= 2*time.Second
+}
+
+// mainSeen reports whether the new main process was read, where roles are
+// known at all.
+func mainSeen(w Worker) bool {
+	known := false
+	for _, l := range w.Lives {
+		if l.Role == RoleParent {
+			return true
+		}
+		known = known || l.Role == RoleChild
+	}
+	return !known && len(w.Lives) > 0
+}
+
+// commonMetric is the best metric both workers were measured in.
+func commonMetric(a, b Worker) string {
+	for _, m := range []string{"pss", "rss", "uss"} {
+		if hasMetric(a, m) && hasMetric(b, m) {
+			return m
+		}
+	}
+	return "rss"
+}
+
+func hasMetric(w Worker, m string) bool {
+	return slices.ContainsFunc(w.Lives, func(l Life) bool { return len(readings(l.Samples, m)) > 0 })
+}
+
+// lastLevel is the median of the last three blocks.
+func lastLevel(ts []TotalBlock) float64 { return medianLevel(ts[max(0, len(ts)-3):]) }
+
+// firstLevel is the low of the first hour.
+func firstLevel(ts []TotalBlock) float64 {
+	n := 1
+	for n < len(ts) && ts[n].Cell-ts[0].Cell < 12 {
+		n++
+	}
+	return medianLevel(ts[:n])
+}
+
+func medianLevel(ts []TotalBlock) float64 {
+	var xs []float64
+	for _, t := range ts {
+		xs = append(xs, t.Mid+known(t.Swap))
+	}
+	return median(xs)
+}
+
+// Compare answers "did the fix work?": the worker's growth before and after,
+// with 90 % intervals. The fix worked when growth is now surely less than a
+// quarter of what it surely was; it did not when growth still stands and
+// surely exceeds half of it.
+func Compare(before, after Worker, o Options) Comparison {
+	th := o.defaults()
+	vb, va := Judge(before, time.Time{}, o), Judge(after, time.Time{}, o)
+	rb, hb := growthOf(before, vb, o)
+	ra, ha := growthOf(after, va, o)
+	c := Comparison{Answer: FixUnsure}
+	if hb < th.minSpan || ha < th.minSpan {
+		c.HoursNeeded = ptr(math.Max(th.minSpan-math.Min(hb, ha), 0.5))
+		c.Evidence = []string{fmt.Sprintf("Measured for %.1f h before and %.1f h after; both need at least %.1f h.", hb, ha, th.minSpan)}
+		return c
+	}
+	c.Before, c.After = &rb, &ra
+	c.Evidence = []string{
+		fmt.Sprintf("Before: %s (%s to %s) an hour over %.1f h.", size(rb.Value), size(rb.Low), size(rb.High), hb),
+		fmt.Sprintf("After: %s (%s to %s) an hour over %.1f h.", size(ra.Value), size(ra.Low), size(ra.High), ha),
+	}
+	switch {
+	case rb.Low <= 0 || !vb.Kind.Leaks():
+		c.Evidence = append(c.Evidence, "Growth before is not proved, so there is nothing that a fix could be seen to end.")
+	case va.Kind.Leaks() && ra.High > rb.Value/2:
+		c.Answer = NotFixed
+	case ra.High < math.Max(rb.Low/4, th.materialRate):
+		c.Answer = Fixed
+	case ra.Low > rb.High/2 && va.Kind == Leak:
+		c.Answer = NotFixed
+	}
+	if c.Answer == FixUnsure {
+		c.HoursNeeded = ptr(hoursToTell(rb, ra, ha))
+	}
+	return c
+}
+
+// hoursToTell is how much longer "after" must be watched until its interval,
+// which shrinks with time to the power 3/2, is a quarter of the old rate.
+func hoursToTell(before, after Interval, span float64) float64 {
+	want, have := math.Abs(before.Value)/4, (after.High-after.Low)/2
+	if want <= 0 || have <= want {
+		return math.Max(span/2, 1)
+	}
+	return math.Min(span*(math.Pow(have/want, 2.0/3)-1)+1, 14*24)
+}
+
+// growthOf is the worker's growth per hour over the span of its last
+// processes, less their first third where a start shows.
+func growthOf(w Worker, v Verdict, o Options) (Interval, float64) {
+	b := &bench{sum: Summarize(w, o), th: o.defaults()}
+	if !b.open(time.Time{}) {
+		return Interval{}, 0
+	}
+	b.judgeProcesses()
+	if v.Rate != nil {
+		return *v.Rate, b.now
+	}
+	var sum Interval
+	for _, p := range b.procs {
+		if !p.alive || p.curve.len() < 6 {
+			continue
+		}
+		r := rateInterval(p.curve.since(p.curve.t[0]+p.curve.span()/3), b.th)
+		sum = Interval{sum.Low + r.Low, sum.Value + r.Value, sum.High + r.High}
+	}
+	return sum, b.now
+}

@@ -1,0 +1,74 @@
+package detector
+
+import (
+	"math"
+	"slices"
+)
+
+// sen returns the Theil-Sen slope of y over t: the median of the slopes
+// between all pairs with different t. It withstands 29 % of outliers.
+//
+// Source: P. K. Sen, Estimates of the regression coefficient based on
+// Kendall's tau, JASA 63 (1968); H. Theil (1950).
+func sen(t, y []float64) float64 {
+	slopes := make([]float64, 0, len(t)*(len(t)-1)/2)
+	for i := range t {
+		for j := i + 1; j < len(t); j++ {
+			if dt := t[j] - t[i]; dt != 0 {
+				slopes = append(slopes, (y[j]-y[i])/dt)
+			}
+		}
+	}
+	return median(slopes)
+}
+
+// median returns the middle of xs (the mean of the two middle ones), 0 for
+// none. It reorders xs.
+func median(xs []float64) float64 {
+	n := len(xs)
+	if n == 0 {
+		return 0
+	}
+	slices.Sort(xs)
+	if n%2 == 1 {
+		return xs[n/2]
+	}
+	return xs[n/2-1]/2 + xs[n/2]/2
+}
+
+// medianOf is median on a copy.
+func medianOf(xs []float64) float64 { return median(slices.Clone(xs)) }
+
+// mad returns the median absolute deviation about zero, scaled to be the
+// standard deviation of a normal sample.
+func mad(xs []float64) float64 {
+	abs := make([]float64, len(xs))
+	for i, x := range xs {
+		abs[i] = math.Abs(x)
+	}
+	return 1.4826 * median(abs)
+}
+
+// line is a straight line: value at hour t0 and slope per hour.
+type line struct{ t0, at0, slope float64 }
+
+func (l line) at(t float64) float64 { return l.at0 + l.slope*(t-l.t0) }
+
+// senLine returns the Theil-Sen line with the median residual as intercept.
+func senLine(t, y []float64) line {
+	s := sen(t, y)
+	r := make([]float64, len(t))
+	for i := range t {
+		r[i] = y[i] - s*(t[i]-t[0])
+	}
+	return line{t[0], median(r), s}
+}
+
+// residuals returns y less the line.
+func (l line) residuals(t, y []float64) []float64 {
+	r := make([]float64, len(t))
+	for i := range t {
+		r[i] = y[i] - l.at(t[i])
+	}
+	return r
+}

@@ -1,0 +1,168 @@
+package detector
+
+import (
+	"math"
+	"slices"
+)
+
+// trend is what one window of a curve says about growth.
+type trend struct {
+	from, to  float64 // hours
+	fit       line    // of the curve with its jumps taken out
+	growth    float64 // bytes gained along the fit
+	sigma     float64 // scatter about the fit
+	z         float64 // zLambda
+	halves    float64 // pace of the second half over that of the first
+	lastThird float64 // share of the growth gained in the last third
+	ups       int     // of 7 increments of 8 block medians
+	neff      float64 // how many equal growth events would make this increment scatter
+	saturate  float64 // saturationGain
+	jumped    float64 // bytes gained in sharp jumps, taken out above
+	jumps     int
+}
+
+// trendOf measures one window.
+func trendOf(c curve, th thresholds) trend {
+	w := trend{from: c.t[0], to: c.t[c.len()-1]}
+	y, jumped, jumps := withoutJumps(c, th)
+	w.jumped, w.jumps = jumped, jumps
+	flat := curve{c.t, y, c.hi, c.cpu}
+	w.neff = effectiveEvents(y)
+	s := flat.coarse(th.blocks)
+	w.fit = senLine(s.t, s.lo)
+	w.growth = w.fit.slope * s.span()
+	w.sigma = mad(w.fit.residuals(s.t, s.lo))
+	w.z = zLambda(s.t, s.lo)
+	w.halves = pace(s)
+	w.lastThird = lastThird(s)
+	w.ups = upsOf(s)
+	w.saturate = saturationGain(s.t, s.lo)
+	return w
+}
+
+// withoutJumps takes out at most three sharp upward jumps, each at least a
+// quarter of the range and six times the ordinary increment, and returns
+// the bytes they made.
+func withoutJumps(c curve, th thresholds) (y []float64, bytes float64, n int) {
+	y = slices.Clone(c.lo)
+	d := make([]float64, 0, len(y))
+	for i := 1; i < len(y); i++ {
+		d = append(d, y[i]-y[i-1])
+	}
+	usual := mad(d)
+	for n < 3 {
+		rise := slices.Max(y) - slices.Min(y)
+		at, by := 0, 0.0
+		for i := 1; i < len(y); i++ {
+			if step := y[i] - y[i-1]; step > by {
+				at, by = i, step
+			}
+		}
+		if by < th.step*rise || by < 6*usual || by < th.material/3 || !stays(y, at) {
+			break
+		}
+		for i := at; i < len(y); i++ {
+			y[i] -= by
+		}
+		bytes += by
+		n++
+	}
+	return y, bytes, n
+}
+
+// stays reports whether the level reached at i is kept, so that it is a jump
+// and not a spike.
+func stays(y []float64, i int) bool {
+	after := y[i:min(i+13, len(y))]
+	return slices.Min(after) > (y[i]+y[i-1])/2
+}
+
+// effectiveEvents returns (Σd)²/Σd² over the increments of the series' lower
+// envelope from the right, the memory kept for good: n equal increments give
+// n, one big step gives 1.
+func effectiveEvents(y []float64) float64 {
+	e := slices.Clone(y)
+	for i := len(e) - 2; i >= 0; i-- {
+		e[i] = math.Min(e[i], e[i+1])
+	}
+	var s, ss float64
+	for i := 1; i < len(e); i++ {
+		d := e[i] - e[i-1]
+		s += d
+		ss += d * d
+	}
+	if ss == 0 {
+		return 0
+	}
+	return s * s / ss
+}
+
+// pace returns the Sen slope of the second half over that of the first, 0
+// where the first does not rise while the second neither does.
+func pace(c curve) float64 {
+	mid := (c.t[0] + c.t[c.len()-1]) / 2
+	a, b := c.until(mid), c.since(mid)
+	if a.len() < 3 || b.len() < 3 {
+		return 0
+	}
+	first, second := sen(a.t, a.lo), sen(b.t, b.lo)
+	if first <= 0 {
+		if second > 0 {
+			return 10
+		}
+		return 0
+	}
+	return math.Min(second/first, 10)
+}
+
+// lastThird returns the share of the window's gain made in its last third,
+// measured between medians at the ends of the parts.
+func lastThird(c curve) float64 {
+	n := c.len()
+	k := max(n/12, 1)
+	at := func(i int) float64 { return medianOf(c.lo[max(i-k, 0):min(i+k, n)]) }
+	total := at(n) - at(0)
+	if total <= 0 {
+		return 0
+	}
+	return (at(n) - at(2*n/3)) / total
+}
+
+// upsOf counts the rises between the medians of eight equal parts.
+func upsOf(c curve) int {
+	n, ups, prev := c.len(), 0, 0.0
+	for k := range 8 {
+		m := medianOf(c.lo[k*n/8 : (k+1)*n/8])
+		if k > 0 && m > prev {
+			ups++
+		}
+		prev = m
+	}
+	return ups
+}
+
+// leaks reports whether everything that must hold for growth without bound
+// holds, apart from how old the process is.
+func (w trend) leaks(th thresholds) bool { return w.refusal(th) == "" }
+
+// refusal names the first condition the window fails, "" for none.
+func (w trend) refusal(th thresholds) Reason {
+	switch {
+	case w.growth < th.material/4 || w.fit.slope < th.materialRate/4:
+		if w.jumped > th.material {
+			return ReasonStep
+		}
+		return ReasonFlat
+	case w.growth < th.growthNoise*w.sigma:
+		return ReasonNoise
+	case w.saturate > th.saturation || w.halves < th.halves || w.lastThird < th.lastThird:
+		return ReasonWarmUp
+	case w.neff < th.neff:
+		return ReasonStaircase
+	case w.z < th.z || w.ups < th.ups:
+		return ReasonNoise
+	case w.growth < th.material || w.fit.slope < th.materialRate:
+		return ReasonBelowMaterial
+	}
+	return ""
+}
