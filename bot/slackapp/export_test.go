@@ -1,6 +1,13 @@
 package slackapp
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // SetStagger changes the time between the opening of the sockets.
 func SetStagger(a *App, d time.Duration) { a.sockets.stagger = d }
+
+type nobody struct{}
+
+func (nobody) Receive(context.Context, Envelope) (Ack, error) { return Ack{}, nil }

@@ -3,6 +3,7 @@ package slacksim
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -74,4 +75,16 @@ func (s *Sim) Wait(ctx context.Context, cond func() bool) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// AckTimes are how long the acks in a journal took, shortest first.
+func AckTimes(journal []Entry) []time.Duration {
+	var out []time.Duration
+	for _, e := range journal {
+		if e.Kind == Acked && e.Error == "" {
+			out = append(out, e.Took)
+		}
+	}
+	slices.Sort(out)
+	return out
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -399,9 +400,9 @@ func TestModal(t *testing.T) {
 
 func TestUnkindByDefault(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var got int
+		var got atomic.Int64
 		sim := slacksim.New(slacksim.Options{AppURL: "http://bot.test", App: app(func(string, url.Values, string) (int, string) {
-			got++
+			got.Add(1)
 			return 200, ""
 		})})
 		for range 200 {
@@ -409,18 +410,18 @@ func TestUnkindByDefault(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got <= 200 {
+		if got.Load() <= 200 {
 			t.Error("no command came twice")
 		}
 		sim.Kind()
-		got = 0
+		got.Store(0)
 		for range 200 {
 			if err := sim.Command("U0ANNA", "C0OPS", "/leaks"); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if got != 200 {
-			t.Errorf("kind, and yet %d deliveries of 200", got)
+		if got.Load() != 200 {
+			t.Errorf("kind, and yet %d deliveries of 200", got.Load())
 		}
 	})
 }

@@ -189,9 +189,16 @@ func (s *Sim) WaitSockets(ctx context.Context, n int) error {
 	return s.Wait(ctx, func() bool { return s.Sockets() >= n })
 }
 
-// Refresh asks every client to reconnect, as Slack does every few hours.
-func (s *Sim) Refresh() {
-	for _, k := range s.openSockets() {
+// Refresh asks the client of the n oldest connections to renew them, as Slack
+// does every few hours; it sends nothing more over them.
+func (s *Sim) Refresh(n int) {
+	s.mu.Lock()
+	n = min(n, len(s.sockets))
+	old := slices.Clone(s.sockets[:n])
+	s.sockets = slices.Clone(s.sockets[n:])
+	s.bump()
+	s.mu.Unlock()
+	for _, k := range old {
 		k.write(object{"type": "disconnect", "reason": "refresh_requested", "debug_info": object{"host": "slacksim"}})
 	}
 }
