@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 )
 
 // errUninteresting marks a well-formed request of a kind we have no use for,
@@ -87,11 +88,13 @@ func state(wire map[string]map[string]wireValue) State {
 
 // parseCommand reads a slash command from a form.
 func parseCommand(form url.Values) (Envelope, error) {
+	// A form, unlike JSON, may hold bytes that no store takes as text.
+	get := func(k string) string { return strings.ToValidUTF8(form.Get(k), "\uFFFD") }
 	c := Command{
-		Who: Who{Team: form.Get("team_id"), Enterprise: form.Get("enterprise_id"),
-			User: form.Get("user_id"), UserName: form.Get("user_name")},
-		Channel: form.Get("channel_id"), Command: form.Get("command"), Text: form.Get("text"),
-		ResponseURL: form.Get("response_url"), TriggerID: form.Get("trigger_id"),
+		Who: Who{Team: get("team_id"), Enterprise: get("enterprise_id"),
+			User: get("user_id"), UserName: get("user_name")},
+		Channel: get("channel_id"), Command: get("command"), Text: get("text"),
+		ResponseURL: get("response_url"), TriggerID: get("trigger_id"),
 	}
 	if c.Command == "" || c.User == "" || c.Team == "" || c.TriggerID == "" {
 		return Envelope{}, errors.New("slash command without command, user, team or trigger id")
