@@ -29,6 +29,13 @@ var cases = []struct {
 	{"findings/two writers", findingRace},
 	{"findings/list", findingList},
 	{"schedule/one replica fires", fireClaimed},
+	{"history/late, repeated, folded", historyReads},
+	{"history/bad series", historyRefuses},
+	{"history/limit of series", historyLimit},
+	{"history/two replicas", historyRace},
+	{"history/retention", historyRetain},
+	{"history/presence", historySeen},
+	{"history/like a map", historyModel},
 	{"open/again", openAgain},
 }
 

@@ -1,5 +1,6 @@
 -- +goose Up
--- Each distinct label set once. labels is its canonical JSON.
+-- Each distinct label set once. labels is its canonical JSON; touched says
+-- when it was last known to be written, to half a day.
 create table series (
 	id bigint primary key,
 	labels text not null unique,
@@ -7,7 +8,7 @@ create table series (
 	droplet text not null,
 	worker text not null,
 	owner text not null,
-	created bigint not null
+	touched bigint not null
 );
 create index series_by_droplet on series (droplet, name);
 create index series_by_name on series (name);
