@@ -32,13 +32,20 @@ type thresholds struct {
 	ups          int
 	saturation   float64
 	neff         float64
+	grain        float64
+	neffGrain    float64
 	material     float64
 	materialRate float64
 	horizon      float64
 	warmBytes    float64
 	warmSigma    float64
 	warmHours    float64
+	warmSpread   float64
+	warmStraight float64
+	warmQuiet    float64
 	warmMax      float64
+	leakPace     float64
+	leakSigma    float64
 	fall         float64
 	fallBytes    float64
 	step         float64
@@ -72,18 +79,25 @@ func (o Options) defaults() thresholds {
 		growthNoise: 3,   // growth below three MADs of its own residuals is not seen by a person either
 		halves:      0.5, // pure log growth over [t, 5t] gives 0.46, exponential far less
 		lastThird:   0.17,
-		ups:         6,  // of 7 increments of 8 block medians
-		saturation:  4,  // how much better (AICc) a saturating curve must fit to win over a line
-		neff:        12, // fewer equal-sized growth events than this is a staircase (recordings h5: up to 9)
+		ups:         6, // of 7 increments of 8 block medians
+		saturation:  4, // how much better (AICc) a saturating curve must fit to win over a line
+		neff:        9,
+		grain:       2.5 * MiB * s, // pymalloc's arenas are 1 MiB; a table of 10^5 entries doubles by 2 MiB
+		neffGrain:   6,
 		material:    1.5 * MiB * s,
 		// a quarter MiB an hour is 180 MiB a month; healthy children in the
 		// recordings creep at up to 0.1 MiB an hour
 		materialRate: 0.25 * MiB * s,
-		horizon:      30 * 24, // nobody acts today on memory that lasts a month
-		warmBytes:    60 * MiB * s,
-		warmSigma:    0.55,
-		warmHours:    14,
-		warmMax:      0.12,
+		horizon:      30 * 24,      // nobody acts today on memory that lasts a month
+		warmBytes:    65 * MiB * s, // warm-ups recorded add 55 to 90 MB a process …
+		warmSigma:    0.5,
+		warmHours:    7.5, // … in 4 to 9 hours (12 by construction at most)
+		warmSpread:   0.55,
+		warmStraight: 0.45, // half of the warm-ups bend visibly while they last
+		warmQuiet:    0.2,  // an earlier life of the same role showed no warm-up
+		warmMax:      0.45,
+		leakPace:     3 * MiB * s, // leaking processes recorded grow by 0.5 to 31 MB an hour
+		leakSigma:    1.3,
 		fall:         0.3, // of the range so far: more than this given back at once is a cache that clears
 		fallBytes:    4 * MiB * s,
 		step:         0.35,

@@ -3,8 +3,6 @@ package detector
 import (
 	"math"
 	"slices"
-
-	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // opinion is what one series by itself says.
@@ -76,7 +74,7 @@ func assessOnce(c curve, age float64, quiet float64, th thresholds) opinion {
 		if first == nil {
 			first = &w
 		}
-		if !w.leaks(th) {
+		if !w.leaks(th) || slowed(c, w, th) {
 			continue
 		}
 		o.kind, o.reason, o.win = Leak, ReasonLeak, w
@@ -94,6 +92,24 @@ func assessOnce(c curve, age float64, quiet float64, th thresholds) opinion {
 	}
 	o.kind, o.reason, o.win = Healthy, first.refusal(th), *first
 	return o
+}
+
+// slowed reports whether the curve rose more than twice as fast in the
+// stretch before the window as in it: the tail of a warm-up is straight when
+// only its end is looked at. The first hour is start-up and does not count;
+// nor does what lies before a window longer than any warm-up.
+func slowed(c curve, w trend, th thresholds) bool {
+	length := w.to - w.from
+	if length >= 2*th.warmHours {
+		return false
+	}
+	before := c.since(math.Max(w.from-length, c.t[0]+1)).until(w.from)
+	if before.len() < 6 || before.span() < 0.25*length {
+		return false
+	}
+	y, _, _ := withoutJumps(before, th)
+	s := curve{before.t, y, before.hi, before.cpu}.coarse(th.blocks)
+	return w.fit.slope < th.halves*sen(s.t, s.lo)
 }
 
 // lastFall finds the last time the series gave back a large part of its
@@ -118,39 +134,6 @@ func lastFall(c curve, th thresholds) (peak, at float64, ok bool) {
 		}
 	}
 	return peak, at, ok
-}
-
-// warmUpOdds is the probability that growth this straight, this fast and this
-// young is a working set still filling. A warm-up ends when what the code
-// needs is loaded: its size is log-normal about warmBytes, and it is over by
-// warmHours. Straight growth leaves only the sizes between what it has
-// gained and what it would gain by then; half of the warm-ups recorded bent
-// visibly before they ended.
-func warmUpOdds(w trend, age, quiet float64, th thresholds) float64 {
-	if age >= th.warmHours {
-		return 0
-	}
-	size := distuv.LogNormal{Mu: math.Log(th.warmBytes), Sigma: th.warmSigma}
-	gained := w.fit.slope * math.Max(age, w.to-w.from)
-	p := size.CDF(w.fit.slope*th.warmHours) - size.CDF(gained)
-	if w.halves > 0.8 && w.saturate < 0 {
-		p *= 0.4
-	}
-	if !math.IsNaN(quiet) && quiet < w.growth/4 {
-		p *= 0.2
-	}
-	return p
-}
-
-// hoursUntilNotWarm is how much longer the same growth must go on before a
-// warm-up is ruled out.
-func hoursUntilNotWarm(w trend, age, quiet float64, th thresholds) float64 {
-	for h := 0.5; h < th.warmHours; h += 0.5 {
-		if warmUpOdds(w, age+h, quiet, th) <= th.warmMax {
-			return h
-		}
-	}
-	return math.Max(th.warmHours-age, 0.5)
 }
 
 // minDetectable is the steady growth, in bytes per hour, that would have

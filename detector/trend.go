@@ -16,6 +16,7 @@ type trend struct {
 	lastThird float64 // share of the growth gained in the last third
 	ups       int     // of 7 increments of 8 block medians
 	neff      float64 // how many equal growth events would make this increment scatter
+	largest   float64 // the largest of them, bytes
 	saturate  float64 // saturationGain
 	jumped    float64 // bytes gained in sharp jumps, taken out above
 	jumps     int
@@ -27,7 +28,7 @@ func trendOf(c curve, th thresholds) trend {
 	y, jumped, jumps := withoutJumps(c, th)
 	w.jumped, w.jumps = jumped, jumps
 	flat := curve{c.t, y, c.hi, c.cpu}
-	w.neff = effectiveEvents(y)
+	w.neff, w.largest = effectiveEvents(y)
 	s := flat.coarse(th.blocks)
 	w.fit = senLine(s.t, s.lo)
 	w.growth = w.fit.slope * s.span()
@@ -79,8 +80,8 @@ func stays(y []float64, i int) bool {
 
 // effectiveEvents returns (Σd)²/Σd² over the increments of the series' lower
 // envelope from the right, the memory kept for good: n equal increments give
-// n, one big step gives 1.
-func effectiveEvents(y []float64) float64 {
+// n, one big step gives 1. It also returns the largest increment.
+func effectiveEvents(y []float64) (n, largest float64) {
 	e := slices.Clone(y)
 	for i := len(e) - 2; i >= 0; i-- {
 		e[i] = math.Min(e[i], e[i+1])
@@ -90,11 +91,12 @@ func effectiveEvents(y []float64) float64 {
 		d := e[i] - e[i-1]
 		s += d
 		ss += d * d
+		largest = math.Max(largest, d)
 	}
 	if ss == 0 {
-		return 0
+		return 0, 0
 	}
-	return s * s / ss
+	return s * s / ss, largest
 }
 
 // pace returns the Sen slope of the second half over that of the first, 0
@@ -157,7 +159,7 @@ func (w trend) refusal(th thresholds) Reason {
 		return ReasonNoise
 	case w.saturate > th.saturation || w.halves < th.halves || w.lastThird < th.lastThird:
 		return ReasonWarmUp
-	case w.neff < th.neff:
+	case w.neff < th.events(w.largest):
 		return ReasonStaircase
 	case w.z < th.z || w.ups < th.ups:
 		return ReasonNoise
@@ -165,4 +167,14 @@ func (w trend) refusal(th thresholds) Reason {
 		return ReasonBelowMaterial
 	}
 	return ""
+}
+
+// events is how many growth events a leak must show when the largest is of
+// this size. Allocators themselves grow in steps of up to a MiB or two, and
+// tables double; stairs of a few MiB are work that was large once.
+func (th thresholds) events(largest float64) float64 {
+	if largest <= th.grain {
+		return th.neffGrain
+	}
+	return th.neff
 }

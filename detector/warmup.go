@@ -1,0 +1,49 @@
+package detector
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// warmUpOdds are the odds, against a leak, that growth this straight, this
+// fast and this young is a working set still filling. Nothing in the curve
+// of the first hours tells the two apart, but their sizes do: a warm-up ends
+// when what the code needs is loaded. Its size M and its duration T are
+// log-normal, so its pace M/T is too; given the pace, T must still lie ahead
+// of the process's age. A leak's pace is log-normal and wide. Growth by a
+// few MiB an hour, kept up for three hours, is a leak because a warm-up that
+// slow would have to last for days; growth by ten is a warm-up until it has
+// lasted longer than those do.
+func warmUpOdds(w trend, age, quiet float64, th thresholds) float64 {
+	if w.fit.slope <= 0 {
+		return math.Inf(1)
+	}
+	age = math.Max(age, w.to-w.from)
+	logPace := math.Log(w.fit.slope)
+	v := th.warmSigma*th.warmSigma + th.warmSpread*th.warmSpread
+	mu := math.Log(th.warmBytes / th.warmHours)
+	warm := distuv.Normal{Mu: mu, Sigma: math.Sqrt(v)}
+	leak := distuv.Normal{Mu: math.Log(th.leakPace), Sigma: th.leakSigma}
+	lasting := distuv.Normal{
+		Mu:    math.Log(th.warmHours) - th.warmSpread*th.warmSpread/v*(logPace-mu),
+		Sigma: th.warmSigma * th.warmSpread / math.Sqrt(v),
+	}
+	odds := warm.Prob(logPace) / leak.Prob(logPace) * lasting.Survival(math.Log(age))
+	bent := clamp((0.9-w.halves)/0.3, 0, 1)
+	odds *= th.warmStraight + (1-th.warmStraight)*bent
+	if !math.IsNaN(quiet) && quiet < w.growth/4 {
+		odds *= th.warmQuiet
+	}
+	return odds
+}
+
+// hoursUntilNotWarm is how much longer the same growth must go on before a
+// warm-up is ruled out.
+func hoursUntilNotWarm(w trend, age, quiet float64, th thresholds) float64 {
+	h := 0.5
+	for h < 48 && warmUpOdds(w, age+h, quiet, th) > th.warmMax {
+		h += 0.5
+	}
+	return h
+}
