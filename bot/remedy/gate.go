@@ -1,0 +1,72 @@
+package remedy
+
+import (
+	"slices"
+	"time"
+)
+
+// Kind is what a person decides.
+type Kind string
+
+// The decisions.
+const (
+	Approve    Kind = "approve"
+	Skip       Kind = "skip_snapshot" // approve, and go without a snapshot; needs a reason
+	NotNow     Kind = "not_now"
+	FalseAlarm Kind = "false_alarm"
+	Cancel     Kind = "cancel" // after approval, until the restart order is sent
+)
+
+// Decision is one click or command, as it reached us.
+type Decision struct {
+	By, Team  string // Slack ids of the person and of the workspace the click came from
+	Kind      Kind
+	Reason    string
+	Envelope  string    // unique id of the delivery; the same delivery again gets the same answer
+	NotBefore time.Time // with Approve: wait until then; zero: now
+	Until     time.Time // with NotNow: be quiet until then; zero: until it gets worse
+}
+
+// Vote is a decision that counted.
+type Vote struct {
+	By     string    `json:"by"`
+	Kind   Kind      `json:"kind"`
+	Reason string    `json:"reason,omitempty"`
+	At     time.Time `json:"at"`
+}
+
+// gate is what people said about a run; it changes by compare-and-set only.
+type gate struct {
+	Votes     []Vote            `json:"votes,omitempty"`
+	Settled   *Vote             `json:"settled,omitempty"` // the vote that closed the gate
+	NotBefore time.Time         `json:"not_before,omitzero"`
+	Until     time.Time         `json:"until,omitzero"`
+	Skip      *Vote             `json:"skip,omitempty"`   // who let it go without a snapshot
+	Cancel    *Vote             `json:"cancel,omitempty"` // who stopped it after approval
+	Moved     []string          `json:"moved,omitempty"`  // what had changed at the click
+	Seen      map[string]string `json:"seen,omitempty"`   // delivery id → what was answered
+}
+
+// count returns how many people voted for a kind. Whoever lets a run go
+// without a snapshot also lets it go.
+func (g gate) count(k Kind) int {
+	n := 0
+	for _, v := range g.Votes {
+		if v.Kind == k || k == Approve && v.Kind == Skip {
+			n++
+		}
+	}
+	return n
+}
+
+// voted reports whether this person has said the same already.
+func (g gate) voted(by string, k Kind) bool {
+	return slices.ContainsFunc(g.Votes, func(v Vote) bool {
+		return v.By == by && (v.Kind == k || k == Approve && v.Kind == Skip)
+	})
+}
+
+// approved reports whether the run was let go.
+func (g gate) approved() bool {
+	return g.Settled != nil && (g.Settled.Kind == Approve || g.Settled.Kind == Skip)
+}

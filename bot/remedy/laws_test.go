@@ -1,0 +1,175 @@
+package remedy_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/workflow"
+)
+
+// laws checks what must hold at every moment, whatever happened.
+func (w *world) laws(ctx context.Context) error {
+	runs, err := w.store.Runs(ctx, workflow.Filter{})
+	if err != nil {
+		return err
+	}
+	p := w.start("observer", nil)
+	acting := 0
+	for _, r := range runs {
+		v, err := p.s.View(ctx, r.ID)
+		if err != nil {
+			return err
+		}
+		if err := w.lawsOf(ctx, r, v); err != nil {
+			return fmt.Errorf("run %s at %s/%s: %w", r.ID, r.Step, r.Outcome, err)
+		}
+		if r.Live() && r.Step != "ask" && r.Step != "line" {
+			acting++
+		}
+	}
+	if acting > 1 {
+		return fmt.Errorf("law 5: %d runs act on one droplet", acting)
+	}
+	return nil
+}
+
+func (w *world) lawsOf(ctx context.Context, r workflow.Run, v remedy.View) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	snapshots, restarts := 0, 0
+	for _, d := range w.deeds {
+		if d.run != r.ID {
+			continue
+		}
+		switch d.what {
+		case "snapshot":
+			snapshots++
+		case "restart":
+			restarts++
+			if err := w.allowed(d, v); err != nil {
+				return err
+			}
+		}
+	}
+	if snapshots > 1 || restarts > 1 {
+		return fmt.Errorf("law 2: %d snapshots and %d restarts", snapshots, restarts)
+	}
+	if s := v.Settled; s != nil && s.By != alice && s.By != bob {
+		return fmt.Errorf("law 3: decided by %s", s.By)
+	}
+	return truth(v, restarts, w.snapshotOf(v) != nil)
+}
+
+// allowed is laws 1 and 4 for one restart.
+func (w *world) allowed(d deed, v remedy.View) error {
+	if !d.old.Same(v.Old) {
+		return fmt.Errorf("law 4: ended life %v, approved was %v", d.old, v.Old)
+	}
+	if v.Settled == nil {
+		return fmt.Errorf("law 1: restarted with nobody's approval")
+	}
+	if v.Skip != nil && v.Skip.Reason != "" {
+		return nil
+	}
+	s := w.snapshotOf(v)
+	if s == nil || s.CompletedAt.After(d.at) {
+		return fmt.Errorf("law 1: restarted at %v without a finished snapshot", d.at)
+	}
+	return nil
+}
+
+type made struct{ CompletedAt time.Time }
+
+// snapshotOf returns when the run's snapshot was truly finished.
+func (w *world) snapshotOf(v remedy.View) *made {
+	for _, a := range w.actions {
+		if w.names[a.ID] == v.SnapshotName && a.Status == "completed" {
+			return &made{a.CompletedAt}
+		}
+	}
+	return nil
+}
+
+// truth is law 6: what a view says is so.
+func truth(v remedy.View, restarts int, snapshotted bool) error {
+	says := func(wrong bool, what string) error {
+		if wrong {
+			return fmt.Errorf("law 6: the view says %s", what)
+		}
+		return nil
+	}
+	has := func(k remedy.Kind) bool {
+		return slices.ContainsFunc(v.Buttons, func(b remedy.Button) bool { return b.Kind == k })
+	}
+	for _, err := range []error{
+		says(v.Snapshot != nil && !snapshotted, "there is a snapshot, and there is none"),
+		says(v.Outcome.Restarted() && restarts == 0, "restarted, and nothing was"),
+		says(restarts > 0 && (v.Outcome == remedy.Failed || v.Outcome == remedy.Overtaken || v.Outcome == remedy.Cancelled), string(v.Outcome)+", and it was restarted"),
+		says(v.Settled != nil && has(remedy.Approve), "approve may be pressed, after it was settled"),
+		says(v.Outcome != "" && len(v.Buttons) > 0, "an ended run has buttons"),
+		says(has(remedy.Cancel) && restarts > 0, "cancel may be pressed, after the restart"),
+		says(v.Outcome == remedy.Failed && (v.Why == "" || v.State == ""), "failed without saying why and what now"),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// final checks that the channel's last view of a run is its last state.
+func (w *world) final(r workflow.Run) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, v := range slices.Backward(w.views) {
+		if v.Run != r.ID {
+			continue
+		}
+		if string(v.Outcome) != r.Outcome || len(v.Buttons) > 0 {
+			return fmt.Errorf("law 6: the channel shows %q with %d buttons, the run is %q", v.Outcome, len(v.Buttons), r.Outcome)
+		}
+		return nil
+	}
+	return fmt.Errorf("law 6: the channel never saw run %s", r.ID)
+}
+
+// drive lets processes work, and time pass, until the run has ended and been
+// shown, or nothing more can happen.
+func (w *world) drive(t *testing.T, id string, within time.Duration, ps ...*process) workflow.Run {
+	t.Helper()
+	for start := time.Now(); time.Since(start) < within; time.Sleep(5 * time.Second) {
+		for _, p := range ps {
+			for !p.dead {
+				worked, err := p.s.Once(t.Context())
+				if err != nil || !worked {
+					break
+				}
+				if err := w.laws(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if r, err := w.store.Run(t.Context(), id); err == nil && !r.Live() && !r.Unannounced() && r.Owner == "" {
+			return r
+		}
+	}
+	r, err := w.store.Run(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// story is the journal of steps as text, for messages.
+func (w *world) story() string {
+	var b strings.Builder
+	for _, e := range w.store.Journal() {
+		fmt.Fprintf(&b, "%s %s %s %q → %q (%s)\n", e.Who, e.What, e.Subject, e.Before, e.After, e.Why)
+	}
+	return b.String()
+}

@@ -1,0 +1,98 @@
+package remedy
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/order"
+	"github.com/dropleak/dropleak/detector"
+)
+
+// Numbers is a worker's memory at a moment.
+type Numbers struct {
+	At        time.Time `json:"at"`
+	Bytes     float64   `json:"bytes"`          // of Metric; 0: not measured
+	Metric    string    `json:"metric"`         // "pss+swap", …
+	Rate      *float64  `json:"rate,omitempty"` // bytes per hour, where it can be told
+	PID       int       `json:"pid"`
+	Start     time.Time `json:"start"`
+	Processes int       `json:"processes"` // of the pool
+}
+
+// Working says whether a worker gets anything done.
+type Working string
+
+// The answers.
+const (
+	WorkUnknown Working = "unknown" // neither CPU time nor tasks are measured
+	Idle        Working = "idle"    // measured, and not advancing
+	Advancing   Working = "advancing"
+)
+
+// Life is what was measured of a worker since it was restarted. Samples of
+// the life before are not in it.
+type Life struct {
+	Passes   int               `json:"passes"` // complete passes of the droplet since the restart
+	Absent   int               `json:"absent"` // the latest of them, in a row, without a main process
+	Seen     bool              `json:"seen"`   // a main process that is not the old one was seen
+	Lives    int               `json:"lives"`  // main processes since the restart; above 1 it keeps dying
+	Pool     int               `json:"pool"`   // pool processes now
+	Working  Working           `json:"working"`
+	OOMKills int               `json:"oom_kills"`
+	Recovery detector.Recovery `json:"recovery"`
+	Now      Numbers           `json:"now"`
+}
+
+// Watcher measures workers.
+type Watcher interface {
+	// Measure returns a worker's numbers now. What is not known is zero.
+	Measure(ctx context.Context, droplet, worker string) (Numbers, error)
+	// NewLife returns what was measured since a restart. old is the life
+	// that was to end, before its numbers.
+	NewLife(ctx context.Context, droplet, worker string, old order.Fingerprint, before Numbers, restarted time.Time) (Life, error)
+}
+
+// settled says how many passes make an absence or a death believable.
+const settled = 3
+
+// judge answers both questions, did memory come back and does the worker
+// live, or says that it is too early. last: no more time is given.
+func judge(l Life, before Numbers, last bool) (Outcome, string, bool) {
+	switch {
+	case l.Absent >= settled:
+		return NotRunning, fmt.Sprintf("the worker has no main process in the last %d readings", l.Absent), true
+	case l.Lives >= settled || l.Lives > 1 && last:
+		return CameBackBad, fmt.Sprintf("its main process has died and come back %d times since", l.Lives-1), true
+	case l.OOMKills > 0:
+		return CameBackBad, fmt.Sprintf("the kernel killed %d of its processes for want of memory since", l.OOMKills), true
+	case l.Seen && l.Recovery == detector.DidNotRecover:
+		return NotFreed, "the new process holds as much memory as the old one did", true
+	case l.Seen && l.Recovery == detector.DidRecover && l.Absent == 0 && poolBack(l, before):
+		switch {
+		case l.Working == Advancing:
+			return FreedWorking, "memory came back and the worker is working", true
+		case last:
+			return FreedNotSeenWorking, "memory came back; the worker runs but was not seen working", true
+		}
+	}
+	if !last {
+		return "", "", false
+	}
+	return judgeLast(l, before)
+}
+
+// judgeLast is for what has not become clear in all the time it was given.
+func judgeLast(l Life, before Numbers) (Outcome, string, bool) {
+	switch {
+	case l.Passes == 0:
+		return Unclear, "no measurement of the droplet has arrived since the restart", true
+	case !l.Seen || l.Absent > 0:
+		return NotRunning, "no main process of the worker was seen after the restart", true
+	case !poolBack(l, before):
+		return CameBackBad, fmt.Sprintf("its pool has %d processes, had %d", l.Pool, before.Processes), true
+	}
+	return Unclear, "too little was measured since the restart to tell whether memory came back", true
+}
+
+func poolBack(l Life, before Numbers) bool { return l.Pool >= before.Processes }

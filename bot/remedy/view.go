@@ -1,0 +1,268 @@
+package remedy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/order"
+	"github.com/dropleak/dropleak/bot/workflow"
+)
+
+// StepState is where a step of a view stands.
+type StepState string
+
+// The states of a step.
+const (
+	Ahead   StepState = "ahead"
+	Doing   StepState = "doing"
+	Did     StepState = "done"
+	Skipped StepState = "skipped"
+	Broke   StepState = "failed" // the run ended here, not as hoped
+)
+
+// StepView is one line of the list of steps.
+type StepView struct {
+	Name         string
+	Title        string
+	State        StepState
+	Began, Ended time.Time
+	Expected     time.Duration // 0: not known
+	Note         string
+}
+
+// Button is something that may truthfully be offered now.
+type Button struct {
+	Kind    Kind
+	Reasons []string // to choose from; with Skip
+}
+
+// View is everything there is to show of a run, true at Version.
+type View struct {
+	Run, Finding string
+	Version      int64
+	Rehearsal    bool
+	Plan         Plan
+	Facts        order.Facts // what a restart would mean, read at the proposal
+	AskedBy      string      // Slack id; empty: dropleak itself
+	Asked        time.Time
+	Expires      time.Time // of the question
+	Exhausts     time.Time // when memory was forecast to run out; zero: not
+	TooLate      bool      // memory runs out before a snapshot can finish
+
+	Step    string
+	Entered time.Time
+	Outcome Outcome // empty while the run lives
+	Ended   time.Time
+	Why     string // in a sentence: why it ended so, or what it waits for
+	State   string // with failures: what state the droplet is in
+	Trouble string // an error that keeps coming back; empty: none
+
+	Votes   []Vote
+	Need    int   // people needed to approve
+	Settled *Vote // who closed the gate
+	Skip    *Vote // who let it go without a snapshot
+	Cancel  *Vote
+	Until   time.Time // with not now: be quiet until then; zero: until worse
+
+	Ahead        []string // runs it waits for in line
+	Steps        []StepView
+	Snapshot     *Snapshot
+	SnapshotName string
+	Evidence     *order.Findings
+	Before       Numbers
+	Life         *Life // after; nil: not measured yet
+	Old, New     order.Fingerprint
+	Buttons      []Button
+}
+
+// Title names the subject for people.
+func (v View) Title() string { return v.Plan.Title() }
+
+// Freed is how many bytes came back; 0 where it is not known.
+func (v View) Freed() float64 {
+	if v.Life == nil || v.Life.Now.Bytes == 0 || v.Before.Bytes == 0 || v.Life.Now.Metric != v.Before.Metric {
+		return 0
+	}
+	return v.Before.Bytes - v.Life.Now.Bytes
+}
+
+func (s *Service) viewOf(ctx context.Context, r *workflow.Run, err error) (View, error) {
+	if errors.Is(err, workflow.ErrNotFound) {
+		return View{}, err
+	}
+	if err != nil || r == nil {
+		return View{}, errors.Join(errors.New("reading a run to show it"), err)
+	}
+	t, err := s.open(*r)
+	if err != nil {
+		return View{}, err
+	}
+	sent, err := s.restartSent(ctx, r.ID)
+	if err != nil {
+		return View{}, err
+	}
+	return s.view(t, sent), nil
+}
+
+// restartSent reports whether the restart order has left, or may have.
+func (s *Service) restartSent(ctx context.Context, run string) (bool, error) {
+	no := s.mayCancel(ctx, record{r: workflow.Run{ID: run}, g: gate{Settled: &Vote{Kind: Approve}}})
+	var late *Refusal
+	if errors.As(no, &late) {
+		return true, nil
+	}
+	return false, no
+}
+
+func (s *Service) view(t record, sent bool) View {
+	d, g, r := t.d, t.g, t.r
+	v := View{
+		Run: r.ID, Finding: d.Finding, Version: r.Version, Rehearsal: d.Rehearsal, Plan: d.Plan, Facts: d.Facts,
+		AskedBy: d.By, Asked: d.Asked, Expires: d.Expires, Exhausts: d.Exhausts,
+		Step: r.Step, Entered: r.Entered, Outcome: Outcome(r.Outcome), Ended: r.Ended, Why: d.Why, State: d.State,
+		Votes: g.Votes, Need: s.c.Quorum, Settled: g.Settled, Skip: g.Skip, Cancel: g.Cancel, Until: g.Until,
+		Ahead: d.Ahead, Snapshot: d.Snapshot, SnapshotName: d.SnapshotName, Evidence: d.Evidence,
+		Before: d.Before, Life: d.Life, Old: d.Plan.Life,
+	}
+	if r.Tries >= 3 {
+		v.Trouble = r.Trouble
+	}
+	if d.Restart != nil {
+		v.New = d.Restart.New
+	}
+	v.TooLate = r.Live() && d.Snapshot == nil && !d.Exhausts.IsZero() && d.Expected > 0 && g.Skip == nil &&
+		time.Now().Add(d.Expected-elapsed(d.Times[stepSnapshot])).After(d.Exhausts)
+	v.Steps = stepViews(t)
+	v.Buttons = s.buttons(t, sent)
+	return v
+}
+
+func elapsed(sp span) time.Duration {
+	if sp.Began.IsZero() {
+		return 0
+	}
+	return time.Since(sp.Began)
+}
+
+// shown are the steps people see, in order.
+var shown = []struct{ name, title string }{
+	{stepAsk, "Approve"}, {stepLine, "Wait in line"}, {stepEvidence, "Save evidence"}, {stepSnapshot, "Snapshot the droplet"},
+	{stepRecheck, "Look at the worker again"}, {stepRestart, "Restart"}, {stepVerify, "Verify"},
+}
+
+func stepViews(t record) []StepView {
+	var out []StepView
+	for _, sh := range shown {
+		sp := t.d.Times[sh.name]
+		sv := StepView{Name: sh.name, Title: sh.title, State: Ahead, Began: sp.Began, Ended: sp.Ended}
+		switch {
+		case sh.name == t.r.Step && t.r.Live():
+			sv.State, sv.Ended, sv.Note = Doing, time.Time{}, t.d.Why
+		case sh.name == t.r.Step && !good(Outcome(t.r.Outcome)):
+			sv.State, sv.Note = Broke, t.d.Why
+		case sh.name == stepSnapshot && t.g.Skip != nil && t.d.Snapshot == nil && !sp.Ended.IsZero(),
+			sh.name == stepSnapshot && t.g.Skip != nil && sp.Began.IsZero():
+			sv.State, sv.Note = Skipped, t.g.Skip.Reason
+		case !sp.Ended.IsZero():
+			sv.State = Did
+		}
+		if sh.name == stepSnapshot {
+			sv.Expected = t.d.Expected
+		}
+		if sh.name == stepEvidence && sv.State == Did && t.d.EvidenceNote != "" {
+			sv.Note = "none: " + t.d.EvidenceNote
+		}
+		out = append(out, sv)
+	}
+	return out
+}
+
+func good(o Outcome) bool {
+	switch o {
+	case FreedWorking, FreedNotSeenWorking, Rehearsed, Declined, Dismissed:
+		return true
+	}
+	return false
+}
+
+// buttons are those whose click would be taken now, from somebody who may.
+func (s *Service) buttons(t record, sent bool) []Button {
+	skip := Button{Kind: Skip, Reasons: s.c.SkipReasons}
+	g := t.g
+	switch {
+	case !t.r.Live() || g.Cancel != nil || len(g.Moved) > 0 || sent:
+		return nil
+	case g.Settled == nil && time.Now().Before(t.d.Expires):
+		return []Button{{Kind: Approve}, skip, {Kind: NotNow}, {Kind: FalseAlarm}}
+	case !g.approved():
+		return nil
+	}
+	switch t.r.Step {
+	case stepAsk, stepLine, stepEvidence, stepSnapshot:
+		if g.Skip == nil {
+			return []Button{skip, {Kind: Cancel}}
+		}
+	}
+	return []Button{{Kind: Cancel}}
+}
+
+// announce brings the finding in line with the run, then shows the view. It
+// may be called again for the same version: both do no harm twice.
+func (s *Service) announce(ctx context.Context, r workflow.Run) error {
+	v, err := s.viewOf(ctx, &r, nil)
+	if err != nil {
+		return err
+	}
+	if err := s.tend(ctx, v); err != nil {
+		return err
+	}
+	return s.d.Announce(ctx, v)
+}
+
+// tend keeps the finding's state true to its run.
+func (s *Service) tend(ctx context.Context, v View) error {
+	for {
+		f, err := s.d.Findings.Finding(ctx, v.Finding)
+		if errors.Is(err, finding.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading finding %s of run %s: %w", v.Finding, v.Run, err)
+		}
+		if !tended(&f, v) {
+			return nil
+		}
+		f.Updated = time.Now()
+		err = s.d.Findings.UpdateFinding(ctx, f)
+		if !errors.Is(err, finding.ErrConflict) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// tended changes f to what the run makes of it and reports whether it did.
+// A run touches the finding when it is approved and when it ends, once.
+func tended(f *finding.Finding, v View) bool {
+	if f.State.Final() {
+		return false
+	}
+	old := *f
+	switch {
+	case v.Outcome == "" && v.Settled != nil && (v.Settled.Kind == Approve || v.Settled.Kind == Skip) && v.Cancel == nil:
+		f.State, f.RunID, f.By = finding.InHand, v.Run, v.Settled.By
+	case v.Outcome == Declined && (f.RunID != v.Run || f.State == finding.InHand):
+		f.State, f.MutedUntil, f.MuteWorse = finding.Muted, v.Until, v.Until.IsZero()
+		f.By, f.Why, f.RunID = v.Settled.By, v.Settled.Reason, v.Run
+	case v.Outcome == Dismissed:
+		f.State, f.By, f.Why, f.RunID, f.Closed = finding.Dismissed, v.Settled.By, v.Settled.Reason, v.Run, v.Ended
+	case v.Outcome != "" && f.State == finding.InHand && f.RunID == v.Run:
+		f.State, f.Why = finding.Open, string(v.Outcome) // growth decides whether it resolves
+	}
+	return f.State != old.State || f.RunID != old.RunID
+}
