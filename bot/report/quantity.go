@@ -1,0 +1,92 @@
+// Package report puts a finding in words, blocks and picture; it is pure and
+// golden-tested.
+package report
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// Bytes says a number of bytes as people read memory: "212 MiB", "1.4 GiB".
+func Bytes(b float64) string {
+	sign := ""
+	if b < 0 {
+		sign, b = "−", -b
+	}
+	switch {
+	case b < 1<<10:
+		return fmt.Sprintf("%s%.0f B", sign, b)
+	case b < 1<<20:
+		return sign + digits(b/(1<<10)) + " KiB"
+	case b < 1000*(1<<20):
+		return sign + digits(b/(1<<20)) + " MiB"
+	case b < 1000*(1<<30):
+		return sign + digits(b/(1<<30)) + " GiB"
+	}
+	return sign + digits(b/(1<<40)) + " TiB"
+}
+
+// digits keeps two significant digits below ten, and none after the point
+// above.
+func digits(v float64) string {
+	if v < 9.95 {
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.0f", v)
+}
+
+// Rate says bytes per hour with their sign: "+44 MiB/h".
+func Rate(perHour float64) string {
+	if perHour < 0 {
+		return Bytes(perHour) + "/h"
+	}
+	return "+" + Bytes(perHour) + "/h"
+}
+
+// Duration says a length of time in its largest fitting unit: "45 s",
+// "12 min", "11 h", "3 days".
+func Duration(d time.Duration) string {
+	d = max(d, 0)
+	switch {
+	case d < 90*time.Second:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d < 90*time.Minute:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	case d < 10*time.Hour:
+		return half(d.Hours()) + " h"
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%.0f h", d.Hours())
+	case d < 90*24*time.Hour:
+		return fmt.Sprintf("%.0f days", d.Hours()/24)
+	}
+	return "over 90 days"
+}
+
+// half rounds to halves: 1.5, 2, 2.5.
+func half(v float64) string {
+	v = math.Round(v*2) / 2
+	if v == math.Trunc(v) {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.1f", v)
+}
+
+// Between says a range of durations in one unit: "9–14 h".
+func Between(a, b time.Duration) string {
+	unit, name := time.Minute, "min"
+	switch {
+	case b >= 48*time.Hour:
+		unit, name = 24*time.Hour, "days"
+	case b >= 90*time.Minute:
+		unit, name = time.Hour, "h"
+	}
+	lo, hi := math.Round(float64(max(a, 0))/float64(unit)), math.Round(float64(b)/float64(unit))
+	if lo == hi {
+		return fmt.Sprintf("%.0f %s", hi, name)
+	}
+	return fmt.Sprintf("%.0f–%.0f %s", lo, hi, name)
+}
+
+// Percent says a share: "92 %".
+func Percent(share float64) string { return fmt.Sprintf("%.0f %%", share*100) }

@@ -1,0 +1,37 @@
+package report
+
+import (
+	"testing"
+	"time"
+)
+
+func TestQuantities(t *testing.T) {
+	const mib = 1 << 20
+	for got, want := range map[string]string{
+		Bytes(0):                                "0 B",
+		Bytes(1536):                             "1.5 KiB",
+		Bytes(9.96 * mib):                       "10 MiB",
+		Bytes(212 * mib):                        "212 MiB",
+		Bytes(1000 * mib):                       "1.0 GiB",
+		Bytes(1.44 * 1024 * mib):                "1.4 GiB",
+		Bytes(-3 * mib):                         "−3.0 MiB",
+		Bytes(1100 * 1024 * mib):                "1.1 TiB",
+		Rate(44 * mib):                          "+44 MiB/h",
+		Rate(-44 * mib):                         "−44 MiB/h",
+		Duration(-time.Hour):                    "0 s",
+		Duration(89 * time.Second):              "89 s",
+		Duration(12 * time.Minute):              "12 min",
+		Duration(100 * time.Minute):             "1.5 h",
+		Duration(11 * time.Hour):                "11 h",
+		Duration(71 * time.Hour):                "3 days",
+		Duration(99 * 24 * time.Hour):           "over 90 days",
+		Between(9*time.Hour, 14*time.Hour):      "9–14 h",
+		Between(50*time.Minute, 50*time.Minute): "50 min",
+		Between(40*time.Hour, 100*time.Hour):    "2–4 days",
+		Percent(0.917):                          "92 %",
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package chart
+
+import (
+	"math"
+	"time"
+
+	"gonum.org/v1/plot/vg"
+)
+
+// frame maps time and bytes to the picture.
+type frame struct {
+	from, to                 time.Time
+	top                      float64 // bytes at the upper edge; the lower is zero
+	left, right, lower, high vg.Length
+	limit                    bool // the limit is within the picture
+}
+
+// frame chooses what part of time and memory the picture shows; false when
+// there is nothing to show.
+func (c Chart) frame() (frame, bool) {
+	f := frame{left: 58, right: 702, lower: 26, high: 292}
+	var last time.Time
+	for _, l := range c.Lines {
+		for _, p := range l.Points {
+			if f.from.IsZero() || p.At.Before(f.from) {
+				f.from = p.At
+			}
+			if p.At.After(last) {
+				last = p.At
+			}
+			f.top = math.Max(f.top, p.V)
+		}
+	}
+	if f.from.IsZero() || !(f.top > 0) || math.IsInf(f.top, 0) {
+		return f, false
+	}
+	if c.At.Before(last) {
+		c.At = last
+	}
+	f.limit = c.Limit.Bytes > 0 && c.Limit.Bytes < 3*f.top
+	if f.limit {
+		f.top = math.Max(f.top, c.Limit.Bytes)
+	}
+	f.top *= 1.12
+	f.to = c.horizon(f.from)
+	if !f.to.After(f.from) {
+		f.to = f.from.Add(time.Minute)
+	}
+	return f, true
+}
+
+// horizon is the right edge: room for the labels, or for the forecast until
+// memory runs out, but never more future than past.
+func (c Chart) horizon(from time.Time) time.Time {
+	past := c.At.Sub(from)
+	ahead := past / 4
+	if c.Exhaustion != nil && c.Rate != nil {
+		ahead = c.Exhaustion.Expected.Sub(c.At) * 21 / 20
+	}
+	return c.At.Add(min(max(ahead, past/4), past))
+}
+
+// x returns where a moment stands; past the edges it stands on the edge.
+func (f frame) x(t time.Time) vg.Length {
+	share := float64(t.Sub(f.from)) / float64(f.to.Sub(f.from))
+	return f.left + vg.Length(math.Min(math.Max(share, 0), 1))*(f.right-f.left)
+}
+
+// y returns where a number of bytes stands.
+func (f frame) y(v float64) vg.Length {
+	return f.lower + vg.Length(math.Min(math.Max(v/f.top, 0), 1))*(f.high-f.lower)
+}

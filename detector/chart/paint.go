@@ -1,0 +1,231 @@
+package chart
+
+import (
+	"image/color"
+	"time"
+
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/font/liberation"
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/dropleak/dropleak/detector"
+)
+
+// The colours: one red for what leaks, calm ones for the others.
+var (
+	ink    = color.RGBA{0x1f, 0x1f, 0x1f, 0xff}
+	soft   = color.RGBA{0x6b, 0x6b, 0x6b, 0xff}
+	grid   = color.RGBA{0xe6, 0xe6, 0xe6, 0xff}
+	dark   = color.RGBA{0x6e, 0x0f, 0x17, 0xff}
+	red    = color.RGBA{0xcf, 0x22, 0x2e, 0xff}
+	band   = color.NRGBA{0xcf, 0x22, 0x2e, 0x24}
+	amber  = color.RGBA{0xb3, 0x5c, 0x00, 0xff}
+	others = []color.Color{
+		color.RGBA{0x1f, 0x6f, 0xde, 0xff}, color.RGBA{0x1a, 0x7f, 0x5a, 0xff},
+		color.RGBA{0x8a, 0x5f, 0xc8, 0xff}, color.RGBA{0x0b, 0x7a, 0x8a, 0xff}, color.RGBA{0x7a, 0x72, 0x66, 0xff},
+	}
+)
+
+// fonts come with the program, so that a picture is the same everywhere.
+var fonts = font.NewCache(liberation.Collection())
+
+// painter draws a chart layer by layer.
+type painter struct {
+	draw.Canvas
+	frame
+	chart Chart
+}
+
+func (p painter) paint() {
+	p.words()
+	p.axes()
+	p.forecast()
+	p.limitLine()
+	p.events()
+	p.lines()
+	p.fit()
+	p.now()
+	p.labels()
+}
+
+// write puts text at a point, anchored by x (−1 right, −0.5 middle, 0 left).
+func (p painter) write(s string, size vg.Length, c color.Color, at vg.Point, x text.XAlignment) {
+	style := draw.TextStyle{Color: c, Handler: text.Plain{Fonts: fonts},
+		Font:   font.Font{Typeface: "Liberation", Variant: "Sans", Size: size},
+		XAlign: x, YAlign: -0.3}
+	p.FillText(style, at, s)
+}
+
+// words draws title and subtitle, cut to the width.
+func (p painter) words() {
+	p.write(cut(p.chart.Title, 78), 15, ink, vg.Point{X: 16, Y: 336}, 0)
+	p.write(cut(p.chart.Subtitle, 130), 9.5, soft, vg.Point{X: 16, Y: 317}, 0)
+}
+
+// cut shortens a text to n runes.
+func cut(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}
+
+func (p painter) axes() {
+	for _, t := range byteTicks(p.top) {
+		y := p.y(t.at)
+		p.stroke(grid, 0.5, nil, vg.Point{X: p.left, Y: y}, vg.Point{X: p.right, Y: y})
+		p.write(t.text, 9.5, soft, vg.Point{X: p.left - 9, Y: y}, -1)
+	}
+	for _, t := range timeTicks(p.from, p.to, p.chart.Zone) {
+		if x := p.x(t.at); x > p.left+12 && x < p.right-8 {
+			p.write(t.text, 9.5, soft, vg.Point{X: x, Y: 14}, -0.5)
+		}
+	}
+}
+
+func (p painter) stroke(c color.Color, w vg.Length, dashes []vg.Length, at ...vg.Point) {
+	p.StrokeLines(draw.LineStyle{Color: c, Width: w, Dashes: dashes}, at)
+}
+
+// forecast draws the band between the slow and the fast rate, and the
+// expected line, from now on.
+func (p painter) forecast() {
+	r := p.chart.Rate
+	if r == nil || !p.chart.Leaks {
+		return
+	}
+	from := p.anchor()
+	at := func(rate float64) vg.Point {
+		ahead := p.to.Sub(from.At)
+		v := from.V + rate*ahead.Hours()
+		if v > p.top { // leave through the upper edge, not along it
+			ahead = time.Duration(float64(ahead) * (p.top - from.V) / (v - from.V))
+			v = p.top
+		}
+		return vg.Point{X: p.x(from.At.Add(ahead)), Y: p.y(v)}
+	}
+	start := vg.Point{X: p.x(from.At), Y: p.y(from.V)}
+	low, high := at(r.Low), at(r.High)
+	corners := []vg.Point{start, high}
+	if high.X < p.right {
+		corners = append(corners, vg.Point{X: p.right, Y: p.high})
+	}
+	p.FillPolygon(band, append(corners, low))
+	p.stroke(red, 1, []vg.Length{4, 3}, start, at(r.Value))
+}
+
+// fit draws the line that was fitted over the measured one.
+func (p painter) fit() {
+	if fit := p.path(p.chart.Fit); len(fit) > 1 {
+		p.stroke(dark, 0.9, []vg.Length{4, 3}, fit...)
+	}
+}
+
+// anchor is where the forecast begins: the fit's end, else the line's.
+func (p painter) anchor() detector.Point {
+	ps := p.chart.Fit
+	if len(ps) == 0 {
+		ps = p.chart.Lines[0].Points
+	}
+	last := ps[len(ps)-1]
+	if last.At.Before(p.chart.At) {
+		last.At = p.chart.At
+	}
+	return last
+}
+
+func (p painter) path(ps []detector.Point) []vg.Point {
+	out := make([]vg.Point, len(ps))
+	for i, x := range ps {
+		out[i] = vg.Point{X: p.x(x.At), Y: p.y(x.V)}
+	}
+	return out
+}
+
+func (p painter) limitLine() {
+	if !p.limit {
+		return
+	}
+	y := p.y(p.chart.Limit.Bytes)
+	p.stroke(ink, 1.1, nil, vg.Point{X: p.left, Y: y}, vg.Point{X: p.right, Y: y})
+	p.write(limitText(p.chart.Limit), 9.5, ink, vg.Point{X: p.left + 3, Y: y + 7}, 0)
+}
+
+// events marks restarts with a triangle and OOM kills with a cross.
+func (p painter) events() {
+	labelled := vg.Length(-100)
+	for _, e := range p.chart.Events {
+		if e.At.Before(p.from) || e.At.After(p.to) {
+			continue
+		}
+		c, glyph := color.Color(amber), draw.GlyphDrawer(draw.TriangleGlyph{})
+		if e.Kind == detector.EventOOMKill {
+			c, glyph = red, draw.CrossGlyph{}
+		}
+		x, y := p.x(e.At), p.eventHeight()
+		p.stroke(c, 0.8, []vg.Length{2, 2}, vg.Point{X: x, Y: p.lower}, vg.Point{X: x, Y: y})
+		p.DrawGlyph(draw.GlyphStyle{Color: c, Radius: 3.5, Shape: glyph}, vg.Point{X: x, Y: y + 4})
+		if x-labelled > 90 && x < p.right-80 {
+			p.write(cut(e.Text, 34), 9, c, vg.Point{X: x + 6, Y: y + 3}, 0)
+			labelled = x
+		}
+	}
+}
+
+// eventHeight is where marks stand: near the top, clear of the limit's line
+// and its words.
+func (p painter) eventHeight() vg.Length {
+	y := p.high - 28
+	if limit := p.y(p.chart.Limit.Bytes); p.limit && y > limit-22 && y < limit+22 {
+		y = limit - 22
+	}
+	return y
+}
+
+// lines draws the others first, so that the story stands in front.
+func (p painter) lines() {
+	for i := len(p.chart.Lines) - 1; i >= 0; i-- {
+		w := vg.Length(1)
+		if i == 0 {
+			w = 1.9
+		}
+		for _, part := range p.parts(p.chart.Lines[i].Points) {
+			p.stroke(p.colour(i), w, nil, p.path(part)...)
+		}
+	}
+}
+
+// parts breaks a line where nothing was measured for long, so that a hole is
+// seen as one.
+func (p painter) parts(ps []detector.Point) (out [][]detector.Point) {
+	hole := p.to.Sub(p.from) / 30
+	start := 0
+	for i := 1; i <= len(ps); i++ {
+		if i == len(ps) || ps[i].At.Sub(ps[i-1].At) > hole {
+			if i-start > 1 {
+				out = append(out, ps[start:i])
+			}
+			start = i
+		}
+	}
+	return out
+}
+
+// colour of a line by its place.
+func (p painter) colour(i int) color.Color {
+	switch {
+	case i == 0 && p.chart.Leaks:
+		return red
+	case p.chart.Leaks:
+		return others[(i-1)%len(others)]
+	}
+	return others[i%len(others)]
+}
+
+func (p painter) now() {
+	x := p.x(p.chart.At)
+	p.stroke(soft, 0.6, []vg.Length{2, 2}, vg.Point{X: x, Y: p.lower}, vg.Point{X: x, Y: p.high + 4})
+	p.write("now", 9, soft, vg.Point{X: x - 3, Y: p.high}, -1)
+}
