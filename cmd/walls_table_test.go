@@ -91,7 +91,7 @@ var awaited = map[string]bool{
 	"bot": true, "bot/order": true, "bot/agent": true, "bot/agent/manager": true, "bot/hub": true, "bot/source": true,
 	"bot/history": true, "bot/watch": true, "bot/workflow": true, "bot/schedule": true, "bot/audit": true, "bot/restart": true,
 	"bot/remedy": true, "bot/report": true, "bot/slackapp": true, "bot/slacksim": true, "bot/chat": true, "bot/store": true,
-	"bot/store/storetest": true, "bot/testbed": true,
+	"bot/store/storetest": true,
 	"configs": true, "cmd/dropleak/demo": true, "cmd/dropleak-agent": true,
 }
 
