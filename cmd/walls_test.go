@@ -86,23 +86,34 @@ func TestSimulatorsServeOnlyTestsAndTheDemo(t *testing.T) {
 }
 
 func TestTimelessRoomsAskNoClock(t *testing.T) {
-	clock := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTicker", "NewTimer"}
 	s := read(t)
 	for _, f := range s.files {
 		if f.test || !slices.Contains(timeless, f.pkg) {
 			continue
 		}
 		ast.Inspect(f.syntax, func(n ast.Node) bool {
-			sel, ok := n.(*ast.SelectorExpr)
-			if !ok {
-				return true
-			}
-			if pkg, ok := sel.X.(*ast.Ident); ok && pkg.Name == "time" && slices.Contains(clock, sel.Sel.Name) {
-				t.Errorf("%s: time.%s in a package that takes the time as an argument", s.fset.Position(sel.Pos()), sel.Sel.Name)
+			if sel, ok := n.(*ast.SelectorExpr); ok && fickle(sel) {
+				t.Errorf("%s: %s.%s in a package whose answers depend on its arguments alone", s.fset.Position(sel.Pos()), sel.X, sel.Sel.Name)
 			}
 			return true
 		})
 	}
+}
+
+// fickle says whether an expression is a function that asks the clock, waits, or throws dice that nobody seeded.
+func fickle(sel *ast.SelectorExpr) bool {
+	clock := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTicker", "NewTimer"}
+	seeded := []string{"New", "NewPCG", "NewChaCha8", "NewZipf", "NewSource", "Rand", "PCG", "ChaCha8", "Zipf", "Source"}
+	pkg, ok := sel.X.(*ast.Ident)
+	switch {
+	case !ok:
+		return false
+	case pkg.Name == "time":
+		return slices.Contains(clock, sel.Sel.Name)
+	case pkg.Name == "rand":
+		return !slices.Contains(seeded, sel.Sel.Name)
+	}
+	return false
 }
 
 func TestProgramsCarryNoDeadWeight(t *testing.T) {
