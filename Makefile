@@ -25,3 +25,7 @@ lint: ## check the source without running it
 .PHONY: fuzz
 fuzz: ## fuzz every target for FUZZTIME each (default 10s)
 	.ci/fuzz $(FUZZTIME)
+
+.PHONY: bench-detect
+bench-detect: ## measure the detector beside what others use: SERIES generated series a family (default 500), recordings in $DROPLEAK_CORPUS
+	go test ./detector/rivals -run TestBenchDetect -v -timeout 0 -args -series $(or $(SERIES),500) -misses $(if $(MD),-md $(abspath $(MD)))

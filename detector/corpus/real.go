@@ -1,11 +1,12 @@
 package corpus
 
 import (
+	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"math"
+	"time"
 
 	"github.com/dropleak/dropleak/detector"
 )
@@ -54,12 +55,17 @@ func (r *Recording) readSeries(dir string, m row) error {
 		return err
 	}
 	unit, factor := 1.0, 1.0
+	if len(rows) == 0 {
+		return fmt.Errorf("read recording %s: no values", m["file"])
+	}
+	origin := rows[0].amount("ts_seconds")
 	if m["unit"] == "pct" {
 		unit = hostMemory / 100.0
 	}
 	if m["group"] == "hpas" {
 		factor = stretched
 	}
+	moment := func(seconds float64) time.Time { return Moment(origin + (seconds-origin)*factor) }
 	nan := math.NaN()
 	life := detector.Life{PID: 1, Role: detector.RoleUnknown}
 	for _, line := range rows {
@@ -67,7 +73,7 @@ func (r *Recording) readSeries(dir string, m row) error {
 		if math.IsNaN(v) {
 			v = line.number("value_pct")
 		}
-		at := Moment(line.amount("ts_seconds") * factor)
+		at := moment(line.amount("ts_seconds"))
 		if n := len(life.Samples); n > 0 && !at.After(life.Samples[n-1].At) {
 			continue // a few sources repeat a time; the first reading stays
 		}
@@ -77,7 +83,7 @@ func (r *Recording) readSeries(dir string, m row) error {
 		r.Begin, r.End = life.Samples[0].At, life.Samples[n-1].At
 	}
 	if onset := m.number("onset_ts"); !math.IsNaN(onset) && r.Kind.Leaks() {
-		r.Onset = Moment(onset * factor)
+		r.Onset = moment(onset)
 	} else if r.Kind.Leaks() {
 		r.Onset = r.Begin
 	}

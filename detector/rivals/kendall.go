@@ -98,15 +98,49 @@ func senSlope(y []float64) float64 {
 	return median(slopes)
 }
 
+// median reorders v.
 func median(v []float64) float64 {
-	if len(v) == 0 {
+	n := len(v)
+	if n == 0 {
 		return 0
 	}
-	slices.Sort(v)
-	if n := len(v); n%2 == 0 {
-		return (v[n/2-1] + v[n/2]) / 2
+	upper := nth(v, n/2)
+	if n%2 == 1 {
+		return upper
 	}
-	return v[len(v)/2]
+	return (slices.Max(v[:n/2]) + upper) / 2
+}
+
+// nth puts the k-th smallest value of v in its place, smaller ones before it,
+// and returns it (Hoare 1961). Three hundred blocks have 45,000 slopes, and
+// sorting them is what a measurement would wait for.
+func nth(v []float64, k int) float64 {
+	lo, hi := 0, len(v)-1
+	for lo < hi {
+		pivot := v[lo+(hi-lo)/2]
+		i, j := lo, hi
+		for i <= j {
+			for v[i] < pivot {
+				i++
+			}
+			for v[j] > pivot {
+				j--
+			}
+			if i <= j {
+				v[i], v[j] = v[j], v[i]
+				i, j = i+1, j-1
+			}
+		}
+		switch {
+		case k <= j:
+			hi = j
+		case k >= i:
+			lo = i
+		default:
+			return v[k]
+		}
+	}
+	return v[k]
 }
 
 // ranks gives tied values their mean rank, from 1.

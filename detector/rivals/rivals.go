@@ -24,8 +24,7 @@ type Series struct {
 	origin  time.Time
 }
 
-// Of lays a worker's lives out as one series. Passes in which some process
-// alive is missing are dropped, as a complete scrape would be needed.
+// Of lays a worker's lives out as one series, summing whatever a pass read.
 func Of(w detector.Worker) Series {
 	type pass struct {
 		sum, largest float64

@@ -1,0 +1,81 @@
+package rivals
+
+import (
+	"math"
+	"time"
+
+	"github.com/dropleak/dropleak/detector"
+	"github.com/dropleak/dropleak/detector/corpus"
+	"github.com/dropleak/dropleak/detector/synth"
+)
+
+// subject is one labelled worker, whichever way it came.
+type subject struct {
+	set, family, name string
+	seed              uint64
+	worker            detector.Worker
+	leaks             bool
+	kind              detector.Kind
+	reasons           []detector.Reason
+	rate              float64 // bytes per hour
+	onset, begin, end time.Time
+	exhausts          time.Time
+}
+
+func ofCase(c synth.Case) subject {
+	s := subject{set: "synth", family: c.Family, name: c.Worker.Name, seed: c.Seed, worker: c.Worker, leaks: c.Truth.Leaks,
+		kind: c.Truth.Kind, reasons: c.Truth.Reasons, rate: c.Truth.RateBytesPerHour, onset: c.Truth.Onset, end: c.At, exhausts: c.Truth.Exhausts}
+	for _, l := range c.Worker.Lives {
+		if at := l.Samples[0].At; s.begin.IsZero() || at.Before(s.begin) {
+			s.begin = at
+		}
+	}
+	return s
+}
+
+func ofRecording(r corpus.Recording, set string) subject {
+	return subject{set: set, family: r.Family, name: r.Name, worker: r.Worker, leaks: r.Kind.Leaks(), kind: r.Kind,
+		rate: r.Rate, onset: r.Onset, begin: r.Begin, end: r.End}
+}
+
+// withLimit gives a worker without a limit the one the rivals need: twice
+// what it held after an hour. Nobody sizes a worker by less, and it gives the
+// rivals on the recordings the figures published for them.
+func withLimit(s Series) Series {
+	if !math.IsInf(s.Limit, 1) {
+		return s
+	}
+	for i, h := range s.Hours {
+		if h >= 1 {
+			s.Limit = 2 * s.Bytes[i]
+			break
+		}
+	}
+	return s
+}
+
+// look is what one way of judging said at one moment.
+type look struct {
+	at      time.Time
+	alarm   bool
+	verdict detector.Verdict // dropleak's only
+}
+
+// judge looks at the subject n times, as alerts come, each time seeing only
+// what there was by then. The first answer is dropleak's, the others are the
+// rivals' in their order.
+func judge(s subject, n int) [][]look {
+	rivals := All()
+	out := make([][]look, 1+len(rivals))
+	series := withLimit(Of(s.worker))
+	for k := 1; k <= n; k++ {
+		at := s.begin.Add(s.end.Sub(s.begin) * time.Duration(k) / time.Duration(n))
+		v := detector.Judge(s.worker, at, detector.Options{})
+		out[0] = append(out[0], look{at, v.Kind.Leaks(), v})
+		seen := series.Until(at)
+		for i, r := range rivals {
+			out[1+i] = append(out[1+i], look{at: at, alarm: r.Alarm(seen)})
+		}
+	}
+	return out
+}
