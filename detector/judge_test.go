@@ -48,8 +48,6 @@ func pool(hours, each float64, f shape) Worker {
 	return w
 }
 
-func stairs(h float64) float64 { return 80 + 9*math.Min(math.Floor(h/2), 5) }
-
 func TestJudge(t *testing.T) {
 	limit := Limit{Bytes: 512 * MiB, Source: "memory.max"}
 	cases := []struct {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -216,10 +217,10 @@ func TestTwoReplicas(t *testing.T) {
 		var ended workflow.Run
 		w.before = func() {
 			w.before = nil
-			stalled.on = true
+			stalled.on.Store(true)
 			w.sightings = []workflow.Sighting{{Result: 1}}
 			ended = settle(t, b, &s, time.Hour)
-			stalled.on = false
+			stalled.on.Store(false)
 		}
 		if _, err := a.Once(t.Context()); err != nil {
 			t.Fatal(err)
@@ -237,11 +238,11 @@ func TestTwoReplicas(t *testing.T) {
 // stall is the store of a process that can be frozen: its heartbeat fails.
 type stall struct {
 	workflow.Store
-	on bool
+	on atomic.Bool
 }
 
 func (s *stall) RenewRun(ctx context.Context, id string, token int64, lease time.Duration) error {
-	if s.on {
+	if s.on.Load() {
 		return errors.New("frozen")
 	}
 	return s.Store.RenewRun(ctx, id, token, lease)

@@ -7,8 +7,6 @@ import (
 	"math"
 	"testing"
 	"time"
-
-	"github.com/dropleak/dropleak/detector"
 )
 
 // each runs check on a few seeds of every family.
@@ -85,33 +83,6 @@ func TestSeriesAreWellFormed(t *testing.T) {
 			}
 		}
 	})
-}
-
-// footprint is Σ(pss+swap) at each full pass, by time.
-func footprint(w detector.Worker) (at []time.Time, sum []float64) {
-	byTime := map[int64]float64{}
-	var order []int64
-	for _, l := range w.Lives {
-		for _, s := range l.Samples {
-			if math.IsNaN(s.PSS) {
-				continue
-			}
-			k := s.At.Unix()
-			if _, ok := byTime[k]; !ok {
-				order = append(order, k)
-			}
-			byTime[k] += s.PSS + s.Swap
-		}
-	}
-	for i := 1; i < len(order); i++ {
-		for j := i; j > 0 && order[j] < order[j-1]; j-- {
-			order[j], order[j-1] = order[j-1], order[j]
-		}
-	}
-	for _, k := range order {
-		at, sum = append(at, time.Unix(k, 0)), append(sum, byTime[k])
-	}
-	return at, sum
 }
 
 func TestTruthIsConsistent(t *testing.T) {
