@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -26,12 +28,22 @@ func (b *BrokenError) Error() string { return fmt.Sprintf("audit entry %d: %s", 
 // naming the first entry that does not hold. anchors are heads remembered
 // elsewhere, which the chain must still contain.
 func Verify(ctx context.Context, log Log, anchors ...Head) (Head, error) {
+	// The head is read first: what is appended meanwhile comes after it.
+	stored, err := log.AuditHead(ctx)
+	if err != nil {
+		return stored, fmt.Errorf("reading the head of the audit log: %w", err)
+	}
 	var head Head
 	due := map[int64]string{}
-	for _, a := range anchors {
-		due[a.Seq] = a.Hash
+	for _, a := range append(anchors, stored) {
+		if want, ok := due[a.Seq]; ok && want != a.Hash {
+			return head, &BrokenError{a.Seq, "it is remembered with two hashes"}
+		}
+		if a.Seq > 0 {
+			due[a.Seq] = a.Hash
+		}
 	}
-	err := each(ctx, log, func(e Entry) error {
+	err = each(ctx, log, func(e Entry) error {
 		if err := follows(head, e); err != nil {
 			return err
 		}
@@ -45,15 +57,8 @@ func Verify(ctx context.Context, log Log, anchors ...Head) (Head, error) {
 	if err != nil {
 		return head, err
 	}
-	for seq := range due {
-		return head, &BrokenError{seq, "it was remembered and is gone"}
-	}
-	stored, err := log.AuditHead(ctx)
-	if err != nil {
-		return head, fmt.Errorf("reading the head of the audit log: %w", err)
-	}
-	if stored.Seq < head.Seq || stored.Seq == head.Seq && stored != head {
-		return head, &BrokenError{head.Seq, "the stored head is another"}
+	if len(due) > 0 {
+		return head, &BrokenError{slices.Min(slices.Collect(maps.Keys(due))), "it was remembered and is gone"}
 	}
 	return head, nil
 }

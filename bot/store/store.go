@@ -47,6 +47,7 @@ type Store struct {
 	state   *conn
 	history *conn // the same as state on PostgreSQL
 	lock    *lock // nil on PostgreSQL and beside a service
+	pulse   pulse // of the owners of runs, on SQLite
 }
 
 // conn is one database: SQLite has a single connection that writes and a
