@@ -144,7 +144,7 @@ func (w *world) drive(t *testing.T, id string, within time.Duration, ps ...*proc
 	t.Helper()
 	for start := time.Now(); time.Since(start) < within; time.Sleep(5 * time.Second) {
 		for _, p := range ps {
-			for !p.dead {
+			for !p.dead.Load() {
 				worked, err := p.s.Once(t.Context())
 				if err != nil || !worked {
 					break

@@ -94,7 +94,7 @@ func crashAt(t *testing.T, n int, f fault) string {
 		return none
 	}
 	living := func() *process {
-		if a.dead {
+		if a.dead.Load() {
 			return b
 		}
 		return a

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/audit"
@@ -137,8 +138,8 @@ var (
 type process struct {
 	w      *world
 	name   string
-	dead   bool
-	frozen bool
+	dead   atomic.Bool
+	frozen atomic.Bool
 	// choose decides what befalls a crossing; nil: nothing ever does.
 	choose    func(crossing string) fault
 	meanwhile func() // what others do while this process is frozen
@@ -147,31 +148,31 @@ type process struct {
 
 // cross lets a call over the border of the process, faults and all.
 func (p *process) cross(what string, do func() error) error {
-	if p.dead {
+	if p.dead.Load() {
 		return errDead
 	}
 	f := none
-	if p.choose != nil && !p.frozen {
+	if p.choose != nil && !p.frozen.Load() {
 		f = p.choose(what)
 	}
 	switch f {
 	case crashBefore:
-		p.dead = true
+		p.dead.Store(true)
 		return errDead
 	case lostBefore:
 		return errLost
 	case stall:
-		p.frozen = true
+		p.frozen.Store(true)
 		p.meanwhile()
-		p.frozen = false
-		if p.dead {
+		p.frozen.Store(false)
+		if p.dead.Load() {
 			return errDead
 		}
 	}
 	err := do()
 	switch f {
 	case crashAfter:
-		p.dead = true
+		p.dead.Store(true)
 		return errDead
 	case lostAfter:
 		return errLost
@@ -229,7 +230,7 @@ func (s *flowStore) ClaimRun(ctx context.Context, owner string, now time.Time, l
 }
 
 func (s *flowStore) RenewRun(ctx context.Context, id string, token int64, lease time.Duration) error {
-	if s.p.frozen || s.p.dead {
+	if s.p.frozen.Load() || s.p.dead.Load() {
 		return errDead
 	}
 	return s.Memory.RenewRun(ctx, id, token, lease)

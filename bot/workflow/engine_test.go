@@ -269,8 +269,7 @@ func TestSleptBeforeSending(t *testing.T) {
 		if w.asked != 0 {
 			t.Errorf("a request left %v after its lease ran out", time.Minute)
 		}
-		slow.Store = &s
-		slow.awake = true
+		slow.awake.Store(true)
 		if r := settle(t, a, &s, time.Hour); r.Outcome != "unknown" {
 			t.Errorf("outcome %q, want unknown", r.Outcome)
 		}
@@ -279,19 +278,19 @@ func TestSleptBeforeSending(t *testing.T) {
 
 type slowCommit struct {
 	workflow.Store
-	awake bool
+	awake atomic.Bool
 }
 
 func (s *slowCommit) MoveAct(ctx context.Context, a workflow.Act, from workflow.ActState, token, gv int64, e ...workflow.Entry) error {
 	err := s.Store.MoveAct(ctx, a, from, token, gv, e...)
-	if !s.awake && from == workflow.Planned {
+	if !s.awake.Load() && from == workflow.Planned {
 		time.Sleep(time.Minute)
 	}
 	return err
 }
 
 func (s *slowCommit) RenewRun(ctx context.Context, id string, token int64, lease time.Duration) error {
-	if s.awake {
+	if s.awake.Load() {
 		return s.Store.RenewRun(ctx, id, token, lease)
 	}
 	return errors.New("frozen")
