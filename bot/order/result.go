@@ -33,6 +33,7 @@ const (
 	Unsupported   Reason = "unsupported"    // no such manager here, or a worker in a container
 	NotFound      Reason = "not_found"      // no such worker or unit
 	WrongDroplet  Reason = "wrong_droplet"
+	ClaimLost     Reason = "claim_lost"    // the claim's answer did not arrive, or was no; nothing was touched
 	ManagerError  Reason = "manager_error" // the manager said no, or did not answer
 	NotRunning    Reason = "not_running"   // stopped and not seen running again
 )

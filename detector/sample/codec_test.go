@@ -21,7 +21,7 @@ func onePass() Pass {
 	}
 	return Pass{
 		Processes: []Process{process("main", "parent", 100, 4096), process("0", "child", 101, 8192)},
-		Workers: []Worker{{At: at, Droplet: "42", Worker: "mail@web1", Pool: "prefork", App: "shop", Unit: "mail.service",
+		Workers: []Worker{{At: at, Droplet: "42", Worker: "mail@web1", Node: "mail@web1", Pool: "prefork", App: "shop", Unit: "mail.service",
 			Manager: "systemd", Limit: 1 << 30, High: NaN, Current: 9999, Pressure: 0.25, OOMKills: 3}},
 		Droplet: &Droplet{At: at, Droplet: "42", Available: 5e8, Total: 1e9, Shmem: 1e6, Slab: 2e6, SwapUsed: 0,
 			OOMKills: 1, Boot: at.Add(-24 * time.Hour)},
@@ -50,7 +50,7 @@ func TestEncodeNames(t *testing.T) {
 		"__name__=dropleak_process_start_time_seconds,droplet=42,role=parent,slot=main,worker=mail@web1",
 		"__name__=dropleak_process_pid,droplet=42,role=parent,slot=main,worker=mail@web1",
 		"__name__=dropleak_process_cpu_seconds_total,droplet=42,role=parent,slot=main,worker=mail@web1",
-		"__name__=dropleak_worker_info,app=shop,droplet=42,manager=systemd,pool=prefork,unit=mail.service,worker=mail@web1",
+		"__name__=dropleak_worker_info,app=shop,droplet=42,manager=systemd,node=mail@web1,pool=prefork,unit=mail.service,worker=mail@web1",
 		"__name__=dropleak_worker_memory_limit_bytes,droplet=42,worker=mail@web1",
 		"__name__=dropleak_worker_memory_current_bytes,droplet=42,worker=mail@web1",
 		"__name__=dropleak_worker_memory_pressure_ratio,droplet=42,worker=mail@web1",

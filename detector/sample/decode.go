@@ -113,7 +113,8 @@ func (a *assembly) worker(s Series, at time.Time) *Worker {
 }
 
 func (w *Worker) describe(s Series) {
-	w.Pool, w.App, w.Unit, w.Manager = s.Get("pool"), s.Get("app"), s.Get("unit"), s.Get("manager")
+	w.Node, w.Pool, w.App = s.Get("node"), s.Get("pool"), s.Get("app")
+	w.Unit, w.Manager = s.Get("unit"), s.Get("manager")
 }
 
 func (a *assembly) host(s Series, at time.Time) *Droplet {

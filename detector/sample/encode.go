@@ -43,7 +43,7 @@ func encodeWorker(out []Series, w *Worker) []Series {
 	at := w.At.UnixMilli()
 	out = append(out, Series{
 		Labels: labels(MetricName, nameInfo, "droplet", w.Droplet, "worker", w.Worker,
-			"pool", w.Pool, "app", w.App, "unit", w.Unit, "manager", w.Manager),
+			"node", w.Node, "pool", w.Pool, "app", w.App, "unit", w.Unit, "manager", w.Manager),
 		Points: []Point{{at, 1}},
 	})
 	return appendFields(out, workerFields, w, at, "droplet", w.Droplet, "worker", w.Worker)

@@ -27,6 +27,7 @@ type Worker struct {
 	At       time.Time
 	Droplet  string
 	Worker   string
+	Node     string  // name@host as Celery has it; the host left out where it is random
 	Pool     string  // prefork, solo, threads, eventlet, gevent
 	App      string  // the -A argument
 	Unit     string  // systemd unit or supervisor program; "" unknown

@@ -1,0 +1,190 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/agent/manager"
+	"github.com/dropleak/dropleak/bot/order"
+	"github.com/dropleak/dropleak/detector/procfs"
+)
+
+// look carries out an order that only reads.
+func (x *executor) look(ctx context.Context, o order.Order) order.Result {
+	began := x.now()
+	nodes, err := x.nodes()
+	if err != nil {
+		return x.result(o, fmt.Errorf("look for worker %s: %w", o.Worker, err))
+	}
+	i := slices.IndexFunc(nodes, func(n procfs.Node) bool { return n.Worker == o.Worker })
+	if i < 0 {
+		return x.result(o, refuse(order.NotFound, "no worker %s runs on this droplet", o.Worker))
+	}
+	r := x.result(o, nil)
+	r.Began, r.Old = began, x.fingerprint(nodes[i])
+	if o.Kind == order.Inspect {
+		r.Facts = x.facts(ctx, o, nodes[i], nodes)
+	} else {
+		r.Evidence = x.evidence(ctx, nodes[i])
+	}
+	r.Ended = x.now()
+	return r
+}
+
+// facts says what a restart would mean. The unit the order names counts more
+// than the one found: the operator may restart a container by its unit.
+func (x *executor) facts(ctx context.Context, o order.Order, n procfs.Node, all []procfs.Node) *order.Facts {
+	f := &order.Facts{Fingerprint: x.fingerprint(n), Pool: n.Pool, Unit: unitOf(n), Workers: []string{n.Worker},
+		StopTimeout: manager.Unknown.Seconds(), Ways: []order.Way{}, Refused: map[order.Way]string{}}
+	if o.Unit != (order.Unit{}) {
+		f.Unit = o.Unit
+	}
+	for _, other := range all {
+		if other.Worker != n.Worker && n.Unit != "" && other.Unit == n.Unit && other.Manager == n.Manager {
+			f.Workers = append(f.Workers, other.Worker)
+		}
+	}
+	if f.Unit == (order.Unit{}) {
+		why := "no manager of this worker was found: nothing would start it again"
+		if n.Manager == "container" {
+			why = "not supported: the worker runs in a container; configure the unit that runs the container"
+		}
+		for _, w := range []order.Way{order.Systemd, order.Supervisor, order.Celery} {
+			f.Refused[w] = why
+		}
+		return f
+	}
+	f.Allowed = slices.Contains(x.allow, f.Unit)
+	x.ask(ctx, f, n)
+	return f
+}
+
+func unitOf(n procfs.Node) order.Unit {
+	switch n.Manager {
+	case "systemd":
+		return order.Unit{Kind: order.SystemdUnit, Name: n.Unit}
+	case "supervisor":
+		return order.Unit{Kind: order.SupervisorProgram, Name: n.Unit}
+	}
+	return order.Unit{}
+}
+
+// ask fills in what the manager says and which ways that leaves.
+func (x *executor) ask(ctx context.Context, f *order.Facts, n procfs.Node) {
+	own, foreign := order.Systemd, order.Supervisor
+	if f.Unit.Kind == order.SupervisorProgram {
+		own, foreign = foreign, own
+	}
+	f.Refused[foreign] = fmt.Sprintf("the worker's unit is %s", f.Unit)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	st, err := x.state(ctx, f.Unit, place{n.SupervisorURL, n.SupervisorConfig})
+	switch {
+	case err != nil:
+		f.Refused[own], f.Refused[order.Celery] = err.Error(), err.Error()
+		return
+	case !f.Allowed:
+		why := fmt.Sprintf("unit %s is not allowed on this droplet; start the agent with --allow %s", f.Unit, f.Unit)
+		f.Refused[own], f.Refused[order.Celery] = why, why
+	default:
+		f.Ways = append(f.Ways, own)
+		if st.StartsAgain && n.Manager != "container" {
+			f.Ways = append(f.Ways, order.Celery)
+		} else if !st.StartsAgain {
+			f.Refused[order.Celery] = "needs " + st.Change
+		} else {
+			f.Refused[order.Celery] = "not supported: the worker runs in a container"
+		}
+	}
+	f.StopTimeout, f.StopSignal, f.KillMode, f.AutoRestart = st.StopTimeout.Seconds(), st.StopSignal, st.KillMode, st.AutoRestart
+	if st.StopTimeout == manager.Unknown {
+		f.StopTimeout = -1
+	}
+}
+
+func (x *executor) state(ctx context.Context, u order.Unit, p place) (manager.State, error) {
+	m, closeIt, err := x.manager(ctx, u, p)
+	if err != nil {
+		return manager.State{}, err
+	}
+	defer closeIt()
+	return m.State(ctx, u.Name)
+}
+
+// evidenceTime is the longest evidence may take.
+const evidenceTime = 10 * time.Second
+
+func (x *executor) evidence(ctx context.Context, n procfs.Node) *order.Findings {
+	ctx, cancel := context.WithTimeout(ctx, evidenceTime)
+	defer cancel()
+	began := time.Now()
+	x.mu.Lock()
+	held, cgroup, notes := x.reader.Hold(ctx, n)
+	x.mu.Unlock()
+	out := &order.Findings{At: x.now(), Took: time.Since(began).Seconds(), Complete: len(notes) == 0, Cgroup: cgroup, Notes: notes}
+	for _, h := range held {
+		out.Processes = append(out.Processes, order.ProcessFindings{PID: h.PID, Role: h.Role, Memory: h.Memory, Files: h.Files,
+			Sockets: h.Sockets, Threads: h.Threads, Mappings: h.Mappings})
+	}
+	return out
+}
+
+// resume takes up what the agent was at when it died. Acts are not repeated;
+// what became of them is looked up, and a start that is owed is done.
+func (x *executor) resume(ctx context.Context, e entry) {
+	if e.Order == nil {
+		x.log.Error("journal names an order without holding it", "order", e.Key)
+		return
+	}
+	x.log.Info("taking up an order from before", "order", e.Key, "step", string(e.Step))
+	o := *e.Order
+	if !x.take(e.Key) {
+		return
+	}
+	defer x.release(e.Key)
+	switch e.Step {
+	case claiming:
+		x.finish(ctx, x.notClaimed(o, errors.New("the agent died while it claimed the order")))
+	case claimed:
+		x.finish(ctx, x.restart(ctx, o))
+	case ended:
+		if e.Result != nil {
+			x.deliver(ctx, *e.Result)
+		}
+	default:
+		x.finish(ctx, x.complete(ctx, e))
+	}
+}
+
+// complete ends a restart that was begun by a former life of this agent.
+func (x *executor) complete(ctx context.Context, e entry) order.Result {
+	o := *e.Order
+	unlock := x.lockUnit(o.Unit)
+	defer unlock()
+	p := place{}
+	if e.Place != nil {
+		p = *e.Place
+	}
+	ctx, cancel := linger(ctx)
+	defer cancel()
+	died := errors.New("the agent died in the act")
+	var r order.Result
+	var err error
+	switch {
+	case e.Step == stopped:
+		r, err = x.startHalf(ctx, o, p)
+	case o.Way == order.Celery:
+		r, err = x.awaitWarm(ctx, o)
+	default:
+		r, err = x.afterStop(ctx, o, p, died)
+	}
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return order.Result{}
+	}
+	res := x.result(o, err)
+	res.Began, res.New, res.Stopped = e.Acted, r.New, r.Stopped
+	return res
+}

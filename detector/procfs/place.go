@@ -1,0 +1,193 @@
+package procfs
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// place says who manages a node: the container engine, supervisord, systemd,
+// or nobody we know.
+func (r *Reader) place(n *Node, main process, byPID map[int]process) {
+	if raw, err := r.readOf(main.pid, "cgroup"); err == nil {
+		n.cgroup = parseCgroup(raw)
+	}
+	if raw, err := r.readOf(main.pid, "status"); err == nil {
+		n.container = parseStatus(raw).nested
+	}
+	n.container = n.container || n.cgroup.container()
+	n.Node = r.expand(main.command.node, n.container)
+	var env supervisorEnv
+	if raw, err := r.readOf(main.pid, "environ"); err == nil {
+		env = parseSupervisorEnv(raw)
+	}
+	daemon := supervisord(main, byPID)
+	switch {
+	case n.container:
+		n.Manager = "container"
+	case env.program != "" && daemon != 0:
+		n.Manager, n.Unit, n.SupervisorURL = "supervisor", env.program, env.url
+		n.SupervisorConfig = r.supervisorConfig(daemon)
+	case n.cgroup.service() != "" && daemon == 0:
+		n.Manager, n.Unit = "systemd", n.cgroup.service()
+	default:
+		n.Manager = "none"
+	}
+}
+
+// supervisord returns the supervisord among the ancestors of p, 0 for none.
+func supervisord(p process, byPID map[int]process) int {
+	for range 16 { // deep enough for any wrapper, and an end to a torn table
+		parent, ok := byPID[p.ppid]
+		if !ok {
+			return 0
+		}
+		if strings.HasPrefix(parent.comm, "supervisord") {
+			return parent.pid
+		}
+		p = parent
+	}
+	return 0
+}
+
+// supervisorConfig returns the file a supervisord was started with, "" where
+// it took the first of its usual places.
+func (r *Reader) supervisorConfig(pid int) string {
+	raw, err := r.readOf(pid, "cmdline")
+	if err != nil {
+		return ""
+	}
+	args := strings.Split(string(raw), "\x00")
+	for i, a := range args {
+		file := ""
+		switch long, is := strings.CutPrefix(a, "--configuration="); {
+		case (a == "-c" || a == "--configuration") && i+1 < len(args):
+			file = args[i+1]
+		case is:
+			file = long
+		case strings.HasPrefix(a, "-c") && len(a) > 2:
+			file = a[2:]
+		}
+		if file != "" && !path.IsAbs(file) {
+			dir, err := fs.ReadLink(r.proc, strconv.Itoa(pid)+"/cwd")
+			if err != nil {
+				return ""
+			}
+			file = path.Join(dir, file)
+		}
+		if file != "" {
+			return file
+		}
+	}
+	return ""
+}
+
+// supervisorEnv is what supervisord tells to what it starts. It is inherited
+// further, so it counts only below a living supervisord.
+type supervisorEnv struct{ program, url string }
+
+func parseSupervisorEnv(environ []byte) supervisorEnv {
+	var e supervisorEnv
+	var group, name string
+	for kv := range bytes.SplitSeq(environ, []byte{0}) {
+		key, value, _ := bytes.Cut(kv, []byte{'='})
+		switch string(key) {
+		case "SUPERVISOR_SERVER_URL":
+			e.url = string(value)
+		case "SUPERVISOR_GROUP_NAME":
+			group = clean(string(value))
+		case "SUPERVISOR_PROCESS_NAME":
+			name = clean(string(value))
+		}
+	}
+	e.program = name
+	if name != "" && group != "" && group != name {
+		e.program = group + ":" + name
+	}
+	return e
+}
+
+// randomHost matches host names that containers and schedulers make up.
+var randomHost = regexp.MustCompile(`^[0-9a-f]{12}([0-9a-f]{52})?$|^[0-9a-f]{8}-[0-9a-f]{4}-|-[0-9a-f]{8,10}-[a-z0-9]{5}$|-[0-9a-f]{12,}$`)
+
+// expand gives the node's name as Celery has it: %h is the host's name, %n
+// the part before @, %d the domain. A host part that is made up anew at each
+// start is left out, for it would make a new worker of every restart.
+func (r *Reader) expand(given string, inContainer bool) string {
+	full := r.Hostname()
+	host, domain, _ := strings.Cut(full, ".")
+	if given == "" {
+		given = "celery"
+	}
+	name, at, has := strings.Cut(given, "@")
+	if !has {
+		at = "%h"
+	}
+	if inContainer && strings.Contains(at, "%") {
+		return clean(name) // its host name is not ours to know
+	}
+	at = strings.NewReplacer("%h", full, "%n", host, "%d", domain, "%%", "%").Replace(at)
+	name = strings.NewReplacer("%h", full, "%n", host, "%d", domain, "%%", "%").Replace(name)
+	if at == "" || randomHost.MatchString(at) {
+		return clean(name)
+	}
+	return clean(name + "@" + at)
+}
+
+// name gives each node the name it keeps over restarts: its unit or program;
+// with the node's own name behind it where one unit holds several; the
+// node's own name where there is no unit. Should two still be alike, the app
+// tells them apart, and at last their age.
+func (r *Reader) name(nodes []Node) {
+	perUnit := map[string]int{}
+	for _, n := range nodes {
+		perUnit[n.Manager+":"+n.Unit]++
+	}
+	for i := range nodes {
+		n := &nodes[i]
+		key := n.Manager + ":" + n.Unit
+		if n.Unit == "" {
+			n.Worker = n.Node
+			continue
+		}
+		if perUnit[key] > 1 {
+			r.many[key] = true
+		}
+		n.Worker = strings.TrimSuffix(n.Unit, ".service")
+		if r.many[key] { // also while a sibling is just away
+			n.Worker += "/" + n.Node
+		}
+	}
+	tellApart(nodes, func(n *Node, _ int) {
+		if n.App != "" {
+			n.Worker += " (" + clean(n.App) + ")"
+		}
+	})
+	tellApart(nodes, func(n *Node, nth int) {
+		if nth > 0 {
+			n.Worker += fmt.Sprintf(" #%d", nth+1)
+		}
+	})
+}
+
+// tellApart calls rename for every node whose name another has too, oldest
+// first.
+func tellApart(nodes []Node, rename func(n *Node, nth int)) {
+	slices.SortStableFunc(nodes, func(a, b Node) int { return a.Main().Start.Compare(b.Main().Start) })
+	same := map[string][]*Node{}
+	for i := range nodes {
+		same[nodes[i].Worker] = append(same[nodes[i].Worker], &nodes[i])
+	}
+	for _, group := range same {
+		for nth, n := range group {
+			if len(group) > 1 {
+				rename(n, nth)
+			}
+		}
+	}
+}
