@@ -87,7 +87,7 @@ func New(o Options) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{opts: o, id: &identity{}}
-	a.sampler = &sampler{reader: procfs.New(o.Proc, o.Cgroup), budget: budget{huge: o.HugePSS}}
+	a.sampler = &sampler{reader: reader(o), budget: budget{huge: o.HugePSS}}
 	a.host = a.sampler.reader.Hostname()
 	var err error
 	if a.id.boot, err = a.sampler.reader.BootID(); err != nil {
@@ -127,7 +127,7 @@ func (a *Agent) open() (err error) {
 	}
 	a.orders = &orders{server: o.Server, http: a.wire.client(pollWait + 15*time.Second)}
 	a.executor = &executor{journal: j, wire: a.orders, allow: o.Allow, id: a.id, now: a.wire.now, log: o.Log,
-		man: realManagers{o.SupervisorConfig}, kill: syscall.Kill, every: 200 * time.Millisecond, reader: procfs.New(o.Proc, o.Cgroup)}
+		man: realManagers{o.SupervisorConfig}, kill: syscall.Kill, every: 200 * time.Millisecond, reader: reader(o)}
 	return nil
 }
 
@@ -339,7 +339,7 @@ func (a *Agent) orderLoop(ctx context.Context) {
 // want to see what the agent sees. PSS is read whatever it costs.
 func Once(o Options, at time.Time) (sample.Pass, []string, error) {
 	o = withDefaults(o)
-	reader := procfs.New(o.Proc, o.Cgroup)
+	reader := reader(o)
 	r, err := reader.Read(at, func(procfs.Node, []float64) bool { return true })
 	if err != nil {
 		return sample.Pass{}, nil, err
@@ -348,6 +348,28 @@ func Once(o Options, at time.Time) (sample.Pass, []string, error) {
 	new(sample.Slots).Assign(&r.Pass)
 	r.Pass.Sort()
 	return r.Pass, r.Notes, nil
+}
+
+// reader returns a reader that may ask supervisord.
+func reader(o Options) *procfs.Reader {
+	r := procfs.New(o.Proc, o.Cgroup)
+	r.Program = func(config string, pid int) string {
+		if config == "" {
+			config = o.SupervisorConfig
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		m, err := manager.DialSupervisor("", config)
+		if err != nil {
+			return ""
+		}
+		program, err := m.Program(ctx, pid)
+		if err != nil {
+			o.Log.Warn("cannot tell which supervisor program a worker is; it goes by its node name", "pid", pid, "error", err)
+		}
+		return program
+	}
+	return r
 }
 
 // realManagers reaches the managers of this machine.

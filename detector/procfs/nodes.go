@@ -109,7 +109,7 @@ func (r *Reader) readCommand(p process, at, boot time.Time) knownCommand {
 }
 
 // nodes sorts the table into Celery nodes and the rest.
-func (r *Reader) nodes(table []process, boot time.Time) (nodes []Node, rest []process) {
+func (r *Reader) nodes(table []process, at, boot time.Time) (nodes []Node, rest []process) {
 	byPID := make(map[int]process, len(table))
 	for _, p := range table {
 		byPID[p.pid] = p
@@ -125,7 +125,12 @@ func (r *Reader) nodes(table []process, boot time.Time) (nodes []Node, rest []pr
 	}
 	for _, p := range table {
 		if main, ok := mainOf(p, byPID); ok && main == p.pid {
-			nodes = append(nodes, r.node(p, children[p.pid], byPID, boot))
+			nodes = append(nodes, r.node(p, children[p.pid], byPID, at, boot))
+		}
+	}
+	for pid := range r.placed {
+		if _, ok := byPID[pid]; !ok {
+			delete(r.placed, pid)
 		}
 	}
 	r.name(nodes)
@@ -159,7 +164,7 @@ func sameCommand(a, b command) bool {
 	return a.app == b.app && a.node == b.node && a.pool == b.pool
 }
 
-func (r *Reader) node(main process, children []process, byPID map[int]process, boot time.Time) Node {
+func (r *Reader) node(main process, children []process, byPID map[int]process, at, boot time.Time) Node {
 	n := Node{App: main.app, Pool: main.pool, Members: []Member{member(main, "parent", boot)}}
 	slices.SortFunc(children, func(a, b process) int {
 		return cmp.Or(cmp.Compare(a.stat.start, b.stat.start), cmp.Compare(a.pid, b.pid))
@@ -180,7 +185,7 @@ func (r *Reader) node(main process, children []process, byPID map[int]process, b
 	if n.Pool == "" && forks > 0 {
 		n.Pool = "prefork" // Celery's default; settings may name another
 	}
-	r.place(&n, main, byPID)
+	r.place(&n, main, byPID, at)
 	return n
 }
 

@@ -9,11 +9,32 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // place says who manages a node: the container engine, supervisord, systemd,
 // or nobody we know.
-func (r *Reader) place(n *Node, main process, byPID map[int]process) {
+func (r *Reader) place(n *Node, main process, byPID map[int]process, at time.Time) {
+	// The answer holds for a life; asked anew now and then for the sake of
+	// rights granted meanwhile.
+	k, ok := r.placed[main.pid]
+	if !ok || k.start != main.stat.start || at.After(k.until) {
+		k = knownPlace{start: main.stat.start, until: at.Add(believeFor)}
+		r.find(&k.Node, main, byPID)
+		r.placed[main.pid] = k
+	}
+	n.cgroup, n.container, n.Node, n.Manager, n.Unit = k.cgroup, k.container, k.Node.Node, k.Manager, k.Unit
+	n.SupervisorURL, n.SupervisorConfig = k.SupervisorURL, k.SupervisorConfig
+}
+
+// knownPlace is a node of which only the place is filled in.
+type knownPlace struct {
+	Node
+	start uint64
+	until time.Time
+}
+
+func (r *Reader) find(n *Node, main process, byPID map[int]process) {
 	if raw, err := r.readOf(main.pid, "cgroup"); err == nil {
 		n.cgroup = parseCgroup(raw)
 	}
@@ -26,13 +47,20 @@ func (r *Reader) place(n *Node, main process, byPID map[int]process) {
 	if raw, err := r.readOf(main.pid, "environ"); err == nil {
 		env = parseSupervisorEnv(raw)
 	}
-	daemon := supervisord(main, byPID)
+	daemon, started := r.supervisord(main, byPID)
+	if daemon != 0 {
+		n.SupervisorConfig = r.supervisorConfig(daemon)
+		// setproctitle overwrites the environment; then only supervisord
+		// knows whom it started.
+		if env.program == "" && r.Program != nil && !n.container {
+			env.program = r.Program(n.SupervisorConfig, started)
+		}
+	}
 	switch {
 	case n.container:
 		n.Manager = "container"
 	case env.program != "" && daemon != 0:
 		n.Manager, n.Unit, n.SupervisorURL = "supervisor", env.program, env.url
-		n.SupervisorConfig = r.supervisorConfig(daemon)
 	case n.cgroup.service() != "" && daemon == 0:
 		n.Manager, n.Unit = "systemd", n.cgroup.service()
 	default:
@@ -40,19 +68,36 @@ func (r *Reader) place(n *Node, main process, byPID map[int]process) {
 	}
 }
 
-// supervisord returns the supervisord among the ancestors of p, 0 for none.
-func supervisord(p process, byPID map[int]process) int {
+// supervisord returns the supervisord among the ancestors of p, 0 for none,
+// and which of its children p descends from.
+func (r *Reader) supervisord(p process, byPID map[int]process) (daemon, child int) {
 	for range 16 { // deep enough for any wrapper, and an end to a torn table
 		parent, ok := byPID[p.ppid]
 		if !ok {
-			return 0
+			return 0, 0
 		}
-		if strings.HasPrefix(parent.comm, "supervisord") {
-			return parent.pid
+		if r.isSupervisord(parent) {
+			return parent.pid, p.pid
 		}
 		p = parent
 	}
-	return 0
+	return 0, 0
+}
+
+// isSupervisord looks at the program, which python runs: its name is that
+// of the interpreter wherever env(1) started it.
+func (r *Reader) isSupervisord(p process) bool {
+	raw, err := r.readOf(p.pid, "cmdline")
+	if err != nil {
+		return false
+	}
+	args := strings.SplitN(string(raw), "\x00", 3)
+	for _, a := range args[:min(len(args), 2)] {
+		if path.Base(a) == "supervisord" {
+			return true
+		}
+	}
+	return false
 }
 
 // supervisorConfig returns the file a supervisord was started with, "" where

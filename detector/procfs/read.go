@@ -48,7 +48,7 @@ func (r *Reader) Read(at time.Time, pss func(Node, []float64) bool) (Reading, er
 			return Reading{}, err
 		}
 		var nodes []Node
-		nodes, rest = r.nodes(table, boot)
+		nodes, rest = r.nodes(table, at, boot)
 		if missing = p.take(nodes); len(missing) == 0 {
 			break
 		}
@@ -71,7 +71,7 @@ func (r *Reader) Nodes(at time.Time) ([]Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	nodes, _ := r.nodes(table, boot)
+	nodes, _ := r.nodes(table, at, boot)
 	return nodes, nil
 }
 

@@ -30,10 +30,15 @@ var nan = sample.NaN
 // Reader reads one machine. It remembers what command lines said, so that a
 // pass costs one small read for most processes. Not for concurrent use.
 type Reader struct {
+	// Program asks a supervisord, by its configuration file, which program
+	// it started as this pid; "" it cannot tell. Nil: nobody is asked.
+	Program func(config string, pid int) string
+
 	proc, cgroup fs.FS
 	page         float64
 	buf          []byte
 	known        map[int]knownCommand
+	placed       map[int]knownPlace
 	boot         time.Time
 	many         map[string]bool // units once seen with several nodes
 }
@@ -42,7 +47,8 @@ type Reader struct {
 // like /sys/fs/cgroup; cgroup may be nil.
 func New(proc, cgroup fs.FS) *Reader {
 	return &Reader{proc: proc, cgroup: cgroup, page: float64(os.Getpagesize()), buf: make([]byte, 16<<10),
-		known: map[int]knownCommand{}, many: map[string]bool{}}
+		known: map[int]knownCommand{}, placed: map[int]knownPlace{},
+		many: map[string]bool{}}
 }
 
 // read returns a file's content in a buffer that the next read overwrites.

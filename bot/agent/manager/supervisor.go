@@ -152,6 +152,25 @@ func (s *Supervisor) info(ctx context.Context, program string) (processInfo, err
 	return p, nil
 }
 
+// Program returns which program supervisord started as a pid, "group:name"
+// where the two differ; "" none of its own.
+func (s *Supervisor) Program(ctx context.Context, pid int) (string, error) {
+	var all []processInfo
+	if err := s.call(ctx, &all, "getAllProcessInfo"); err != nil {
+		return "", fmt.Errorf("ask supervisord for its processes: %w", err)
+	}
+	for _, p := range all {
+		switch {
+		case p.PID != pid:
+		case p.Group == p.Name:
+			return p.Name, nil
+		default:
+			return p.Group + ":" + p.Name, nil
+		}
+	}
+	return "", nil
+}
+
 // State reads a program's state and settings. Whether supervisord starts it
 // again is only in its configuration file; unreadable, it stays unknown.
 func (s *Supervisor) State(ctx context.Context, program string) (State, error) {
