@@ -110,11 +110,10 @@ func (a *authority) approver(ctx context.Context, user string) (bool, error) {
 	for _, entry := range a.approvers {
 		id := slackID(entry)
 		switch {
-		case id == "":
+		case strings.HasPrefix(id, "S"):
+			groups = append(groups, id)
 		case id == user:
 			return true, nil
-		case id[0] == 'S':
-			groups = append(groups, id)
 		}
 	}
 	var last error

@@ -163,7 +163,7 @@ func (s *Service) may(ctx context.Context, t record, d Decision) error {
 	if no := s.auth.check(ctx, d.By, d.Team); no != nil {
 		return no
 	}
-	if d.Kind == Skip && !slices.Contains(s.c.SkipReasons, d.Reason) && strings.TrimSpace(d.Reason) == "" {
+	if d.Kind == Skip && strings.TrimSpace(d.Reason) == "" {
 		return refuse(NeedsReason, "Going without a snapshot needs a reason.")
 	}
 	if (d.Kind == Approve || d.Kind == Skip) && d.By == t.d.By && !s.c.AllowSelf {

@@ -66,13 +66,16 @@ type world struct {
 
 	snapshotTakes time.Duration
 	snapshotEnds  string            // status; empty: completed
-	agentAway     bool              // orders are not claimed
+	agentAway     bool              // the agent does not answer, nor claim orders
+	agentDies     bool              // it claims an order and is never heard of again
+	agentSays     *order.Result     // instead of restarting
 	pool          int               // after a restart
 	recovery      detector.Recovery // of the new life
 	working       remedy.Working
 	dies          bool // the new main process does not stay
 	choice        remedy.Choice
 	groupErr      error
+	rebooting     string // the run whose droplet restart is expected
 }
 
 func newWorld() *world {
@@ -126,6 +129,7 @@ const (
 	crashAfter        // it crossed; the process dies without knowing
 	lostBefore        // the request is lost
 	lostAfter         // the answer is lost
+	refused           // DigitalOcean says 403
 	stall             // the process freezes before, and others work meanwhile
 )
 
@@ -161,6 +165,8 @@ func (p *process) cross(what string, do func() error) error {
 		return errDead
 	case lostBefore:
 		return errLost
+	case refused:
+		return &doclient.Error{Status: http.StatusForbidden, Message: "no"}
 	case stall:
 		p.frozen.Store(true)
 		p.meanwhile()
@@ -272,7 +278,11 @@ func (c *cloud) act(kind, name string) (a doclient.Action, err error) {
 		w.actions = append(w.actions, a)
 		w.names[a.ID] = name
 		run := name[strings.LastIndex(name, "-")+1:]
-		w.deeds = append(w.deeds, deed{time.Now(), kind, run, w.life["mail"]})
+		what := kind
+		if kind == doclient.TypeReboot {
+			run, what = w.rebooting, "restart"
+		}
+		w.deeds = append(w.deeds, deed{time.Now(), what, run, w.life["mail"]})
 		return nil
 	})
 	return a, err
@@ -286,6 +296,13 @@ func (c *cloud) Reboot(context.Context, int64) (doclient.Action, error) {
 }
 func (c *cloud) PowerCycle(context.Context, int64) (doclient.Action, error) {
 	return c.act(doclient.TypePowerCycle, "")
+}
+
+// lock runs f on the world, as something that happens out there.
+func (w *world) lock(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
 }
 
 // settle brings actions up to now.
@@ -381,10 +398,18 @@ func (w *world) agent() {
 			continue
 		}
 		w.claimed[key] = true
+		if w.agentDies {
+			continue
+		}
 		old := w.life[o.Worker]
 		r := order.Result{Run: o.Run, Kind: o.Kind, State: order.Done, Old: old, BootID: w.boot}
 		if !old.Same(o.Expect) {
 			r.State, r.Reason, r.Error = order.Refused, order.Overtaken, "another life runs"
+		} else if w.agentSays != nil {
+			r.State, r.Reason, r.Error = w.agentSays.State, w.agentSays.Reason, w.agentSays.Error
+			if r.Reason == order.NotRunning {
+				w.deeds = append(w.deeds, deed{time.Now(), "restart", o.Run, old})
+			}
 		} else {
 			w.deeds = append(w.deeds, deed{time.Now(), "restart", o.Run, old})
 			r.New = w.newLife(o.Worker)

@@ -1,0 +1,237 @@
+package remedy_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/order"
+	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/restart"
+	"github.com/dropleak/dropleak/bot/workflow"
+	"github.com/dropleak/dropleak/detector"
+	"github.com/dropleak/dropleak/doclient"
+)
+
+// scene is one way a run can go.
+type scene struct {
+	name    string
+	world   func(w *world)
+	config  func(c *remedy.Config)
+	say     remedy.Kind // Approve when empty
+	reason  string
+	fault   string        // the first crossing of this name goes wrong by how
+	how     fault         //
+	after   time.Duration // when then happens
+	then    func(t *testing.T, w *world, p *process, run string)
+	within  time.Duration // 8 h when zero
+	outcome remedy.Outcome
+	snaps   int
+	starts  int
+	why     string        // part of the sentence
+	state   string        // part of what is said of the droplet
+	finding finding.State // afterwards; open when empty
+}
+
+func someoneElseRestarts(_ *testing.T, w *world, _ *process, _ string) {
+	w.lock(func() { w.newLife("mail") })
+}
+
+func cancels(t *testing.T, _ *world, p *process, run string) {
+	a, err := p.s.Decide(t.Context(), run, click(bob, remedy.Cancel))
+	if err != nil || !a.Accepted {
+		t.Errorf("cancel: %+v, %v", a.Refusal, err)
+	}
+}
+
+func reboot(w *world) {
+	w.choice = remedy.Choice{Way: restart.Reboot, Unit: unit, ConfigHash: "h1"}
+	w.snapshotTakes = time.Minute
+}
+
+var scenes = []scene{
+	{name: "all is well", outcome: remedy.FreedWorking, snaps: 1, starts: 1},
+	{name: "restarted by somebody else during the snapshot", after: 5 * time.Minute, then: someoneElseRestarts,
+		outcome: remedy.Overtaken, snaps: 1, why: "main process is another", state: "is kept"},
+	{name: "droplet booted during the snapshot", after: 5 * time.Minute, outcome: remedy.Overtaken, snaps: 1, why: "booted meanwhile",
+		then: func(t *testing.T, w *world, p *process, run string) {
+			w.lock(func() { w.boot = "boot-2"; w.newLife("mail") })
+		}},
+	{name: "configuration changed during the snapshot", after: 5 * time.Minute, outcome: remedy.Overtaken, snaps: 1, why: "configuration",
+		then: func(t *testing.T, w *world, p *process, run string) { w.lock(func() { w.choice.ConfigHash = "h2" }) }},
+	{name: "snapshot errored", world: func(w *world) { w.snapshotEnds = doclient.Errored },
+		outcome: remedy.Failed, snaps: 1, why: "ended the snapshot with an error", state: "There is no snapshot"},
+	{name: "snapshot never ends", world: func(w *world) { w.snapshotTakes = 1e6 * time.Hour },
+		outcome: remedy.Failed, snaps: 1, why: "not finished within 4h", state: "may still finish"},
+	{name: "snapshot refused", fault: "call snapshot", how: refused, outcome: remedy.Failed, why: "refused the snapshot", state: "Nothing was touched"},
+	{name: "snapshot's answer lost", fault: "call snapshot", how: lostAfter, outcome: remedy.FreedWorking, snaps: 1, starts: 1},
+	{name: "snapshot's request lost", fault: "call snapshot", how: lostBefore, outcome: remedy.Unclear, why: "0 candidates", state: "dropleak-mail-"},
+	{name: "snapshot's answer lost beside a stranger's", fault: "call snapshot", how: lostAfter, after: 3 * time.Second, outcome: remedy.Unclear, snaps: 1, why: "2 candidates",
+		then: func(t *testing.T, w *world, p *process, run string) {
+			w.lock(func() {
+				w.actions = append(w.actions, doclient.Action{ID: 9, DropletID: droplet, Type: "snapshot", Status: doclient.InProgress, StartedAt: time.Now()})
+			})
+		}},
+	{name: "droplet busy at first", outcome: remedy.FreedWorking, snaps: 1, starts: 1,
+		world: func(w *world) {
+			w.snapshotTakes = time.Minute
+			w.actions = append(w.actions, doclient.Action{ID: 9, DropletID: droplet, Type: "resize", Status: doclient.InProgress, StartedAt: time.Now()})
+		}},
+	{name: "snapshot skipped", say: remedy.Skip, reason: "The droplet holds no state", outcome: remedy.FreedWorking, starts: 1},
+	{name: "snapshot skipped while it runs", after: 2 * time.Minute, outcome: remedy.FreedWorking, snaps: 1, starts: 1,
+		then: func(t *testing.T, w *world, p *process, run string) {
+			a, err := p.s.Decide(t.Context(), run, remedy.Decision{By: bob, Team: team, Kind: remedy.Skip, Reason: "memory runs out"})
+			if err != nil || !a.Accepted {
+				t.Errorf("skip: %+v, %v", a.Refusal, err)
+			}
+		}},
+	{name: "cancelled during the snapshot", after: 2 * time.Minute, then: cancels, outcome: remedy.Cancelled, snaps: 1, state: "may still finish"},
+	{name: "agent silent before the restart", after: 2 * time.Minute, outcome: remedy.Failed, snaps: 1, why: "could not be looked at", state: "is kept",
+		then: func(t *testing.T, w *world, p *process, run string) { w.lock(func() { w.agentAway = true }) }},
+	{name: "agent claims and is gone", world: func(w *world) { w.agentDies = true }, outcome: remedy.Unclear, snaps: 1, why: "no result came", state: "may be stopped"},
+	{name: "agent refuses", outcome: remedy.Failed, snaps: 1, why: "three an hour",
+		world: func(w *world) {
+			w.agentSays = &order.Result{State: order.Refused, Reason: order.TooOften, Error: "three an hour"}
+		}},
+	{name: "agent fails", outcome: remedy.Unclear, snaps: 1, why: "dbus", state: "may be stopped",
+		world: func(w *world) {
+			w.agentSays = &order.Result{State: order.Failed, Reason: order.ManagerError, Error: "dbus away"}
+		}},
+	{name: "worker stopped and not started", outcome: remedy.NotRunning, snaps: 1, starts: 1,
+		world: func(w *world) {
+			w.dies = true
+			w.agentSays = &order.Result{State: order.Failed, Reason: order.NotRunning, Error: "stopped, and did not come back"}
+		}},
+	{name: "answer to the order lost", fault: "call place restart", how: lostAfter, outcome: remedy.FreedWorking, snaps: 1, starts: 1},
+	{name: "memory does not come back", world: func(w *world) { w.recovery = detector.DidNotRecover }, outcome: remedy.NotFreed, snaps: 1, starts: 1},
+	{name: "too early for ever", world: func(w *world) { w.recovery = detector.TooEarly }, outcome: remedy.Unclear, snaps: 1, starts: 1, why: "too little"},
+	{name: "idle afterwards", world: func(w *world) { w.working = remedy.Idle }, outcome: remedy.FreedNotSeenWorking, snaps: 1, starts: 1},
+	{name: "pool not back", world: func(w *world) { w.pool = 2 }, outcome: remedy.CameBackBad, snaps: 1, starts: 1, why: "2 processes, had 4"},
+	{name: "dies after the restart", world: func(w *world) { w.dies = true }, outcome: remedy.NotRunning, snaps: 1, starts: 1},
+	{name: "reboot", world: reboot, outcome: remedy.FreedWorking, snaps: 1, starts: 1},
+	{name: "reboot's answer lost", world: reboot, fault: "call reboot", how: lostAfter, outcome: remedy.FreedWorking, snaps: 1, starts: 1},
+	{name: "reboot's request lost", world: reboot, fault: "call reboot", how: lostBefore, outcome: remedy.Unclear, snaps: 1, why: "restart was begun"},
+	{name: "rehearsal", config: func(c *remedy.Config) { c.Rehearse = true }, outcome: remedy.Rehearsed},
+	{name: "nobody decides", say: "nothing", within: 30 * time.Hour, outcome: remedy.TimedOut, why: "nobody decided"},
+	{name: "not now", say: remedy.NotNow, outcome: remedy.Declined, finding: finding.Muted},
+	{name: "false alarm", say: remedy.FalseAlarm, reason: "batch day", outcome: remedy.Dismissed, why: "batch day", finding: finding.Dismissed},
+	{name: "cancelled at the gate", say: remedy.Cancel, outcome: remedy.Cancelled},
+}
+
+func TestOutcomes(t *testing.T) {
+	for _, c := range scenes {
+		t.Run(c.name, func(t *testing.T) { synctest.Test(t, c.play) })
+	}
+}
+
+func (c scene) play(t *testing.T) {
+	w := newWorld()
+	if c.world != nil {
+		c.world(w)
+	}
+	p := w.start("a", func(cfg *remedy.Config, _ *remedy.Deps) {
+		if c.config != nil {
+			c.config(cfg)
+		}
+	})
+	happened := false
+	p.choose = func(what string) fault {
+		if what == c.fault && !happened {
+			happened = true
+			return c.how
+		}
+		return none
+	}
+	v, err := p.s.Propose(t.Context(), w.finding("mail"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.rebooting = v.Run
+	if c.say == "" {
+		c.say = remedy.Approve
+	}
+	if c.say != "nothing" {
+		a, err := p.s.Decide(t.Context(), v.Run, remedy.Decision{By: bob, Team: team, Kind: c.say, Reason: c.reason})
+		if err != nil || !a.Accepted {
+			t.Fatalf("%s: %+v, %v", c.say, a.Refusal, err)
+		}
+	}
+	if c.then != nil {
+		w.drive(t, v.Run, c.after, p)
+		c.then(t, w, p, v.Run)
+	}
+	if c.within == 0 {
+		c.within = 8 * time.Hour
+	}
+	c.check(t, w, p, w.drive(t, v.Run, c.within, p))
+}
+
+func (c scene) check(t *testing.T, w *world, p *process, r workflow.Run) {
+	if r.Outcome != string(c.outcome) || w.count("snapshot") != c.snaps || w.count("restart") != c.starts {
+		t.Fatalf("outcome %q with %d snapshots and %d restarts, want %q, %d, %d\n%s",
+			r.Outcome, w.count("snapshot"), w.count("restart"), c.outcome, c.snaps, c.starts, w.story())
+	}
+	v, err := p.s.View(t.Context(), r.ID)
+	if err != nil || !strings.Contains(v.Why, c.why) || !strings.Contains(v.State, c.state) {
+		t.Errorf("says %q, and of the droplet %q; want %q and %q (%v)", v.Why, v.State, c.why, c.state, err)
+	}
+	if err := w.final(r); err != nil {
+		t.Error(err)
+	}
+	want := c.finding
+	if want == "" {
+		want = finding.Open
+	}
+	if f := w.finding("mail"); f.State != want {
+		t.Errorf("finding is %s afterwards, want %s", f.State, want)
+	}
+}
+
+// TestOrderTakenBack: an agent that vanishes between the last look and the
+// order never finds the order when it comes back.
+func TestOrderTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		p := w.start("a", nil)
+		p.choose = func(what string) fault {
+			if what == "call place restart" {
+				w.lock(func() { w.agentAway = true })
+			}
+			return none
+		}
+		id := approved(t, p)
+		r := w.drive(t, id, 2*time.Hour, p)
+		w.lock(func() { w.agentAway = false; w.agent() })
+		scene{outcome: remedy.Failed, snaps: 1, why: "taken back", state: "is kept"}.check(t, w, p, r)
+	})
+}
+
+// TestOneAtATime: two approved runs on one droplet do not act together, and
+// the second says what it waits for.
+func TestOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		p := w.start("a", func(c *remedy.Config, _ *remedy.Deps) { c.Fleet = 1 })
+		first := approved(t, p)
+		w.drive(t, first, time.Second, p)
+		v, err := p.s.Propose(t.Context(), w.finding("web"), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, err := p.s.Decide(t.Context(), v.Run, click(alice, remedy.Approve)); err != nil || !a.Accepted {
+			t.Fatalf("%+v, %v", a, err)
+		}
+		w.drive(t, first, time.Minute, p)
+		if v, err = p.s.View(t.Context(), v.Run); err != nil || v.Step != "line" || len(v.Ahead) != 1 || v.Ahead[0] != first || v.Why == "" {
+			t.Errorf("second in line: at %s behind %q, %q, %v", v.Step, v.Ahead, v.Why, err)
+		}
+		if r := w.drive(t, first, 2*time.Hour, p); r.Outcome != string(remedy.FreedWorking) {
+			t.Errorf("first: %q", r.Outcome)
+		}
+		if r := w.drive(t, v.Run, 2*time.Hour, p); r.Outcome != string(remedy.FreedWorking) || w.count("restart") != 2 {
+			t.Errorf("second: %q\n%s", r.Outcome, w.story())
+		}
+	})
+}
