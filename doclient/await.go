@@ -88,7 +88,9 @@ func (r *Reader) AwaitSnapshot(ctx context.Context, dropletID int64, name string
 	return found, nil
 }
 
-// AwaitFree waits until no action of the droplet is in progress.
+// AwaitFree waits until no action of the droplet is in progress, as far as its
+// list shows; a fresh one may not be listed yet, so an order may still be refused
+// as [Pending], which [RetryPending] takes care of.
 func (r *Reader) AwaitFree(ctx context.Context, dropletID int64, opts AwaitOptions) error {
 	o := opts.filled()
 	o.Grace = -1 // a droplet that is not found is not there
@@ -103,6 +105,29 @@ func (r *Reader) AwaitFree(ctx context.Context, dropletID int64, opts AwaitOptio
 		return fmt.Errorf("await droplet %d free: %w", dropletID, err)
 	}
 	return nil
+}
+
+// Observe looks for the action of an order whose answer was lost (see [Unclear]),
+// for opts.Grace (2 min by default) even when it finds one soon, since an action
+// may take a while to show and a second candidate changes everything. It returns
+// all actions of that type which started at or after since, less [Slack]. One is
+// the order's; none and several are for a person to judge.
+func (r *Reader) Observe(ctx context.Context, dropletID int64, kind string, since time.Time, opts AwaitOptions) ([]Action, error) {
+	o, began := opts.filled(), time.Now()
+	grace := o.Grace
+	o.Grace = -1
+	var found []Action
+	err := poll(ctx, o, func() (bool, error) {
+		now, err := r.FindActions(ctx, dropletID, kind, since)
+		if err == nil {
+			found = now
+		}
+		return err == nil && time.Since(began) >= grace, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("observe droplet %d: %w", dropletID, err)
+	}
+	return found, nil
 }
 
 // RetryPending gives an order, and gives it again each time it is refused

@@ -199,11 +199,12 @@ func decodeError(body []byte) *Error {
 
 var (
 	markup = regexp.MustCompile(`(?s)<!--.*?-->|<(script|style)[^>]*>.*?</(script|style)>|<[^>]*>`)
-	tokens = regexp.MustCompile(`do[opr]_v1_[0-9A-Za-z]+`)
+	tokens = regexp.MustCompile(`do[opr]_v1_[0-9A-Za-z]+|(?i:bearer)\s+\S+`)
 )
 
-// redact clears a text of tokens.
-func redact(text string) string { return tokens.ReplaceAllString(text, "do?_v1_[hidden]") }
+// redact clears a text of tokens: DigitalOcean's three kinds, and whatever
+// follows the word of the header, should a gateway repeat it.
+func redact(text string) string { return tokens.ReplaceAllString(text, "[token]") }
 
 // cut makes foreign words fit for an error: one line, printable, without tokens,
 // at most maxMessage runes.

@@ -209,9 +209,11 @@ func everyRequest(t *testing.T, ctx context.Context, w world) {
 	check(t, err)
 	_, err = w.executor.PowerCycle(ctx, web1)
 	check(t, err)
-	check(t, w.reader.AwaitFree(ctx, web1, doclient.AwaitOptions{}))
-	_, err = w.executor.Reboot(ctx, web1)
+	_, err = doclient.RetryPending(ctx, doclient.AwaitOptions{}, func(ctx context.Context) (doclient.Action, error) {
+		return w.executor.Reboot(ctx, web1)
+	})
 	check(t, err)
+	check(t, w.reader.AwaitFree(ctx, web1, doclient.AwaitOptions{}))
 	check(t, w.executor.DeleteSnapshot(ctx, s))
 }
 

@@ -128,7 +128,7 @@ func (s *Sim) start(dropletID int, kind, name string) *action {
 	d := s.droplets[dropletID]
 	a := &action{
 		Action: Action{ID: s.id(), DropletID: dropletID, Type: kind, Status: inProgress, Started: now},
-		name:   name, ends: now.Add(takes), shown: now.Add(5 * time.Second), region: d.Region,
+		name:   name, ends: now.Add(takes), shown: now.Add(s.scaled(5 * time.Second)), region: d.Region,
 	}
 	if s.failing[kind] > 0 {
 		s.failing[kind]--
@@ -173,8 +173,9 @@ func (s *Sim) listActions(q *request) reply {
 		return notFound()
 	}
 	var found []any
+	now := time.Now()
 	for _, a := range slices.Backward(s.actions) {
-		if a.DropletID == id {
+		if a.DropletID == id && (s.kind || !now.Before(a.Started.Add(s.scaled(3*time.Second)))) {
 			found = append(found, actionBody(a))
 		}
 	}

@@ -2,6 +2,7 @@ package dosim
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -88,31 +89,38 @@ func (s *Sim) serve(w http.ResponseWriter, r *http.Request) {
 	now := time.Now()
 	s.settle(now)
 	q := &request{Request: r, account: s.tokens[bearer(r)]}
-	f := s.fault(r)
+	f, id, line := s.fault(r), s.requestID(), len(s.journal)
+	s.note(Entry{At: now, Kind: KindRequest, Method: r.Method, Path: requestPath(r.URL), Token: bearer(r), RequestID: id})
 	rep := s.answer(q, f, now)
-	id := s.requestID()
-	e := Entry{
-		At: now, Kind: KindRequest, Method: r.Method, Path: requestPath(r.URL), Token: bearer(r),
-		Status: rep.status, RequestID: id, Detail: rep.detail,
-	}
+	e := &s.journal[line] // before whatever it caused
+	e.Detail = rep.detail
 	if rep.unmodelled {
 		e.Kind = KindUnmodelled
 	}
-	if f.Drop {
-		e.Status = 0
+	if !f.Drop {
+		e.Status = rep.status
 	}
-	s.note(e)
 	header := s.headers(q, rep, id, now)
 	s.mu.Unlock()
 
 	if rep.unmodelled && s.opts.Panic {
 		panic("dosim: not modelled: " + rep.detail)
 	}
-	time.Sleep(f.Delay)
+	pause(r.Context(), f.Delay)
 	if f.Drop {
 		panic(http.ErrAbortHandler)
 	}
 	write(w, rep, header, id)
+}
+
+// pause waits, or until the client has left; its work is done by then.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // answer applies a fault, then authentication, limits, scopes and the table, in

@@ -8,8 +8,8 @@
 // reached through [Sim.Transport], and on a socket when it is used as the
 // http.Handler it also is.
 //
-// It is unkind by default: a fresh action is not found at once, durations
-// wander, GETs fail now and then, a completed snapshot and a fresh metric point
+// It is unkind by default: a fresh action is neither found nor listed at once,
+// durations wander, GETs fail now and then, a completed snapshot and a fresh metric point
 // show up late. [Sim.Kind] turns all of that off. Faults are added on top with
 // [Sim.Inject].
 //

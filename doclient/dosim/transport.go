@@ -9,9 +9,9 @@ import (
 
 // Transport returns an http.RoundTripper that calls the Sim without a socket,
 // whatever host is asked for, so that it works in a testing/synctest bubble.
-// A dropped connection comes back as io.ErrUnexpectedEOF; a request whose
-// context ends is left, and the Sim still finishes what it began, as a server
-// would.
+// A dropped connection comes back as io.ErrUnexpectedEOF. A client that leaves
+// because its context ended leaves no goroutine behind, but what its request
+// began goes on, as it does on a server.
 func (s *Sim) Transport() http.RoundTripper { return transport{s} }
 
 type transport struct{ sim *Sim }
