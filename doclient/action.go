@@ -40,8 +40,8 @@ const Slack = 5 * time.Second
 
 // Action returns one action.
 func (r *Reader) Action(ctx context.Context, id int64) (Action, error) {
-	a, resp, err := r.api.Actions.Get(ctx, int(id))
-	if err := explain(fmt.Sprintf("read action %d", id), []string{"actions:read"}, resp, err); err != nil {
+	a, _, err := r.api.Actions.Get(ctx, int(id))
+	if err := explain(fmt.Sprintf("read action %d", id), []string{"actions:read"}, err); err != nil {
 		return Action{}, err
 	}
 	if a == nil {

@@ -100,8 +100,8 @@ func byID(m map[int64]Droplet) []Droplet {
 
 // Droplet returns one droplet.
 func (r *Reader) Droplet(ctx context.Context, id int64) (Droplet, error) {
-	d, resp, err := r.api.Droplets.Get(ctx, int(id))
-	if err := explain(fmt.Sprintf("read droplet %d", id), []string{"droplet:read"}, resp, err); err != nil {
+	d, _, err := r.api.Droplets.Get(ctx, int(id))
+	if err := explain(fmt.Sprintf("read droplet %d", id), []string{"droplet:read"}, err); err != nil {
 		return Droplet{}, err
 	}
 	if d == nil {
@@ -148,7 +148,7 @@ func pages[T any](op string, scopes []string, fetch func(*godo.ListOptions) ([]T
 func eachPage[T any](op string, scopes []string, fetch func(*godo.ListOptions) ([]T, *godo.Response, error), more func([]T) bool) error {
 	for page := 1; page <= maxPages; page++ {
 		items, resp, err := fetch(&godo.ListOptions{Page: page, PerPage: 200})
-		if err := explain(op, scopes, resp, err); err != nil {
+		if err := explain(op, scopes, err); err != nil {
 			return err
 		}
 		if !more(items) || resp.Links == nil || resp.Links.IsLastPage() {

@@ -134,7 +134,7 @@ func passing(err error) bool {
 }
 
 // explain turns what godo returned into an *Error; nil stays nil.
-func explain(op string, scopes []string, resp *godo.Response, err error) error {
+func explain(op string, scopes []string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -142,14 +142,16 @@ func explain(op string, scopes []string, resp *godo.Response, err error) error {
 	if errors.As(err, &refusal) && refusal.Response != nil {
 		return refused(op, scopes, refusal.Response)
 	}
+	e := &Error{Op: op, unsent: neverLeft(err), cause: err}
 	var transport *url.Error
-	if errors.As(err, &transport) {
-		err = transport.Err // without the URL, which Op says better
-	}
-	e := &Error{Op: op, Message: cut(err.Error()), unsent: neverLeft(err), cause: err}
-	if resp != nil && resp.Response != nil { // a 2xx whose body godo could not decode
-		e.Status, e.RequestID = resp.StatusCode, cut(resp.Header.Get("X-Request-Id"))
-		e.Message = cut("with what cannot be read: " + err.Error())
+	switch {
+	case errors.As(err, &transport):
+		e.cause = transport.Err // without the URL, which Op says better
+		e.Message = cut(e.cause.Error())
+	case e.unsent:
+		e.Message = cut(err.Error())
+	default: // a 2xx whose body the library could not decode
+		e.Message = cut("answer cannot be read: " + err.Error())
 	}
 	return e
 }

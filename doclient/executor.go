@@ -53,7 +53,7 @@ func (x *Executor) order(ctx context.Context, verb string, dropletID int64, scop
 		return Action{}, err
 	}
 	a, resp, err := post(int(dropletID))
-	if err := explain(op, scopes, resp, err); err != nil {
+	if err := explain(op, scopes, err); err != nil {
 		return Action{}, err
 	}
 	if a == nil || a.ID == 0 {
@@ -93,8 +93,8 @@ func (x *Executor) DeleteSnapshot(ctx context.Context, s Snapshot) error {
 	if there.Name != s.Name || there.DropletID != s.DropletID {
 		return fmt.Errorf("%s: %w: it is %q of droplet %d, not %q", op, ErrNotAllowed, there.Name, there.DropletID, s.Name)
 	}
-	resp, err := x.api.Snapshots.Delete(ctx, s.ID)
-	return explain(op, []string{"image:delete", "snapshot:delete"}, resp, err)
+	_, err = x.api.Snapshots.Delete(ctx, s.ID)
+	return explain(op, []string{"image:delete", "snapshot:delete"}, err)
 }
 
 // beforehand marks what failed before the order as certainly not carried out.

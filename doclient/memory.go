@@ -66,7 +66,7 @@ type getMetric = func(context.Context, *godo.DropletMetricsRequest) (*godo.Metri
 
 func series(op string, id int64, get getMetric, ctx context.Context, args *godo.DropletMetricsRequest) ([]Sample, error) {
 	doc, resp, err := get(ctx, args) // beside an error, doc is empty but not nil
-	if err := explain(op, []string{"monitoring:read"}, resp, err); err != nil {
+	if err := explain(op, []string{"monitoring:read"}, err); err != nil {
 		return nil, err
 	}
 	if doc.Status != "success" {

@@ -70,8 +70,8 @@ func (r *Reader) SnapshotByName(ctx context.Context, dropletID int64, name strin
 
 // snapshotByID reads a snapshot through the API that also deletes it.
 func (r *Reader) snapshotByID(ctx context.Context, op, id string) (Snapshot, error) {
-	s, resp, err := r.api.Snapshots.Get(ctx, id)
-	if err := explain(op, []string{"snapshot:read"}, resp, err); err != nil {
+	s, _, err := r.api.Snapshots.Get(ctx, id)
+	if err := explain(op, []string{"snapshot:read"}, err); err != nil {
 		return Snapshot{}, err
 	}
 	if s == nil {
