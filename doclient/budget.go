@@ -39,16 +39,20 @@ const documentedLimit = 5000
 // all that is left: one GET a minute.
 const trickle = 1.0 / 60
 
+// gain is how sharply the pace falls with what remains; see pacer.
+const gain = 9
+
 // metricStep is the spacing of DigitalOcean's metric points; polling a droplet
 // more often finds nothing new.
 const metricStep = 2 * time.Minute
 
 // pacer holds GETs back so that the hourly limit is never reached.
 //
-// After each answer with headers it aims at twice the rate that would spend,
-// within an hour, what remains above the reserve. Since a request stops counting
-// after an hour, that settles at two thirds of what the others leave, without
-// ever touching the reserve.
+// After each answer with headers the pace is set in proportion to what remains
+// above the reserve: gain times the rate that would spend it within an hour.
+// Since each request stops counting an hour later, a poller that never rests
+// settles at gain/(gain+1) of what the others leave above the reserve, and its
+// own requests never eat into that.
 type pacer struct {
 	pace    Pace
 	limiter *rate.Limiter
@@ -137,7 +141,7 @@ func (p *pacer) hold(resp *http.Response, now time.Time) time.Duration {
 
 func (p *pacer) target(limit, remaining int) float64 {
 	above := float64(remaining) - p.pace.Reserve*float64(limit)
-	return min(max(2*above/3600, trickle), p.pace.PerSecond)
+	return min(max(gain*above/3600, trickle), p.pace.PerSecond)
 }
 
 func (p *pacer) state() Budget {
@@ -156,14 +160,14 @@ func (c *client) Rate() Budget { return c.pace.state() }
 
 // Interval is how far apart a fleet's polls must be when each poll asks once
 // per droplet: two minutes, the spacing of the points, or longer when so many
-// droplets would spend more than the share of the hourly limit that is ours.
+// droplets would spend more than the pacer grants (112 at the documented limit).
 func (c *client) Interval(droplets int) time.Duration {
 	b, p := c.pace.state(), c.pace.pace
 	hourly := float64(documentedLimit)
 	if b.Known {
 		hourly = float64(b.Limit)
 	}
-	hourly = min(hourly*(1-p.Reserve), p.PerSecond*3600)
+	hourly = min(hourly*(1-p.Reserve)*gain/(gain+1), p.PerSecond*3600)
 	need := time.Duration(float64(droplets) / hourly * float64(time.Hour))
 	return max(metricStep, need.Round(time.Second))
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -55,18 +56,24 @@ func (a *account) lacks(scopes []string) bool {
 // refusal carries retry-after.
 func (s *Sim) admit(a *account, now time.Time) *reply {
 	hour, minute := s.scaled(time.Hour), s.scaled(time.Minute)
-	a.used = slices.DeleteFunc(a.used, func(t time.Time) bool { return now.Sub(t) >= hour })
+	a.used = a.within(now, hour)
 	rep := refuse(http.StatusTooManyRequests, "too_many_requests", "API Rate limit exceeded.")
 	if len(a.used) >= s.opts.HourlyLimit {
 		return &rep
 	}
-	inMinute := slices.DeleteFunc(slices.Clone(a.used), func(t time.Time) bool { return now.Sub(t) >= minute })
+	inMinute := a.within(now, minute)
 	if len(inMinute) >= s.opts.BurstLimit {
 		rep.retryAfter = max(inMinute[0].Add(minute).Sub(now), time.Nanosecond)
 		return &rep
 	}
 	a.used = append(a.used, now)
 	return nil
+}
+
+// within are the requests that still count in a window that ends now.
+func (a *account) within(now time.Time, window time.Duration) []time.Time {
+	first := sort.Search(len(a.used), func(i int) bool { return now.Sub(a.used[i]) < window })
+	return a.used[first:]
 }
 
 // headers are the request id and, for a known token, the rate limit's: reset is
