@@ -142,6 +142,14 @@ func TestCelery(t *testing.T) {
 	}
 	t.Logf("calibration half: %v", halves[false])
 	t.Logf("reported half:    %v", halves[true])
+	for held, c := range halves {
+		if c.afp > 0 {
+			t.Errorf("held-back half %v: %d healthy recordings accused", held, c.afp)
+		}
+		if recall := float64(c.atp) / float64(c.atp+c.afn); recall < 0.8 {
+			t.Errorf("held-back half %v: recall %.2f", held, recall)
+		}
+	}
 }
 
 func short(v Verdict) string {

@@ -18,7 +18,7 @@ func JudgeDroplet(d Droplet, workers []Worker, verdicts []Verdict, at time.Time,
 		return DropletVerdict{Kind: Unsure, Reason: ReasonNoData, Evidence: []string{"No reading of this droplet's available memory."}}
 	}
 	b := &bench{th: th, origin: origin, now: c.t[c.len()-1]}
-	op := assess(c, c.span(), math.NaN(), th)
+	op := assess(c, setting{age: c.span(), quiet: math.NaN()}, th)
 	v := DropletVerdict{Kind: op.kind, Reason: op.reason, Confidence: 0.9}
 	from := c.t[0]
 	if op.kind == Leak {

@@ -48,6 +48,8 @@ type judged struct {
 	alive bool
 	first float64 // hours
 	last  float64
+	work  float64 // CPU seconds per hour, NaN unknown
+	like  int     // pid of the sibling that excuses it, 0: none
 }
 
 // bench is a judgement in the making.
@@ -58,6 +60,7 @@ type bench struct {
 	now    float64
 	procs  []judged
 	total  curve
+	load   load
 }
 
 // JudgeSummary is the verdict as one pure function of a worker's blocks:
@@ -104,7 +107,8 @@ func (b *bench) time(h float64) time.Time {
 	return time.Unix(0, b.origin+int64(h*float64(time.Hour))).UTC()
 }
 
-// judgeProcesses forms an opinion on each process.
+// judgeProcesses forms an opinion on each process by itself, then lets
+// siblings speak for each other.
 func (b *bench) judgeProcesses() {
 	for _, l := range b.sum.Lives {
 		full := curveOf(l.Judged, b.origin)
@@ -112,23 +116,105 @@ func (b *bench) judgeProcesses() {
 		if c.len() == 0 {
 			continue
 		}
-		p := judged{life: l, first: full.t[0], last: c.t[c.len()-1]}
-		p.alive = b.now-p.last < 0.5
-		age := p.last - p.first
+		p := judged{life: l, first: full.t[0], last: c.t[c.len()-1], work: workOf(c)}
+		p.curve, p.alive = c, b.now-p.last < b.silence()
+		p.age = p.last - p.first
 		if !l.Start.IsZero() {
-			if a := p.last - hours(l.Start.UnixNano()-b.origin); a > age && a < 24*366 {
-				age = a
+			if a := p.last - hours(l.Start.UnixNano()-b.origin); a > p.age && a < 24*366 {
+				p.age = a
 			}
 		}
-		p.opinion = assess(c, age, b.quiet(l, age), b.th)
 		b.procs = append(b.procs, p)
 	}
+	var curves []curve
+	for _, p := range b.procs {
+		curves = append(curves, p.curve)
+	}
+	b.load = loadOf(curves)
+	for i := range b.procs {
+		p := &b.procs[i]
+		s := setting{age: p.age, quiet: b.quiet(p.life, p.age), lag: b.lag(p), odds: 1, load: b.load}
+		if p.life.Role == RoleParent {
+			s.odds = b.th.parentOdds
+		}
+		p.opinion = assess(p.curve, s, b.th)
+	}
+	b.excuse()
 	var blocks []Block
 	for _, t := range b.lastStable() {
 		blocks = append(blocks, t.Block)
 	}
 	b.total = curveOf(blocks, b.origin).since(0)
 }
+
+// silence is how long after its last reading a process still counts as
+// there: a pass or two.
+func (b *bench) silence() float64 {
+	var gaps []float64
+	for _, l := range b.sum.Lives {
+		for i := max(1, len(l.Judged)-20); i < len(l.Judged); i++ {
+			gaps = append(gaps, hours(l.Judged[i].Last-l.Judged[i-1].Last))
+		}
+	}
+	return math.Max(2.2*median(gaps), 0.2)
+}
+
+// workOf is the CPU seconds a process used per hour, NaN where unknown.
+func workOf(c curve) float64 {
+	n := c.len()
+	if n < 2 || c.span() <= 0 {
+		return math.NaN()
+	}
+	return (c.cpu[n-1] - c.cpu[0]) / c.span()
+}
+
+// lag is how many times more than p its busiest living sibling works.
+func (b *bench) lag(p *judged) float64 {
+	most := p.work
+	for _, q := range b.procs {
+		if q.life.Role == p.life.Role && q.alive && q.work > most {
+			most = q.work
+		}
+	}
+	if !(p.work > 0) || p.life.Role == RoleParent {
+		return 1
+	}
+	return math.Min(most/p.work, 20)
+}
+
+// excuse turns a leak into unsure where a sibling has gained as much and
+// then stopped: the same code with less work gets there later.
+func (b *bench) excuse() {
+	for i := range b.procs {
+		p := &b.procs[i]
+		if p.kind != Leak || p.life.Role == RoleParent {
+			continue
+		}
+		for j := range b.procs {
+			q := &b.procs[j]
+			if i == j || q.life.Role != p.life.Role || !q.settled() || q.gain() < b.th.fallBytes {
+				continue
+			}
+			if p.gain() < 1.25*q.gain() && !(p.work*p.age > 1.5*q.work*q.age) {
+				p.kind, p.reason = Unsure, ReasonWarmUp
+				p.need = math.Max((1.25*q.gain()-p.gain())/p.win.fit.slope, 0.5)
+				p.like = q.life.PID
+			}
+		}
+	}
+}
+
+// settled reports whether a process grew and then stopped or fell back.
+func (p *judged) settled() bool {
+	switch p.reason {
+	case ReasonWarmUp, ReasonBounded, ReasonStep, ReasonStaircase, ReasonFlat, ReasonNoise, ReasonSeasonal:
+		return p.kind == Healthy && p.curve.span() > 2
+	}
+	return false
+}
+
+// gain is how far a process's floor has risen above its first.
+func (p *judged) gain() float64 { return slices.Max(p.curve.lo) - p.curve.lo[0] }
 
 // lastStable returns the newest run of total blocks with the same members.
 func (b *bench) lastStable() []TotalBlock {
@@ -336,7 +422,7 @@ func (b *bench) leakedBelow(ceiling float64) bool {
 	for i, y := range b.total.lo {
 		if y >= ceiling {
 			c := b.total.slice(0, i)
-			return c.len() > 0 && assess(c, c.span(), math.NaN(), b.th).kind == Leak
+			return c.len() > 0 && assess(c, setting{age: c.span(), quiet: math.NaN()}, b.th).kind == Leak
 		}
 	}
 	return false

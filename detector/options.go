@@ -44,6 +44,8 @@ type thresholds struct {
 	warmStraight float64
 	warmQuiet    float64
 	warmMax      float64
+	parentOdds   float64
+	loadShare    float64
 	leakPace     float64
 	leakSigma    float64
 	fall         float64
@@ -89,13 +91,15 @@ func (o Options) defaults() thresholds {
 		// recordings creep at up to 0.1 MiB an hour
 		materialRate: 0.25 * MiB * s,
 		horizon:      30 * 24,      // nobody acts today on memory that lasts a month
-		warmBytes:    65 * MiB * s, // warm-ups recorded add 55 to 90 MB a process …
-		warmSigma:    0.5,
-		warmHours:    7.5, // … in 4 to 9 hours (12 by construction at most)
-		warmSpread:   0.55,
+		warmBytes:    85 * MiB * s, // warm-ups recorded add 55 to 90 MB a process …
+		warmSigma:    0.3,
+		warmHours:    7, // … in 4 to 9 hours (12 by construction at most)
+		warmSpread:   0.32,
 		warmStraight: 0.45, // half of the warm-ups bend visibly while they last
 		warmQuiet:    0.2,  // an earlier life of the same role showed no warm-up
-		warmMax:      0.45,
+		warmMax:      0.55,
+		parentOdds:   3,           // a backlog of tasks not yet due fills the parent more often than a leak does
+		loadShare:    0.6,         // more than this of the growth follows the load: judge the load, not the code
 		leakPace:     3 * MiB * s, // leaking processes recorded grow by 0.5 to 31 MB an hour
 		leakSigma:    1.3,
 		fall:         0.3, // of the range so far: more than this given back at once is a cache that clears

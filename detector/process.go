@@ -23,18 +23,29 @@ type opinion struct {
 // fills only the last part is invisible in the whole.
 var windows = []float64{1, 0.85, 0.7, 0.55, 0.4, 0.25, 0.15, 0.0625}
 
-// assess judges one series. quiet is the growth an earlier life of the same
-// role had shown at this age, NaN where there was none.
-func assess(c curve, age float64, quiet float64, th thresholds) opinion {
-	o := assessOnce(c, age, quiet, th)
+// setting is what is known about a series beside its curve.
+type setting struct {
+	age   float64 // hours since the process started
+	quiet float64 // growth of an earlier life of the same role at this age, NaN where there was none
+	lag   float64 // how many times more its busiest sibling works, at least 1
+	odds  float64 // what the role alone does to the odds of a passing cause, 1: nothing
+	load  load
+}
+
+// assess judges one series by itself, and again on what was known a little
+// earlier: a random walk that passes once seldom passes twice.
+func assess(c curve, s setting, th thresholds) opinion {
+	o := assessOnce(c, s, th)
 	o.mdg = minDetectable(c, th)
 	if o.kind != Leak {
 		return o
 	}
 	for k := 1; k <= th.confirm; k++ {
 		back := float64(k) * math.Max((o.win.to-o.win.from)/16, 0.1)
-		cut := c.until(c.t[c.len()-1] - back)
-		if earlier := assessOnce(cut, age-back, quiet, th); earlier.kind != Leak && earlier.reason != ReasonTooShort {
+		before := s
+		before.age -= back
+		earlier := assessOnce(c.until(c.t[c.len()-1]-back), before, th)
+		if earlier.kind != Leak && earlier.reason != ReasonTooShort {
 			o.kind, o.reason, o.need = Unsure, earlier.reason, 2*back
 			break
 		}
@@ -43,8 +54,8 @@ func assess(c curve, age float64, quiet float64, th thresholds) opinion {
 }
 
 // assessOnce is assess without confirmation.
-func assessOnce(c curve, age float64, quiet float64, th thresholds) opinion {
-	o := opinion{kind: Unsure, reason: ReasonTooShort, curve: c, age: age}
+func assessOnce(c curve, s setting, th thresholds) opinion {
+	o := opinion{kind: Unsure, reason: ReasonTooShort, curve: c, age: s.age}
 	if c.len() == 0 {
 		o.reason = ReasonNoData
 		return o
@@ -53,8 +64,7 @@ func assessOnce(c curve, age float64, quiet float64, th thresholds) opinion {
 		o.need = math.Max(th.minSpan-c.span(), 0.5)
 		return o
 	}
-	peak, at, fell := lastFall(c, th)
-	if fell {
+	if peak, at, fell := lastFall(c, th); fell {
 		after := c.since(at)
 		now := after.lo[after.len()-1]
 		if now < peak+0.15*(peak-slices.Min(c.lo))+th.fallBytes {
@@ -64,52 +74,100 @@ func assessOnce(c curve, age float64, quiet float64, th thresholds) opinion {
 		}
 		c = after
 	}
-	var first *trend
+	first, found, reason := search(c, s, th)
+	switch {
+	case first == nil:
+		o.need = math.Max(th.minSpan-c.span(), 0.5)
+	case found == nil:
+		o.kind, o.reason, o.win = Healthy, reason, *first
+	default:
+		o.settle(c, *found, s, th)
+	}
+	return o
+}
+
+// search looks through the windows for the longest that leaks. It returns
+// the whole, the one found, and why the whole does not leak.
+func search(c curve, s setting, th thresholds) (first, found *trend, reason Reason) {
 	for _, share := range windows {
 		part := c.since(c.t[c.len()-1] - share*c.span())
 		if part.span() < th.minSpan || part.len() < th.minBlocks {
 			break
 		}
 		w := trendOf(part, th)
-		if first == nil {
-			first = &w
+		why := w.refusal(th)
+		rest, byLoad, ok := s.load.unload(part)
+		switch {
+		case ok && why == "" && byLoad > th.loadShare:
+			why = ReasonLoad
+		case ok && why == ReasonNoise && byLoad < th.loadShare:
+			if u := trendOf(rest, th); u.leaks(th) {
+				w, why = u, ""
+			}
 		}
-		if !w.leaks(th) || slowed(c, w, th) {
+		if first == nil {
+			first, reason = &w, why
+		}
+		if why != "" {
 			continue
 		}
-		o.kind, o.reason, o.win = Leak, ReasonLeak, w
-		o.warm = warmUpOdds(w, age, quiet, th)
-		if o.warm > th.warmMax {
-			o.kind, o.reason = Unsure, ReasonWarmUp
-			o.need = hoursUntilNotWarm(w, age, quiet, th)
+		if slowed(c, w, th) || !newHigh(c, w) {
+			if first.from == w.from {
+				reason = ReasonSeasonal
+			}
+			continue
 		}
-		o.onset = onsetOf(c, th)
-		return o
+		return first, &w, ""
 	}
-	if first == nil {
-		o.need = math.Max(th.minSpan-c.span(), 0.5)
-		return o
+	return first, nil, reason
+}
+
+// settle turns a window that leaks into an opinion: a leak, unless it may
+// still be a warm-up.
+func (o *opinion) settle(c curve, w trend, s setting, th thresholds) {
+	o.kind, o.reason, o.win = Leak, ReasonLeak, w
+	o.warm = warmUpOdds(w, s, th)
+	if o.warm > th.warmMax {
+		o.kind, o.reason = Unsure, ReasonWarmUp
+		o.need = hoursUntilNotWarm(w, s, th)
 	}
-	o.kind, o.reason, o.win = Healthy, first.refusal(th), *first
-	return o
+	o.onset = onsetOf(c, th)
 }
 
 // slowed reports whether the curve rose more than twice as fast in the
 // stretch before the window as in it: the tail of a warm-up is straight when
-// only its end is looked at. The first hour is start-up and does not count;
-// nor does what lies before a window longer than any warm-up.
+// only its end is looked at. The first hour, or the first twelfth of a
+// younger life, is start-up and does not count; nor does what lies before a
+// window longer than any warm-up.
 func slowed(c curve, w trend, th thresholds) bool {
 	length := w.to - w.from
 	if length >= 2*th.warmHours {
 		return false
 	}
-	before := c.since(math.Max(w.from-length, c.t[0]+1)).until(w.from)
-	if before.len() < 6 || before.span() < 0.25*length {
+	startUp := math.Min(1, c.span()/12)
+	before := c.since(math.Max(w.from-length, c.t[0]+startUp)).until(w.from)
+	if before.len() < 5 || before.span() < 0.15*length {
 		return false
 	}
 	y, _, _ := withoutJumps(before, th)
 	s := curve{before.t, y, before.hi, before.cpu}.coarse(th.blocks)
 	return w.fit.slope < th.halves*sen(s.t, s.lo)
+}
+
+// newHigh reports whether at least half of the window's growth lies above
+// anything held for an hour before it. A rhythm climbs again and again to
+// where it has been.
+func newHigh(c curve, w trend) bool {
+	before := c.until(w.from)
+	if before.span() < 1 {
+		return true
+	}
+	highest := 0.0
+	for i := 0; i+12 <= before.len(); i += 6 {
+		highest = math.Max(highest, slices.Min(before.lo[i:i+12]))
+	}
+	now := medianOf(c.lo[max(0, c.len()-6):])
+	return now-highest >= 0.5*w.growth
 }
 
 // lastFall finds the last time the series gave back a large part of its

@@ -15,12 +15,33 @@ import (
 // few MiB an hour, kept up for three hours, is a leak because a warm-up that
 // slow would have to last for days; growth by ten is a warm-up until it has
 // lasted longer than those do.
-func warmUpOdds(w trend, age, quiet float64, th thresholds) float64 {
+//
+// A child that gets a fraction of the tasks warms up that much more slowly,
+// so pace and age are told in its busiest sibling's hours.
+func warmUpOdds(w trend, s setting, th thresholds) float64 {
 	if w.fit.slope <= 0 {
 		return math.Inf(1)
 	}
-	age = math.Max(age, w.to-w.from)
-	logPace := math.Log(w.fit.slope)
+	odds := paceOdds(w, s, 1, th)
+	if s.lag > 1 {
+		odds = math.Max(odds, paceOdds(w, s, s.lag, th))
+	}
+	bent := clamp((0.9-w.halves)/0.3, 0, 1)
+	odds *= th.warmStraight + (1-th.warmStraight)*bent
+	if s.odds > 0 {
+		odds *= s.odds
+	}
+	if !math.IsNaN(s.quiet) && s.quiet < w.growth/4 {
+		odds *= th.warmQuiet
+	}
+	return odds
+}
+
+// paceOdds are the odds from pace and age alone, told in the hours of a
+// process that works lag times as much.
+func paceOdds(w trend, s setting, lag float64, th thresholds) float64 {
+	age := math.Max(math.Max(s.age, w.to-w.from)/lag, 0.1)
+	logPace := math.Log(w.fit.slope * lag)
 	v := th.warmSigma*th.warmSigma + th.warmSpread*th.warmSpread
 	mu := math.Log(th.warmBytes / th.warmHours)
 	warm := distuv.Normal{Mu: mu, Sigma: math.Sqrt(v)}
@@ -29,21 +50,20 @@ func warmUpOdds(w trend, age, quiet float64, th thresholds) float64 {
 		Mu:    math.Log(th.warmHours) - th.warmSpread*th.warmSpread/v*(logPace-mu),
 		Sigma: th.warmSigma * th.warmSpread / math.Sqrt(v),
 	}
-	odds := warm.Prob(logPace) / leak.Prob(logPace) * lasting.Survival(math.Log(age))
-	bent := clamp((0.9-w.halves)/0.3, 0, 1)
-	odds *= th.warmStraight + (1-th.warmStraight)*bent
-	if !math.IsNaN(quiet) && quiet < w.growth/4 {
-		odds *= th.warmQuiet
-	}
-	return odds
+	return warm.Prob(logPace) / leak.Prob(logPace) * lasting.Survival(math.Log(age))
 }
 
 // hoursUntilNotWarm is how much longer the same growth must go on before a
 // warm-up is ruled out.
-func hoursUntilNotWarm(w trend, age, quiet float64, th thresholds) float64 {
-	h := 0.5
-	for h < 48 && warmUpOdds(w, age+h, quiet, th) > th.warmMax {
-		h += 0.5
+func hoursUntilNotWarm(w trend, s setting, th thresholds) float64 {
+	const step, most = 0.5, 72
+	h := 0.0
+	for h < most {
+		h += step
+		s.age += step
+		if warmUpOdds(w, s, th) <= th.warmMax {
+			break
+		}
 	}
 	return h
 }

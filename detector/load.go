@@ -1,0 +1,98 @@
+package detector
+
+import (
+	"math"
+	"slices"
+)
+
+// load is how many CPU seconds a second the worker used, over hours. Empty
+// where CPU time was not measured.
+type load struct{ t, v []float64 }
+
+// loadOf adds up the CPU of all lives on the grid and smooths it over an
+// hour.
+func loadOf(curves []curve) load {
+	byCell := map[int64]float64{}
+	for _, c := range curves {
+		for i := 1; i < c.len(); i++ {
+			dt, d := c.t[i]-c.t[i-1], c.cpu[i]-c.cpu[i-1]
+			if math.IsNaN(d) || d < 0 || dt <= 0 || dt > 1 {
+				continue
+			}
+			byCell[int64(math.Floor(c.t[i]*12))] += d / (dt * 3600)
+		}
+	}
+	cells := make([]int64, 0, len(byCell))
+	for k := range byCell {
+		cells = append(cells, k)
+	}
+	slices.Sort(cells)
+	var l load
+	from, sum := 0, 0.0
+	for i, k := range cells {
+		for sum += byCell[k]; cells[from] <= k-12; from++ {
+			sum -= byCell[cells[from]]
+		}
+		l.t = append(l.t, float64(k)/12)
+		l.v = append(l.v, sum/float64(i-from+1))
+	}
+	return l
+}
+
+// at returns the load at hour t: that of the last cell not after it.
+func (l load) at(t float64) float64 {
+	i, _ := slices.BinarySearch(l.t, t)
+	return l.v[min(i, len(l.v)-1)]
+}
+
+// varies reports whether the load changed enough within a window to move
+// memory.
+func (l load) varies(from, to float64) bool {
+	var xs []float64
+	for i, t := range l.t {
+		if t >= from && t <= to {
+			xs = append(xs, l.v[i])
+		}
+	}
+	if len(xs) < 24 {
+		return false
+	}
+	m := mean(xs)
+	return m > 0 && math.Sqrt(sumSquares(xs)/float64(len(xs))) > 0.2*m
+}
+
+// unload splits a curve into a trend and what follows the load: memory in
+// flight follows it at once, the allocator's high water follows its record.
+// It returns the curve without its load part, and the share of the growth
+// that the load explains; ok is false where the load did not vary or does
+// not help to explain the curve.
+func (l load) unload(c curve) (rest curve, share float64, ok bool) {
+	if len(l.t) == 0 || c.len() < 16 || !l.varies(c.t[0], c.t[c.len()-1]) {
+		return c, 0, false
+	}
+	n := c.len()
+	one, t, now, record := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
+	for i := range n {
+		one[i], t[i], now[i] = 1, c.t[i]-c.t[0], l.at(c.t[i])
+		record[i] = now[i]
+		if i > 0 {
+			record[i] = math.Max(record[i-1], now[i])
+		}
+	}
+	plain := nnls([][]float64{one, t}, c.lo, 1)
+	full := nnls([][]float64{one, t, now, record}, c.lo, 1)
+	bare := residualOf([][]float64{one, t}, c.lo, plain)
+	with := residualOf([][]float64{one, t, now, record}, c.lo, full)
+	if dot(with, with) > 0.75*dot(bare, bare) {
+		return c, 0, false
+	}
+	rest = c.slice(0, n)
+	rest.lo = make([]float64, n)
+	for i := range n {
+		rest.lo[i] = c.lo[i] - full[2]*(now[i]-now[0]) - full[3]*(record[i]-record[0])
+	}
+	if plain[1] > 0 {
+		share = 1 - full[1]/plain[1]
+	}
+	return rest, clamp(share, 0, 1), true
+}
