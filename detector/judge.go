@@ -134,7 +134,7 @@ func (b *bench) judgeProcesses() {
 	for i := range b.procs {
 		p := &b.procs[i]
 		s := setting{age: p.age, quiet: b.quiet(p.life, p.age), lag: b.lag(p), odds: 1, load: b.load}
-		if p.life.Role == RoleParent {
+		if p.life.Role == RoleParent && b.hasChildren() {
 			s.odds = b.th.parentOdds
 		}
 		p.opinion = assess(p.curve, s, b.th)
@@ -270,10 +270,16 @@ func (b *bench) combine() Verdict {
 		return v
 	}
 	v.Kind, v.Reason = worst.kind, worst.reason
-	if v.Kind == Leak && worst.life.Role == RoleParent {
+	if v.Kind == Leak && worst.life.Role == RoleParent && b.hasChildren() {
 		v.Reason = ReasonLeakingParent
 	}
 	return v
+}
+
+// hasChildren reports whether the worker ever had pool children: in a
+// one-process pool the parent does the work itself.
+func (b *bench) hasChildren() bool {
+	return slices.ContainsFunc(b.procs, func(p judged) bool { return p.life.Role == RoleChild })
 }
 
 // rank orders opinions by what they mean for the worker.

@@ -36,6 +36,7 @@ type thresholds struct {
 	neffGrain    float64
 	material     float64
 	materialRate float64
+	materialSum  float64
 	horizon      float64
 	warmBytes    float64
 	warmSigma    float64
@@ -81,15 +82,16 @@ func (o Options) defaults() thresholds {
 		growthNoise: 3,   // growth below three MADs of its own residuals is not seen by a person either
 		halves:      0.5, // pure log growth over [t, 5t] gives 0.46, exponential far less
 		lastThird:   0.17,
-		ups:         6, // of 7 increments of 8 block medians
-		saturation:  4, // how much better (AICc) a saturating curve must fit to win over a line
-		neff:        9,
+		ups:         6,             // of 7 increments of 8 block medians
+		saturation:  4,             // how much better (AICc) a saturating curve must fit to win over a line
+		neff:        12,            // fewer equal-sized growth events than this is a staircase (recordings h5: up to 8; synth h5: up to 10)
 		grain:       2.5 * MiB * s, // pymalloc's arenas are 1 MiB; a table of 10^5 entries doubles by 2 MiB
 		neffGrain:   6,
 		material:    1.5 * MiB * s,
 		// a quarter MiB an hour is 180 MiB a month; healthy children in the
 		// recordings creep at up to 0.1 MiB an hour
 		materialRate: 0.25 * MiB * s,
+		materialSum:  8 * MiB * s,  // … unless it has already added up to this
 		horizon:      30 * 24,      // nobody acts today on memory that lasts a month
 		warmBytes:    85 * MiB * s, // warm-ups recorded add 55 to 90 MB a process …
 		warmSigma:    0.3,

@@ -150,7 +150,7 @@ func (w trend) leaks(th thresholds) bool { return w.refusal(th) == "" }
 // refusal names the first condition the window fails, "" for none.
 func (w trend) refusal(th thresholds) Reason {
 	switch {
-	case w.growth < th.material/4 || w.fit.slope < th.materialRate/4:
+	case w.growth < th.material/4 || w.fit.slope < th.materialRate/4 && w.growth < th.materialSum:
 		if w.jumped > th.material {
 			return ReasonStep
 		}
@@ -163,7 +163,7 @@ func (w trend) refusal(th thresholds) Reason {
 		return ReasonStaircase
 	case w.z < th.z || w.ups < th.ups:
 		return ReasonNoise
-	case w.growth < th.material || w.fit.slope < th.materialRate:
+	case w.growth < th.material || w.fit.slope < th.materialRate && w.growth < th.materialSum:
 		return ReasonBelowMaterial
 	}
 	return ""
@@ -173,8 +173,6 @@ func (w trend) refusal(th thresholds) Reason {
 // this size. Allocators themselves grow in steps of up to a MiB or two, and
 // tables double; stairs of a few MiB are work that was large once.
 func (th thresholds) events(largest float64) float64 {
-	if largest <= th.grain {
-		return th.neffGrain
-	}
-	return th.neff
+	between := clamp((largest-th.grain)/th.grain, 0, 1)
+	return th.neffGrain + between*(th.neff-th.neffGrain)
 }
