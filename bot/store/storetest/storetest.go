@@ -40,6 +40,16 @@ var cases = []struct {
 	{"history/retention", historyRetain},
 	{"history/presence", historySeen},
 	{"history/like a map", historyModel},
+	{"hub/tokens", hubTokens},
+	{"hub/an agent's droplet", hubAgentDroplet},
+	{"hub/foreign senders", hubSender},
+	{"hub/refusals", hubRefuses},
+	{"hub/too much", hubTooMuch},
+	{"hub/clones", hubClone},
+	{"hub/an order's life", hubOrder},
+	{"hub/claimed once", hubClaimOnce},
+	{"hub/too late", hubTooLate},
+	{"hub/long poll", hubLongPoll},
 	{"open/again", openAgain},
 }
 

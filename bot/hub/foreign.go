@@ -1,0 +1,197 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/dropleak/dropleak/bot/history"
+	"github.com/dropleak/dropleak/detector/sample"
+)
+
+// Mapping translates a foreign series into one of ours.
+type Mapping struct {
+	Metric string            // the foreign name
+	Where  map[string]string // labels it must have
+	Name   string            // our name
+	Kind   string            // of process memory: rss, pss, uss or swap; "" for droplet series
+	Worker []string          // labels that may name the worker, first found wins
+	// Pattern, if set, is matched against the worker's label; its groups
+	// "worker" and "pid" tell.
+	Pattern *regexp.Regexp
+}
+
+const (
+	processMemory    = "dropleak_process_memory_bytes"
+	dropletAvailable = "dropleak_droplet_memory_available_bytes"
+	dropletTotal     = "dropleak_droplet_memory_total_bytes"
+)
+
+// groupname is what people make of process-exporter's name templates for
+// several workers: the name, and a pid where one was added.
+var groupname = regexp.MustCompile(`^(?P<worker>.*?)(?:[;:/ -](?P<pid>[0-9]+))?$`)
+
+// DefaultMappings are for the client libraries' own process metrics,
+// process-exporter and node-exporter.
+func DefaultMappings() []Mapping {
+	out := []Mapping{
+		{Metric: "process_resident_memory_bytes", Name: processMemory, Kind: "rss", Worker: []string{"worker", "hostname", "job"}},
+		{Metric: "node_memory_MemAvailable_bytes", Name: dropletAvailable},
+		{Metric: "node_memory_MemTotal_bytes", Name: dropletTotal},
+	}
+	for memtype, kind := range map[string]string{"resident": "rss", "proportionalResident": "pss", "swapped": "swap"} {
+		out = append(out, Mapping{
+			Metric: "namedprocess_namegroup_memory_bytes", Where: map[string]string{"memtype": memtype},
+			Name: processMemory, Kind: kind, Worker: []string{"groupname"}, Pattern: groupname,
+		})
+	}
+	return out
+}
+
+// believe turns what a token sent into what is stored: under the droplet it
+// may speak of, foreign names translated.
+func (h *Hub) believe(ctx context.Context, t Token, series []sample.Series) ([]sample.Series, error) {
+	out := make([]sample.Series, 0, len(series))
+	trust := trust{hub: h, token: t, known: map[string]bool{}}
+	for _, s := range series {
+		s, ours := h.translate(s)
+		if t.Kind == Agent {
+			// Where else samples come from, only the service itself says.
+			s.Labels = with(without(s.Labels, history.LabelSource), "droplet", t.Droplet)
+			out = append(out, s)
+			continue
+		}
+		if !ours {
+			// A Prometheus that forwards all it has would fill the store.
+			continue
+		}
+		droplet, err := trust.droplet(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		s.Labels = without(without(s.Labels, "instance"), "job")
+		s.Labels = with(with(s.Labels, "droplet", droplet), history.LabelSource, "sender")
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// trust finds out whom a sender may speak of, asking once a droplet.
+type trust struct {
+	hub   *Hub
+	token Token
+	known map[string]bool
+}
+
+// droplet returns the droplet a sender's series is about, or a refusal.
+func (t *trust) droplet(ctx context.Context, s sample.Series) (string, error) {
+	id := s.Get("droplet")
+	if id == "" && t.hub.o.Locate != nil {
+		var err error
+		if id, err = t.hub.o.Locate(ctx, t.token.Tag, s.Get("instance")); err != nil {
+			return "", fmt.Errorf("locate %s: %w", s.Get("instance"), err)
+		}
+	}
+	if id == "" {
+		return "", refuse(http.StatusBadRequest, "series %s of %q names no droplet; nothing was stored", s.Name(), s.Get("instance"))
+	}
+	ok, asked := t.known[id]
+	if !asked && t.hub.o.InTag != nil {
+		var err error
+		if ok, err = t.hub.o.InTag(ctx, t.token.Tag, id); err != nil {
+			return "", fmt.Errorf("ask for the tags of droplet %s: %w", id, err)
+		}
+	}
+	t.known[id] = ok
+	if !ok {
+		return "", refuse(http.StatusForbidden, "droplet %q does not carry the tag %q; nothing was stored", id, t.token.Tag)
+	}
+	return id, nil
+}
+
+// translate applies the first mapping that fits; ours says whether the
+// series has one of our names now.
+func (h *Hub) translate(s sample.Series) (_ sample.Series, ours bool) {
+	name := s.Name()
+	if strings.HasPrefix(name, "dropleak_") {
+		return s, true
+	}
+	for _, m := range h.o.Mappings {
+		if m.Metric == name && m.fits(s) {
+			return m.apply(s), true
+		}
+	}
+	return s, false
+}
+
+func (m Mapping) fits(s sample.Series) bool {
+	for name, value := range m.Where {
+		if s.Get(name) != value {
+			return false
+		}
+	}
+	return true
+}
+
+// apply makes one of our series. A process becomes a worker's with its pid
+// or its instance as the slot, so that no two of them are one series.
+func (m Mapping) apply(s sample.Series) sample.Series {
+	labels := []sample.Label{{Name: sample.MetricName, Value: m.Name}, {Name: "instance", Value: s.Get("instance")}}
+	droplet := s.Get("droplet")
+	if droplet == "" {
+		droplet = s.Get("droplet_id")
+	}
+	labels = with(labels, "droplet", droplet)
+	if m.Kind != "" {
+		worker, pid := m.worker(s)
+		labels = append(labels, sample.Label{Name: "kind", Value: m.Kind}, sample.Label{Name: "role", Value: "unknown"},
+			sample.Label{Name: "worker", Value: worker}, sample.Label{Name: "slot", Value: cmp.Or(pid, s.Get("instance"), "0")})
+	}
+	return sample.Series{Labels: labels, Points: s.Points}
+}
+
+// worker returns what a foreign series calls its worker, and the pid if its
+// name tells one.
+func (m Mapping) worker(s sample.Series) (worker, pid string) {
+	for _, name := range m.Worker {
+		if worker = s.Get(name); worker != "" {
+			break
+		}
+	}
+	if m.Pattern == nil {
+		return worker, ""
+	}
+	found := m.Pattern.FindStringSubmatch(worker)
+	for i, group := range m.Pattern.SubexpNames() {
+		switch {
+		case found == nil || found[i] == "":
+		case group == "worker":
+			worker = found[i]
+		case group == "pid":
+			pid = found[i]
+		}
+	}
+	return worker, pid
+}
+
+// with returns labels with one of them set; an empty value is no label.
+func with(labels []sample.Label, name, value string) []sample.Label {
+	out := without(labels, name)
+	if value == "" {
+		return out
+	}
+	return append(out, sample.Label{Name: name, Value: value})
+}
+
+func without(labels []sample.Label, name string) []sample.Label {
+	out := make([]sample.Label, 0, len(labels)+1)
+	for _, l := range labels {
+		if l.Name != name {
+			out = append(out, l)
+		}
+	}
+	return out
+}

@@ -1,0 +1,180 @@
+// Package hub is the service's half: tokens, remote-write intake, orders
+// waiting.
+//
+// Whoever sends is known by a bearer token. An agent's token is bound to one
+// droplet: whatever it sends is about that droplet, and only from the machine
+// that used it first. A sender's token is bound to a tag: what it sends is
+// believed about the droplets that carry it. Nothing is acknowledged before
+// it is committed, and a request that is refused leaves nothing behind.
+//
+// All state is in the store, so any replica may answer any request. What is
+// in memory only makes waiting shorter.
+package hub
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/order"
+	"github.com/dropleak/dropleak/detector/sample"
+)
+
+// Writer commits what was taken in, as [*history.History] does.
+type Writer interface {
+	WriteAs(ctx context.Context, owner string, series []sample.Series) error
+}
+
+// Store keeps tokens and orders.
+type Store interface {
+	TokenStore
+	IdentityStore
+	OrderStore
+}
+
+// Options say whom a hub believes and what it takes. Zero fields have the
+// default.
+type Options struct {
+	// InTag reports whether a droplet carries a tag. nil believes no sender.
+	InTag func(ctx context.Context, tag, dropletID string) (bool, error)
+	// Locate finds the droplet of a foreign series that names only an
+	// address, such as its instance label; "" for none. nil finds none.
+	Locate func(ctx context.Context, tag, instance string) (dropletID string, err error)
+	// OnClone is told of every request refused because another machine uses
+	// an agent's token. It must be quick.
+	OnClone func(ctx context.Context, c Clone)
+	// Mappings translate foreign series; nil means [DefaultMappings].
+	Mappings []Mapping
+
+	MaxBody    int64         // compressed bytes of a write; default 4 MiB
+	MaxDecoded int           // the same decompressed; default 32 MiB
+	MaxAhead   time.Duration // of a sample before our clock; default 10 minutes
+	InFlight   int           // writes at once before the hub says 503; default 64
+	PerSecond  float64       // writes a token may send before it is told 429; default 20
+	Log        *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.Mappings == nil {
+		o.Mappings = DefaultMappings()
+	}
+	if o.MaxBody <= 0 {
+		o.MaxBody = 4 << 20
+	}
+	if o.MaxDecoded <= 0 {
+		o.MaxDecoded = 32 << 20
+	}
+	if o.MaxAhead <= 0 {
+		o.MaxAhead = 10 * time.Minute
+	}
+	if o.InFlight <= 0 {
+		o.InFlight = 64
+	}
+	if o.PerSecond <= 0 {
+		o.PerSecond = 20
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Hub answers agents and senders. Its methods may be called by many
+// goroutines.
+type Hub struct {
+	store  Store
+	writer Writer
+	o      Options
+	busy   chan struct{} // one token for each write in flight
+	rates  rates
+	bell   bell
+}
+
+// New returns a hub over a store and a writer of samples.
+func New(s Store, w Writer, o Options) *Hub {
+	o = o.withDefaults()
+	return &Hub{store: s, writer: w, o: o, busy: make(chan struct{}, o.InFlight), rates: rates{perSecond: o.PerSecond}}
+}
+
+// Handler serves the paths of agents and senders.
+func (h *Hub) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+order.PathWrite, h.serveWrite)
+	mux.HandleFunc("GET "+order.PathOrders, h.serveOrders)
+	mux.HandleFunc("POST "+order.PathOrders+"/{key}/claim", h.serveClaim)
+	mux.HandleFunc("POST "+order.PathOrders+"/{key}/result", h.serveResult)
+	return mux
+}
+
+// Run wakes waiting agents when another replica placed an order for them. It
+// ends with ctx.
+func (h *Hub) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if !h.bell.awaited() {
+			continue
+		}
+		droplets, err := h.store.DropletsWithOrders(ctx)
+		if err != nil && ctx.Err() == nil {
+			h.o.Log.Error("agents wait longer for orders", "err", err)
+		}
+		for _, d := range droplets {
+			h.bell.ring(d)
+		}
+	}
+}
+
+// bell wakes those who wait for something of one name. Its zero value is
+// ready for use.
+type bell struct {
+	mu      sync.Mutex
+	waiting map[string]map[chan struct{}]bool
+}
+
+// wait returns a channel that gets a value at the next ring, and a function
+// to stop waiting.
+func (b *bell) wait(name string) (<-chan struct{}, func()) {
+	c := make(chan struct{}, 1)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.waiting == nil {
+		b.waiting = map[string]map[chan struct{}]bool{}
+	}
+	if b.waiting[name] == nil {
+		b.waiting[name] = map[chan struct{}]bool{}
+	}
+	b.waiting[name][c] = true
+	return c, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.waiting[name], c)
+		if len(b.waiting[name]) == 0 {
+			delete(b.waiting, name)
+		}
+	}
+}
+
+func (b *bell) ring(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for c := range b.waiting[name] {
+		select {
+		case c <- struct{}{}:
+		default: // it has one already
+		}
+	}
+}
+
+func (b *bell) awaited() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.waiting) > 0
+}
