@@ -106,6 +106,9 @@ func overSocket(t *testing.T, h slackapp.Handler) (*slackapp.App, *slacksim.Sim)
 	done := make(chan struct{})
 	go func() { defer close(done); app.Run(ctx) }()
 	t.Cleanup(func() {
+		if err := app.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
 		cancel()
 		<-done
 		sim.Close()

@@ -22,6 +22,8 @@ type updates struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
+	closing chan struct{} // closed by close
+
 	mu      sync.Mutex
 	closed  bool
 	entries map[string]*pending
@@ -36,7 +38,8 @@ type pending struct {
 
 func newUpdates(every time.Duration, send func(context.Context, target, Message) (string, error), log *slog.Logger) *updates {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &updates{every: every, send: send, log: log, ctx: ctx, cancel: cancel, entries: map[string]*pending{}}
+	return &updates{every: every, send: send, log: log, ctx: ctx, cancel: cancel,
+		closing: make(chan struct{}), entries: map[string]*pending{}}
 }
 
 func (u *updates) put(ctx context.Context, channel, ts string, m Message) error {
@@ -100,11 +103,11 @@ func (u *updates) write(key string, p *pending) {
 
 // rest keeps the distance between two edits, cut short by closing.
 func (u *updates) rest() {
-	u.mu.Lock()
-	closed := u.closed
-	u.mu.Unlock()
-	if !closed {
-		sleep(u.ctx, u.every)
+	t := time.NewTimer(u.every)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-u.closing:
 	}
 }
 
@@ -112,7 +115,10 @@ func (u *updates) rest() {
 // given up and said so.
 func (u *updates) close(ctx context.Context) error {
 	u.mu.Lock()
-	u.closed = true
+	if !u.closed {
+		u.closed = true
+		close(u.closing)
+	}
 	u.mu.Unlock()
 	done := make(chan struct{})
 	go func() { u.wg.Wait(); close(done) }()
