@@ -238,6 +238,8 @@ func (s *Sim) Submit(user string, values map[string]string) error {
 	}
 	state, missing := v.fill(values)
 	if len(missing) > 0 {
+		v.Errors = missing
+		s.bump()
 		s.mu.Unlock()
 		return missing
 	}

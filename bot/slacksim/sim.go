@@ -79,6 +79,8 @@ type Options struct {
 	// FileDelay is how long a completed upload stays unusable; default 300 ms.
 	FileDelay time.Duration
 	Logger    *slog.Logger // default: discard
+	// Hints are commands the page offers to send.
+	Hints []string
 }
 
 // Sim is the workspace. Make it with New.
