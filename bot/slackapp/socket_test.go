@@ -26,6 +26,9 @@ func TestNothingIsLostWhileOneSocketIsRenewed(t *testing.T) {
 	const rounds = 20
 	for i := range rounds {
 		if i%4 == 0 {
+			if err := sim.WaitSockets(within(t, 10*time.Second), 2); err != nil {
+				t.Fatal("the socket renewed last never came back")
+			}
 			sim.Refresh(1)
 		}
 		if err := sim.Command("U0ANNA", "C0OPS", "/leaks"); err != nil {
