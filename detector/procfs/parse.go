@@ -62,11 +62,11 @@ func parseStat(raw []byte) (stat, error) {
 }
 
 func nextField(b []byte) (field, rest []byte) {
-	b = bytes.TrimLeft(b, " \n")
+	b = bytes.TrimLeft(b, " \t\n")
 	if len(b) == 0 {
 		return nil, nil
 	}
-	if i := bytes.IndexAny(b, " \n"); i >= 0 {
+	if i := bytes.IndexAny(b, " \t\n"); i >= 0 {
 		return b[:i], b[i:]
 	}
 	return b, nil

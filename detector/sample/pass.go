@@ -29,7 +29,7 @@ func (p Pass) At() (time.Time, bool) {
 // parent first and then the slots in order, other names largest first.
 func (p *Pass) Sort() {
 	slices.SortFunc(p.Processes, func(a, b Process) int {
-		return cmp.Or(cmp.Compare(a.Worker, b.Worker), cmp.Compare(slotRank(a.Slot), slotRank(b.Slot)),
+		return cmp.Or(cmp.Compare(a.Worker, b.Worker), cmp.Compare(rank(a), rank(b)),
 			cmp.Compare(a.Slot, b.Slot), cmp.Compare(a.Role, b.Role), cmp.Compare(a.PID, b.PID))
 	})
 	slices.SortFunc(p.Workers, func(a, b Worker) int { return cmp.Compare(a.Worker, b.Worker) })
@@ -38,11 +38,11 @@ func (p *Pass) Sort() {
 	})
 }
 
-func slotRank(slot string) int {
-	if slot == SlotMain {
+func rank(p Process) int {
+	if p.Slot == SlotMain || p.Slot == "" && p.Role == "parent" {
 		return -1
 	}
-	if n, err := strconv.Atoi(slot); err == nil {
+	if n, err := strconv.Atoi(p.Slot); err == nil {
 		return n
 	}
 	return 1 << 30
