@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/dropleak/dropleak/detector/procfs"
@@ -18,63 +20,93 @@ const (
 )
 
 // budget decides whose smaps_rollup is read in a pass. A worker is read
-// whole or not, since a sum over some of its processes is worth nothing.
+// whole or not, since a sum over some of its processes is worth nothing;
+// where credit is short, whoever waited longest comes first.
 type budget struct {
 	huge   bool // processes above 4 GiB too
 	credit time.Duration
-	spent  time.Duration         // of it, promised in this pass
-	last   time.Time             // of the last pass
-	read   map[int]time.Time     // by main pid: when its worker was last read
-	cost   map[int]time.Duration // by pid: what it took last time
+	spent  time.Duration // of it, promised in this pass
+	last   time.Time     // of the last pass
+	needs  map[int]*need // by main pid
+	cost   map[int]time.Duration
 }
 
-// begin credits the time since the last pass, at most ten minutes' worth.
+// need is what one worker would cost and when it last got it.
+type need struct {
+	cost    time.Duration
+	slow    bool // read seldom
+	read    time.Time
+	granted bool // in this pass
+}
+
+// begin credits the time since the last pass, at most ten minutes' worth,
+// and grants it to the workers known, longest waiting first. Who cannot be
+// paid yet is saved for, and those behind wait too.
 func (b *budget) begin(at time.Time) {
-	if b.read == nil {
-		b.read, b.cost = map[int]time.Time{}, map[int]time.Duration{}
+	if b.needs == nil {
+		b.needs, b.cost = map[int]*need{}, map[int]time.Duration{}
 		b.credit = time.Duration(wallShare * float64(time.Minute)) // so that the first pass has PSS
 	}
 	if !b.last.IsZero() && at.After(b.last) {
 		b.credit += time.Duration(wallShare * float64(at.Sub(b.last)))
 	}
-	b.credit = min(b.credit, time.Duration(wallShare*float64(seldom)))
-	b.last = at
+	most := time.Duration(wallShare * float64(seldom))
+	b.credit, b.last, b.spent = min(b.credit, most), at, 0
+	var waiting []*need
+	for _, pid := range slices.Sorted(maps.Keys(b.needs)) {
+		n := b.needs[pid]
+		n.granted = false
+		if n.cost <= most && !(n.slow && at.Sub(n.read) < seldom) {
+			waiting = append(waiting, n)
+		}
+	}
+	slices.SortStableFunc(waiting, func(a, b *need) int { return a.read.Compare(b.read) })
+	for _, n := range waiting {
+		if b.spent+n.cost > b.credit {
+			break
+		}
+		n.granted = true
+		b.spent += n.cost
+	}
 }
 
-// want decides for one worker and reserves what it will cost.
-func (b *budget) want(n procfs.Node, rss []float64) bool {
-	var total time.Duration
-	slow := false
-	for i, m := range n.Members {
-		cost, known := b.cost[m.PID]
-		if !known {
+// want decides for one worker of known resident sizes.
+func (b *budget) want(node procfs.Node, rss []float64) bool {
+	main := node.Main().PID
+	n, known := b.needs[main]
+	if !known {
+		n = &need{}
+		b.needs[main] = n
+	}
+	n.cost, n.slow = 0, false
+	for i, m := range node.Members {
+		cost, timed := b.cost[m.PID]
+		if !timed {
 			cost = time.Duration(rss[i] / (1 << 20) * float64(perMiB))
 		}
-		total += cost
-		slow = slow || cost > perProcess || rss[i] > largeRSS
+		n.cost += cost
+		n.slow = n.slow || cost > perProcess || rss[i] > largeRSS
 		if rss[i] > hugeRSS && !b.huge {
+			n.granted = false
 			return false
 		}
 	}
-	main := n.Main().PID
-	if slow && b.last.Sub(b.read[main]) < seldom {
-		return false
+	if !known && b.spent+n.cost <= b.credit {
+		n.granted = true
+		b.spent += n.cost
 	}
-	if b.spent+total > b.credit {
-		return false
+	if n.granted {
+		n.read = b.last
 	}
-	b.spent += total
-	b.read[main] = b.last
-	return true
+	return n.granted
 }
 
 // end settles what the pass truly cost and forgets who is gone.
 func (b *budget) end(r procfs.Reading) {
-	b.spent = 0
 	for _, c := range r.Cost {
 		b.credit -= c
 	}
-	cost, read := map[int]time.Duration{}, map[int]time.Time{}
+	cost, needs := map[int]time.Duration{}, map[int]*need{}
 	for _, n := range r.Nodes {
 		for _, m := range n.Members {
 			if c, ok := r.Cost[m.PID]; ok {
@@ -83,9 +115,9 @@ func (b *budget) end(r procfs.Reading) {
 				cost[m.PID] = c
 			}
 		}
-		if t, ok := b.read[n.Main().PID]; ok {
-			read[n.Main().PID] = t
+		if w, ok := b.needs[n.Main().PID]; ok {
+			needs[n.Main().PID] = w
 		}
 	}
-	b.cost, b.read = cost, read
+	b.cost, b.needs = cost, needs
 }

@@ -1,0 +1,176 @@
+package agent
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func open(t *testing.T, dir string, bound int64) *spool {
+	t.Helper()
+	s, err := openSpool(dir, bound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.close)
+	return s
+}
+
+// drain takes all that waits and marks it delivered.
+func drain(s *spool) []string {
+	var out []string
+	for body := s.next(); body != nil; body = s.next() {
+		out = append(out, strings.TrimRight(string(body), "."))
+		s.done(body)
+	}
+	return out
+}
+
+func fill(t *testing.T, s *spool, from, to, size int) {
+	t.Helper()
+	for i := from; i < to; i++ {
+		must(t, s.append([]byte(fmt.Sprintf("%04d%s", i, strings.Repeat(".", size)))))
+	}
+}
+
+func span(from, to int) string {
+	var out []string
+	for i := from; i < to; i++ {
+		out = append(out, fmt.Sprintf("%04d", i))
+	}
+	return fmt.Sprint(out)
+}
+
+func TestSpoolKeepsOrderOverRestarts(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 64<<20)
+	fill(t, s, 0, 30, 10)
+	for range 10 {
+		s.done(s.next())
+	}
+	// As kill -9 leaves it: nothing is closed but what the kernel closes.
+	s.lock.Close()
+	s = open(t, dir, 64<<20)
+	if n, lost := s.waiting(); n != 20 || lost != 0 {
+		t.Errorf("%d waiting, %d lost; want 20, 0", n, lost)
+	}
+	fill(t, s, 30, 35, 10)
+	if got := fmt.Sprint(drain(s)); got != span(10, 35) {
+		t.Errorf("drained %s, want 10 to 34 in order", got)
+	}
+	if n, _ := s.waiting(); n != 0 {
+		t.Errorf("%d wait in an empty spool", n)
+	}
+}
+
+func TestSpoolTornTail(t *testing.T) {
+	for _, cut := range []int64{1, 5, 9, 12} {
+		dir := t.TempDir()
+		s := open(t, dir, 64<<20)
+		fill(t, s, 0, 3, 4)
+		s.close()
+		segments, err := filepath.Glob(filepath.Join(dir, "*.seg"))
+		must(t, err)
+		name := segments[len(segments)-1]
+		info, err := os.Stat(name)
+		must(t, err)
+		must(t, os.Truncate(name, info.Size()-cut))
+		s = open(t, dir, 64<<20)
+		if _, lost := s.waiting(); lost != 1 {
+			t.Errorf("cut by %d: %d lost said, want 1", cut, lost)
+		}
+		fill(t, s, 3, 5, 4)
+		if got := fmt.Sprint(drain(s)); got != "[0000 0001 0003 0004]" {
+			t.Errorf("cut by %d: drained %s", cut, got)
+		}
+	}
+}
+
+func TestSpoolDamagedRecord(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 64<<20)
+	fill(t, s, 0, 3, 4)
+	f, err := os.OpenFile(s.path(s.segments[len(s.segments)-1].n), os.O_RDWR, 0)
+	must(t, err)
+	_, err = f.WriteAt([]byte("XX"), recordHead+2) // in the first body
+	must(t, err)
+	f.Close()
+	if body := s.next(); body != nil {
+		t.Errorf("a damaged record was handed out: %q", body)
+	}
+	if _, lost := s.waiting(); lost != 3 {
+		t.Errorf("%d lost said, want the 3 behind the damage", lost)
+	}
+	fill(t, s, 3, 4, 4)
+	if got := fmt.Sprint(drain(s)); got != "[0003]" {
+		t.Errorf("drained %s", got)
+	}
+}
+
+func TestSpoolBound(t *testing.T) {
+	dir := t.TempDir()
+	const bound = 1 << 20
+	s := open(t, dir, bound)
+	fill(t, s, 0, 3000, 1000)
+	n, lost := s.waiting()
+	if n+lost != 3000 || lost == 0 || n < 900 {
+		t.Errorf("%d waiting and %d lost of 3000", n, lost)
+	}
+	var size int64
+	segments, err := filepath.Glob(filepath.Join(dir, "*.seg"))
+	must(t, err)
+	for _, name := range segments {
+		info, err := os.Stat(name)
+		must(t, err)
+		size += info.Size()
+	}
+	if size > bound {
+		t.Errorf("%d bytes on disk, bound %d", size, bound)
+	}
+	got := drain(s)
+	if len(got) != n || got[len(got)-1] != "2999" || got[0] != fmt.Sprintf("%04d", 3000-n) {
+		t.Errorf("kept %d from %s to %s, want the newest %d", len(got), got[0], got[len(got)-1], n)
+	}
+}
+
+func TestSpoolDoneAfterDrop(t *testing.T) {
+	s := open(t, t.TempDir(), 1<<20)
+	fill(t, s, 0, 1, 1000)
+	sent := s.next()
+	fill(t, s, 1, 3000, 1000) // what was being sent is dropped meanwhile
+	before, _ := s.waiting()
+	s.done(sent)
+	if after, _ := s.waiting(); after != before {
+		t.Errorf("a record never sent was marked delivered: %d waiting, were %d", after, before)
+	}
+}
+
+func TestSpoolOneAgentOnly(t *testing.T) {
+	dir := t.TempDir()
+	open(t, dir, 1<<20)
+	if _, err := openSpool(dir, 1<<20); err == nil || !strings.Contains(err.Error(), "another agent") {
+		t.Errorf("a second agent on the spool: %v", err)
+	}
+}
+
+func FuzzSpoolSegment(f *testing.F) {
+	f.Add([]byte{4, 0, 0, 0, 1, 2, 3, 4, 'a', 'b', 'c', 'd'})
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		dir := t.TempDir()
+		must(t, os.WriteFile(filepath.Join(dir, "000000000007.seg"), raw, 0o600))
+		must(t, os.WriteFile(filepath.Join(dir, "position"), raw, 0o600))
+		s, err := openSpool(dir, 1<<20)
+		if err != nil {
+			t.Fatalf("foreign bytes keep the agent from starting: %v", err)
+		}
+		defer s.close()
+		drain(s)
+		must(t, s.append([]byte("x")))
+		if got := fmt.Sprint(drain(s)); got != "[x]" {
+			t.Errorf("drained %s", got)
+		}
+	})
+}
