@@ -66,6 +66,9 @@ type look struct {
 // rivals' in their order.
 func judge(s subject, n int) [][]look {
 	rivals := All()
+	if *aloneFlag {
+		rivals = nil
+	}
 	out := make([][]look, 1+len(rivals))
 	series := withLimit(Of(s.worker))
 	for k := 1; k <= n; k++ {

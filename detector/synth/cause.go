@@ -91,12 +91,12 @@ func (s *step) bytes(m moment, _ *rand.Rand) (float64, float64) {
 }
 
 // cache fills call by call to its bound, is then cleared down to floor, and
-// fills again.
+// fills again. The fuller it is, the more calls find their key in it.
 type cache struct{ bound, perCall, floor, held float64 }
 
 func (c *cache) bytes(m moment, r *rand.Rand) (float64, float64) {
 	for range m.calls {
-		c.held += c.perCall * r.ExpFloat64()
+		c.held += c.perCall * r.ExpFloat64() * (1.3 - 0.6*c.held/c.bound)
 		if c.held > c.bound {
 			c.held = c.bound * c.floor
 		}

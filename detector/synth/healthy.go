@@ -11,12 +11,12 @@ import (
 func healthyFamilies() []Family {
 	return []Family{
 		{Name: "h1", Text: "steady after start-up", Leaks: false, draw: func(p *plan) { p.reasons = flat }},
-		{Name: "h2", Text: "warm-up that saturates in the first 20 to 38 % of the window", Leaks: false, draw: drawWarmUp},
+		{Name: "h2", Text: "warm-up that saturates within 4 to 19 hours", Leaks: false, draw: drawWarmUp},
 		{Name: "h3", Text: "rare big allocations, freed after use", Leaks: false, draw: drawSpikes},
 		{Name: "h4", Text: "load cycle", Leaks: false, draw: drawLoadCycle},
-		{Name: "h5", Text: "allocator high-water stairs that stop before half", Leaks: false, draw: drawStairs},
+		{Name: "h5", Text: "allocator high-water stairs that stop within 25 hours, before half of the window", Leaks: false, draw: drawStairs},
 		{Name: "h6", Text: "restart with a bigger baseline, or a big load in process", Leaks: false, draw: drawStep},
-		{Name: "h7", Text: "bounded cache that fills and clears", Leaks: false, draw: drawCache},
+		{Name: "h7", Text: "bounded cache that fills in 1 to 10 hours and is cleared", Leaks: false, draw: drawCache},
 		{Name: "h8", Text: "mean-reverting heap", Leaks: false, draw: drawMeanReverting},
 		{Name: "h9", Text: "noise near a random walk", Leaks: false, draw: drawWalk},
 		{Name: "h10", Text: "load that grows, and memory with it", Leaks: false, draw: drawGrowingLoad},
@@ -27,7 +27,7 @@ func healthyFamilies() []Family {
 		{Name: "h15", Text: "one process with greenlets, memory follows load", Leaks: false, draw: drawGreenlets},
 		{Name: "h16", Text: "one process with threads, arenas fill up one by one", Leaks: false, draw: drawThreads},
 		{Name: "h17", Text: "cold pages swapped out and in again", Leaks: false, draw: drawSwapBack},
-		{Name: "h18", Text: "tasks not due yet, held in the parent in waves", Leaks: false, draw: drawBacklog},
+		{Name: "h18", Text: "tasks not due yet, held in the parent in waves of up to 3 hours", Leaks: false, draw: drawBacklog},
 		{Name: "h19", Text: "several healthy causes at once", Leaks: false, draw: drawHealthyMix},
 		{Name: "h20", Text: "a healthy shape with gaps, clock steps and coarse readings", Leaks: false, draw: drawHealthyDirt},
 	}
@@ -44,11 +44,19 @@ var (
 )
 
 func drawWarmUp(p *plan) {
-	p.skew = between(p.rng, 0.75, 1)
+	p.evenly()
 	size, done := ratio(p.rng, 25, 110)*mib, between(p.rng, 0.2, 0.38)
-	calls := p.callsOver(done*p.span(), 0) / between(p.rng, 3, 5)
+	calls := p.callsOver(done*p.pace, 0) / between(p.rng, 3, 5)
 	p.add(func(*rand.Rand) cause { return &warmUp{size: size, calls: calls} })
 	p.reasons = warming
+}
+
+// evenly spreads the work so that the idlest child has at least half of the
+// busiest one's: where it has hardly any, its warm-up takes weeks and nobody
+// can tell it from a leak.
+func (p *plan) evenly() {
+	p.children = min(p.children, 4)
+	p.skew = between(p.rng, 0.8, 1)
 }
 
 func drawSpikes(p *plan) {
@@ -74,7 +82,7 @@ func drawStairs(p *plan) {
 	n := 3 + p.rng.IntN(7)
 	at := make([]float64, n)
 	for i := range at {
-		at[i] = p.span() * (0.03 + 0.45*(float64(i)+0.8*p.rng.Float64())/float64(n))
+		at[i] = p.pace * (0.03 + 0.45*(float64(i)+0.8*p.rng.Float64())/float64(n))
 	}
 	size := ratio(p.rng, 20, 80) * mib / float64(n)
 	p.add(func(*rand.Rand) cause { return &stairs{at: at, size: size} })
@@ -92,8 +100,9 @@ func drawStep(p *plan) {
 }
 
 func drawCache(p *plan) {
+	p.evenly()
 	bound := ratio(p.rng, 20, 120) * mib
-	perCall := bound / p.callsOver(between(p.rng, 0.06, 0.35)*p.span(), 0)
+	perCall := bound / p.callsOver(between(p.rng, 0.04, 0.2)*p.pace, 0)
 	floor := between(p.rng, 0, 0.4)
 	p.add(func(r *rand.Rand) cause {
 		return &cache{bound: bound, perCall: perCall, floor: floor, held: between(r, 0, 0.5) * bound}
@@ -108,7 +117,7 @@ func drawMeanReverting(p *plan) {
 }
 
 func drawWalk(p *plan) {
-	sd, tau := ratio(p.rng, 5, 40)*mib, p.span()*between(p.rng, 0.08, 0.4)
+	sd, tau := ratio(p.rng, 5, 40)*mib, p.pace*between(p.rng, 0.08, 0.4)
 	p.add(p.wandering(sd, tau))
 	p.give = max(p.give, 0.2)
 	p.reasons = anyCalm
@@ -144,8 +153,8 @@ func drawWeek(p *plan) {
 func drawDeploy(p *plan) {
 	at := between(p.rng, 0.25, 0.75) * p.span()
 	p.restarts = append(p.restarts, restart{at: at, extra: ratio(p.rng, 15, 100) * mib, event: detector.EventDeploy, known: p.rng.IntN(3) > 0})
-	p.skew = between(p.rng, 0.6, 1)
-	size, calls := ratio(p.rng, 10, 50)*mib, p.callsOver(between(p.rng, 0.02, 0.06)*p.span(), 0)
+	p.evenly()
+	size, calls := ratio(p.rng, 10, 50)*mib, p.callsOver(between(p.rng, 0.02, 0.06)*p.pace, 0)
 	p.add(func(*rand.Rand) cause { return &warmUp{size: size, calls: calls} })
 	p.reasons = stepping
 }
@@ -182,7 +191,7 @@ func drawThreads(p *plan) {
 	for i, h := 0, 0.2; i < n; i++ {
 		at[i], h = h, h*between(p.rng, 1.2, 1.9)
 	}
-	for at[n-1] > 0.5*p.span() { // arenas are all in use well before the end
+	for at[n-1] > 0.5*p.pace { // arenas are all in use well before the end
 		for i := range at {
 			at[i] *= 0.8
 		}
@@ -200,8 +209,8 @@ func drawSwapBack(p *plan) {
 }
 
 func drawBacklog(p *plan) {
-	delay := between(p.rng, 0.02, 0.1) * p.span()
-	period := between(p.rng, 0.15, 0.3) * p.span()
+	delay := between(p.rng, 0.02, 0.06) * p.pace
+	period := between(p.rng, 0.15, 0.3) * p.pace
 	perTask := ratio(p.rng, 10, 60) * mib / (20 * 60 * min(delay, 0.4*period))
 	every := p.params.Every.Hours()
 	p.addParent(func(*rand.Rand) cause {

@@ -95,8 +95,8 @@ func drawOneChild(p *plan) {
 
 func drawBursts(p *plan) {
 	l := p.leaky(12)
-	l.period, l.share = between(p.rng, 0.12, 0.25)*p.span(), between(p.rng, 0.2, 0.4)
-	l.onset = between(p.rng, 0, 0.15) * p.span()
+	l.period, l.share = between(p.rng, 0.12, 0.25)*p.pace, between(p.rng, 0.2, 0.4)
+	l.onset = between(p.rng, 0, 0.15) * p.pace
 }
 
 func drawNoisyLeak(p *plan) {

@@ -17,6 +17,7 @@ type plan struct {
 	rng    *rand.Rand // for drawing the plan only
 	days   float64
 	hours  float64
+	pace   float64 // hours in which a healthy application of this kind comes to rest
 	every  float64 // hours between passes
 	origin time.Time
 
@@ -108,6 +109,7 @@ func newPlan(f Family, seed uint64, p Params) *plan {
 		tasks:      taskNames(r, 1+r.IntN(2)),
 		load:       loadShape{jitter: between(r, 0.05, 0.3)},
 	}
+	pl.pace = min(pl.span(), ratio(r, 20, 50))
 	if r.IntN(3) > 0 {
 		pl.give = ratio(r, 0.003, 0.3) // most allocators let go slowly
 	}

@@ -120,7 +120,7 @@ func (p *plan) sizeLeak(twin *run) {
 	}
 	from += max(1, 0.1*(p.hours-from)) // start-up is not noise
 	first := min(int(from/p.every), len(twin.totals)-1)
-	l.mde = Detectable(twin.totals[first:], twin.loads[first:], 20*mib) * (p.hours - l.onset) / (p.hours - from)
+	l.mde = Detectable(twin.totals[first:], twin.loads[first:], p.material()) * (p.hours - l.onset) / (p.hours - from)
 	if l.masked {
 		l.growth = l.perLife * float64(max(1, len(twin.procs)-1-p.children))
 		l.perCall = l.perLife / float64(p.maxTasks)
@@ -136,6 +136,24 @@ func (p *plan) sizeLeak(twin *run) {
 	if p.oom {
 		p.limitBytes = top + ratio(r, 0.2, 0.5)*l.growth
 	}
+}
+
+// material is the least growth of the worker that anybody would act on: in
+// the process that leaks most, 20 MiB and 0.45 MiB an hour. The slowest leak
+// of the shared recordings is 0.6 MiB an hour.
+func (p *plan) material() float64 {
+	one := max(20, 0.45*(p.hours-p.leak.onset)) * mib
+	if p.leak.role == detector.RoleParent || p.leak.slots == 1 {
+		return one
+	}
+	n := max(1, p.children, p.autoscale[1])
+	most, all := 0.0, 0.0
+	for i := range n {
+		if p.leak.slots == 0 || i < p.leak.slots {
+			most, all = max(most, p.weight(i, n)), all+p.weight(i, n)
+		}
+	}
+	return one * all / most
 }
 
 // kindOf is the true verdict of the plan.
