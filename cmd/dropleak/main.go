@@ -1,5 +1,64 @@
-// Command dropleak finds leaking Celery workers on DigitalOcean droplets, reports them in Slack, and restarts them when
-// somebody says so.
+// Command dropleak finds Celery workers that leak memory on DigitalOcean
+// droplets, reports them in Slack, and restarts them after a snapshot when
+// somebody who may says so.
 package main
 
-func main() {}
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the whole program but for the process around it. It returns the exit
+// code: 0 done, 1 something was found or went wrong, 2 usage.
+func run(ctx context.Context, args []string, in io.Reader, out, talk io.Writer) int {
+	cmd := root(streams{in: in, out: out, talk: talk})
+	cmd.SetArgs(args)
+	err := cmd.ExecuteContext(ctx)
+	var exit exitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		if exit.err != nil {
+			fmt.Fprintf(talk, "dropleak: %v\n", exit.err)
+		}
+		return exit.code
+	}
+	fmt.Fprintf(talk, "dropleak: %v\n", err)
+	return 1
+}
+
+// exitError carries the exit code out of a command. A nil err has been said
+// already.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e exitError) Unwrap() error { return e.err }
+
+// usage is a mistake in how the program was called.
+func usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return exitError{code: 2, err: err}
+}

@@ -1,0 +1,218 @@
+// Package source pulls samples from DigitalOcean, Prometheus, exporters, SSH,
+// InfluxDB.
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/history"
+	"github.com/dropleak/dropleak/bot/schedule"
+	"github.com/dropleak/dropleak/detector/sample"
+	"github.com/dropleak/dropleak/doclient"
+)
+
+// Cloud is what is read of DigitalOcean.
+type Cloud interface {
+	Droplets(ctx context.Context, tag string) ([]doclient.Droplet, error)
+	Memory(ctx context.Context, id int64, from, to time.Time) (doclient.Memory, error)
+	Interval(droplets int) time.Duration
+}
+
+// Sink keeps what was pulled.
+type Sink interface {
+	Write(ctx context.Context, series []sample.Series) error
+}
+
+// Cursors remember how far each droplet was pulled.
+type Cursors interface {
+	Cursor(ctx context.Context, name string) (string, error)
+	SetCursor(ctx context.Context, name, at string) error
+}
+
+const (
+	backfill = 14 * 24 * time.Hour // as far as DigitalOcean's API is known to reach
+	chunk    = 6 * time.Hour       // a backfill asks for windows of this length
+	overlap  = 10 * time.Minute    // points arrive late and out of step
+	refresh  = 5 * time.Minute     // how old the list of droplets may get
+)
+
+// DigitalOceanOptions are what a DigitalOcean source works with.
+type DigitalOceanOptions struct {
+	Cloud   Cloud
+	Tag     string
+	Sink    Sink
+	Cursors Cursors
+	Scale   schedule.Scale
+	Log     *slog.Logger
+}
+
+// DigitalOcean pulls the memory of every droplet with a tag, only what is
+// newer than what is held.
+type DigitalOcean struct {
+	o DigitalOceanOptions
+
+	mu      sync.Mutex
+	fleet   []doclient.Droplet
+	listed  time.Time
+	missing map[int64]bool // droplets that gave no data at the last pull
+	err     error          // of the last pull
+	pulled  time.Time      // when the last pull that worked ended
+}
+
+// NewDigitalOcean returns a source that has not pulled anything yet.
+func NewDigitalOcean(o DigitalOceanOptions) *DigitalOcean {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &DigitalOcean{o: o, missing: map[int64]bool{}}
+}
+
+// Fleet returns the droplets with the tag, from a list that is at most five
+// minutes old; an older one serves while the API does not answer.
+func (d *DigitalOcean) Fleet(ctx context.Context) ([]doclient.Droplet, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.listed.IsZero() && time.Since(d.listed) < d.o.Scale.Real(refresh) {
+		return d.fleet, nil
+	}
+	fleet, err := d.o.Cloud.Droplets(ctx, d.o.Tag)
+	switch {
+	case err == nil:
+		d.fleet, d.listed = fleet, time.Now()
+	case d.listed.IsZero():
+		return nil, fmt.Errorf("list droplets tagged %s: %w", d.o.Tag, err)
+	default:
+		d.o.Log.Warn("list droplets; the last list serves", "age", time.Since(d.listed), "err", err)
+	}
+	return d.fleet, nil
+}
+
+// Status is how the source stands.
+type Status struct {
+	Droplets int
+	Missing  []int64 // droplets without memory metrics
+	Pulled   time.Time
+	Err      error
+}
+
+// Status returns how the source stands.
+func (d *DigitalOcean) Status() Status {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := Status{Droplets: len(d.fleet), Pulled: d.pulled, Err: d.err}
+	for id := range d.missing {
+		s.Missing = append(s.Missing, id)
+	}
+	return s
+}
+
+// Run pulls the fleet again and again until ctx ends, as often as points
+// appear and the rate budget allows.
+func (d *DigitalOcean) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		start := time.Now()
+		if err := d.Pull(ctx); err != nil && ctx.Err() == nil {
+			d.o.Log.Error("pull memory from DigitalOcean", "err", err)
+		}
+		d.mu.Lock()
+		n := len(d.fleet)
+		d.mu.Unlock()
+		wait := max(d.o.Scale.Real(d.o.Cloud.Interval(n)), time.Second) - time.Since(start)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// Pull pulls every droplet once. One droplet's trouble does not keep the
+// others from being pulled.
+func (d *DigitalOcean) Pull(ctx context.Context) error {
+	fleet, err := d.Fleet(ctx)
+	var errs []error
+	if err != nil {
+		errs = append(errs, err)
+	}
+	for _, droplet := range fleet {
+		if ctx.Err() != nil {
+			break
+		}
+		err := d.pull(ctx, droplet.ID)
+		gone := errors.Is(err, doclient.ErrNoData)
+		d.mu.Lock()
+		if gone {
+			d.missing[droplet.ID] = true
+		} else if err == nil {
+			delete(d.missing, droplet.ID)
+		}
+		d.mu.Unlock()
+		if err != nil && !gone {
+			errs = append(errs, fmt.Errorf("droplet %s: %w", droplet.Name, err))
+		}
+	}
+	err = errors.Join(errs...)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err = err; err == nil {
+		d.pulled = time.Now()
+	}
+	return err
+}
+
+// pull asks for what is newer than what is held of one droplet. The first
+// time it goes back as far as the API does, newest window first, and stops at
+// the first empty one.
+func (d *DigitalOcean) pull(ctx context.Context, id int64) error {
+	name := "digitalocean/" + strconv.FormatInt(id, 10)
+	text, err := d.o.Cursors.Cursor(ctx, name)
+	if err != nil {
+		return err
+	}
+	var have time.Time
+	if at, err := strconv.ParseInt(text, 10, 64); err == nil {
+		have = time.UnixMilli(at)
+	}
+	from, to := doclient.Window(have, time.Now(), overlap, backfill)
+	newest := have
+	for i, span := range doclient.Spans(from, to, chunk) {
+		m, err := d.o.Cloud.Memory(ctx, id, span.From, span.To)
+		if errors.Is(err, doclient.ErrNoData) && i > 0 {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if err := d.o.Sink.Write(ctx, seriesOf(m)); err != nil {
+			return err
+		}
+		if last := m.Available[len(m.Available)-1].At; last.After(newest) {
+			newest = last
+		}
+	}
+	// Only now: a backfill that broke off must begin again, not count as done.
+	return d.o.Cursors.SetCursor(ctx, name, strconv.FormatInt(newest.UnixMilli(), 10))
+}
+
+// seriesOf names DigitalOcean's numbers as everybody else's.
+func seriesOf(m doclient.Memory) []sample.Series {
+	one := func(name string, samples []doclient.Sample) sample.Series {
+		s := sample.Series{Labels: []sample.Label{{Name: "__name__", Value: name},
+			{Name: "droplet", Value: strconv.FormatInt(m.DropletID, 10)},
+			{Name: history.LabelSource, Value: "digitalocean"}}}
+		for _, x := range samples {
+			s.Points = append(s.Points, sample.Point{At: x.At.UnixMilli(), V: float64(x.Bytes)})
+		}
+		return s
+	}
+	out := []sample.Series{one("dropleak_droplet_memory_available_bytes", m.Available)}
+	if len(m.Total) > 0 {
+		out = append(out, one("dropleak_droplet_memory_total_bytes", m.Total))
+	}
+	return out
+}

@@ -1,0 +1,209 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/detector"
+)
+
+// worseBy is how much faster than ever reported a leak must grow to be told
+// again; less is within the noise of the estimate.
+const worseBy = 1.3
+
+// settle brings the findings of one droplet in line with what was judged.
+func (w *Watch) settle(ctx context.Context, v View) ([]Change, error) {
+	var changes []Change
+	var errs []error
+	add := func(c *Change, err error) {
+		errs = append(errs, err)
+		if c != nil {
+			changes = append(changes, *c)
+		}
+	}
+	for i, worker := range v.Workers {
+		add(w.settleWorker(ctx, v, worker, v.Verdicts[i]))
+	}
+	add(w.settleHost(ctx, v))
+	return changes, errors.Join(errs...)
+}
+
+// settleWorker opens, refreshes or resolves the finding about one worker.
+func (w *Watch) settleWorker(ctx context.Context, v View, worker detector.Worker, verdict detector.Verdict) (*Change, error) {
+	subject := finding.Subject{Kind: finding.KindLeak, DropletID: v.Droplet.ID, DropletName: v.Droplet.Name, Worker: worker.Name}
+	live, err := w.o.Findings.LiveFinding(ctx, subject.Key())
+	found := err == nil
+	switch {
+	case err != nil && !errors.Is(err, finding.ErrNotFound):
+		return nil, fmt.Errorf("settle %s: %w", subject.Title(), err)
+	case !found && !verdict.Kind.Leaks():
+		return nil, nil
+	case !found:
+		return w.open(ctx, v, finding.Finding{Subject: subject, Verdict: verdict, Share: v.Share(worker.Name), Worst: value(verdict.Rate)},
+			verdict.Exhaustion)
+	case verdict.Kind.Leaks():
+		return w.refresh(ctx, v, live, worker, verdict)
+	}
+	return w.cured(ctx, v, live, worker)
+}
+
+// open stores a new finding. Losing the race against another replica is no
+// error: the other one tells of it.
+func (w *Watch) open(ctx context.Context, v View, f finding.Finding, e *detector.Exhaustion) (*Change, error) {
+	f.ID, f.State, f.Version = finding.NewID(), finding.Open, 1
+	f.Opened, f.Updated, f.LastSeen = v.At, v.At, v.At
+	f.Severity = finding.Grade(e, 0, v.At)
+	droplet := v.Verdict
+	f.Droplet = &droplet
+	err := w.o.Findings.OpenFinding(ctx, f)
+	switch {
+	case errors.Is(err, finding.ErrConflict):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("open a finding about %s: %w", f.Subject.Title(), err)
+	}
+	return &Change{What: Opened, Finding: f, View: &v}, nil
+}
+
+// refresh puts the newest numbers into a live finding and says what they
+// change.
+func (w *Watch) refresh(ctx context.Context, v View, f finding.Finding, worker detector.Worker, verdict detector.Verdict) (*Change, error) {
+	kills := oomKills(worker, w.o.Scale.Stretch(f.Opened, v.At))
+	what := Seen
+	f, err := finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
+		if f.State.Final() {
+			return finding.ErrUnchanged
+		}
+		grade := finding.Grade(verdict.Exhaustion, kills, v.At)
+		worse := grade.Worse(f.Severity) || kills > f.OOMKills || value(verdict.Rate) > f.Worst*worseBy
+		droplet := v.Verdict
+		f.Verdict, f.Droplet, f.Share, f.Severity, f.OOMKills = verdict, &droplet, v.Share(worker.Name), grade, max(kills, f.OOMKills)
+		f.LastSeen, f.Updated = v.At, v.At
+		if worse {
+			what, f.Worst = Worse, max(f.Worst, value(verdict.Rate))
+		}
+		if f.Wake(worse, v.At) {
+			what = Woken
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if f.State.Final() {
+		return nil, nil
+	}
+	if f.MessageTS == "" {
+		what = Opened
+	}
+	return &Change{What: what, Finding: f, View: &v}, nil
+}
+
+// cured resolves a finding when, and only when, memory was seen not to grow
+// since the leak was last seen, by data in which a leak of half its rate
+// would have shown. A worker that vanished or just restarted proves nothing.
+func (w *Watch) cured(ctx context.Context, v View, f finding.Finding, worker detector.Worker) (*Change, error) {
+	if f.State == finding.InHand {
+		return nil, nil // the run says what became of it
+	}
+	since := since(worker, w.o.Scale.Stretch(f.LastSeen, v.At))
+	verdict := detector.Judge(since, v.At, detector.Options{})
+	least := verdict.MinDetectable
+	if verdict.Kind != detector.Healthy || least == nil || *least > f.Worst/2 {
+		return nil, nil
+	}
+	f, err := finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
+		if f.State.Final() {
+			return finding.ErrUnchanged
+		}
+		f.Verdict = verdict
+		return f.Resolve(firstOf(verdict.Evidence, "memory no longer grows"), v.At)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Change{What: Resolved, Finding: f, View: &v}, nil
+}
+
+// settleHost keeps the finding about growth that no worker explains.
+func (w *Watch) settleHost(ctx context.Context, v View) (*Change, error) {
+	subject := finding.Subject{Kind: finding.KindUnexplained, DropletID: v.Droplet.ID, DropletName: v.Droplet.Name}
+	d := v.Verdict
+	unexplained := d.Kind.Leaks() && d.Suspect != ""
+	f, err := w.o.Findings.LiveFinding(ctx, subject.Key())
+	switch {
+	case errors.Is(err, finding.ErrNotFound):
+		if !unexplained {
+			return nil, nil
+		}
+		return w.open(ctx, v, finding.Finding{Subject: subject, Summary: suspicion(d), Worst: value(d.Rate)}, d.Exhaustion)
+	case err != nil:
+		return nil, fmt.Errorf("settle %s: %w", subject.Title(), err)
+	}
+	what := Seen
+	f, err = finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
+		switch {
+		case f.State.Final(), !unexplained && d.Kind != detector.Healthy:
+			return finding.ErrUnchanged
+		case !unexplained:
+			what = Resolved
+			return f.Resolve(firstOf(d.Evidence, "the droplet's memory no longer grows"), v.At)
+		}
+		f.Droplet, f.Summary, f.LastSeen, f.Updated = &d, suspicion(d), v.At, v.At
+		f.Severity = finding.Grade(d.Exhaustion, 0, v.At)
+		return nil
+	})
+	if err != nil || f.State.Final() && what != Resolved {
+		return nil, err
+	}
+	if f.MessageTS == "" && what == Seen {
+		what = Opened
+	}
+	return &Change{What: what, Finding: f, View: &v}, nil
+}
+
+func suspicion(d detector.DropletVerdict) string {
+	return fmt.Sprintf("memory grows and no Celery worker explains it; the likeliest is %s", d.Suspect)
+}
+
+// since returns the worker as if it had been watched only from t on.
+func since(w detector.Worker, t time.Time) detector.Worker {
+	var lives []detector.Life
+	for _, l := range w.Lives {
+		i := 0
+		for i < len(l.Samples) && l.Samples[i].At.Before(t) {
+			i++
+		}
+		if l.Samples = l.Samples[i:]; len(l.Samples) > 0 {
+			lives = append(lives, l)
+		}
+	}
+	w.Lives = lives
+	return w
+}
+
+func oomKills(w detector.Worker, from time.Time) (n int) {
+	for _, e := range w.Events {
+		if e.Kind == detector.EventOOMKill && !e.At.Before(from) {
+			n++
+		}
+	}
+	return n
+}
+
+func value(i *detector.Interval) float64 {
+	if i == nil {
+		return 0
+	}
+	return i.Value
+}
+
+func firstOf(sentences []string, otherwise string) string {
+	if len(sentences) > 0 {
+		return sentences[0]
+	}
+	return otherwise
+}

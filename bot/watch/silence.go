@@ -1,0 +1,119 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/history"
+)
+
+const (
+	missed = 3                // intervals without a sample before silence is trouble
+	floor  = 10 * time.Second // below this, silence is a hiccup whatever the interval
+)
+
+// silence opens a finding for each worker, agent or droplet that was there
+// and no longer is, and resolves it when it is heard of again. Workers of a
+// silent agent are not named one by one.
+func (w *Watch) silence(ctx context.Context, fleet []Droplet, at time.Time) (live []finding.Finding, changes []Change, err error) {
+	seen, err := w.o.Series.Seen(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("scan for silence: %w", err)
+	}
+	names := map[string]Droplet{}
+	for _, d := range fleet {
+		names[d.ID] = d
+	}
+	agents := map[string]bool{} // droplet ids whose agent is silent
+	for _, p := range seen {
+		if p.Worker == "" && p.Source == "" && silent(p, at) {
+			agents[p.DropletID] = true
+		}
+	}
+	var errs []error
+	for _, p := range seen {
+		d, ours := names[p.DropletID]
+		if !ours || p.Worker != "" && agents[p.DropletID] {
+			continue
+		}
+		f, c, err := w.settleSilence(ctx, d, p, at)
+		errs = append(errs, err)
+		if c != nil {
+			changes = append(changes, *c)
+		}
+		if f != nil {
+			live = append(live, *f)
+		}
+	}
+	return live, changes, errors.Join(errs...)
+}
+
+func silent(p history.Presence, at time.Time) bool {
+	return p.Interval > 0 && at.Sub(p.Last) > max(missed*p.Interval, floor)
+}
+
+// settleSilence returns the live finding about p, if any, and what changed.
+func (w *Watch) settleSilence(ctx context.Context, d Droplet, p history.Presence, at time.Time) (*finding.Finding, *Change, error) {
+	subject := finding.Subject{Kind: finding.KindSilent, DropletID: d.ID, DropletName: d.Name, Worker: p.Worker}
+	if p.Source != "" {
+		subject.Kind = finding.KindNoMetrics
+	}
+	f, err := w.o.Findings.LiveFinding(ctx, subject.Key())
+	switch found := err == nil; {
+	case !found && !errors.Is(err, finding.ErrNotFound):
+		return nil, nil, fmt.Errorf("settle silence of %s: %w", subject.Title(), err)
+	case found && silent(p, at):
+		c := &Change{What: Opened, Finding: f}
+		if f.MessageTS != "" {
+			c = nil
+		}
+		return &f, c, nil
+	case found:
+		f, err = finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
+			return f.Resolve("it is heard of again", at)
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		return nil, &Change{What: Resolved, Finding: f}, nil
+	case !silent(p, at) || w.inHand(ctx, d.ID, p.Worker):
+		return nil, nil, nil
+	}
+	f = finding.Finding{Subject: subject, Summary: silenceSentence(p, at)}
+	c, err := w.open(ctx, View{At: at, Droplet: d}, f, nil)
+	if c == nil {
+		return nil, nil, err
+	}
+	c.View = nil
+	return &c.Finding, c, nil
+}
+
+// inHand reports whether a run is restarting the worker: then its silence is
+// expected and the run tells of it.
+func (w *Watch) inHand(ctx context.Context, dropletID, worker string) bool {
+	live, err := w.o.Findings.Findings(ctx, finding.Filter{Live: true, DropletID: dropletID})
+	if err != nil {
+		w.o.Log.Error("look for runs in hand", "droplet", dropletID, "err", err)
+		return false
+	}
+	for _, f := range live {
+		if f.State == finding.InHand && (worker == "" || f.Subject.Worker == worker) {
+			return true
+		}
+	}
+	return false
+}
+
+func silenceSentence(p history.Presence, at time.Time) string {
+	ago := at.Sub(p.Last).Round(time.Second)
+	switch {
+	case p.Source != "":
+		return fmt.Sprintf("no memory from DigitalOcean for %s; is its metrics agent running?", ago)
+	case p.Worker != "":
+		return fmt.Sprintf("this worker was there and has not been seen for %s, while its agent still reports", ago)
+	}
+	return fmt.Sprintf("the agent has not reported for %s; nothing is known of its workers", ago)
+}

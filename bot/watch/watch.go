@@ -1,0 +1,134 @@
+// Package watch turns series into verdicts, correlates droplet and workers,
+// and puts out findings.
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/history"
+	"github.com/dropleak/dropleak/bot/schedule"
+	"github.com/dropleak/dropleak/detector"
+)
+
+// Series serves what was measured.
+type Series interface {
+	Workers(ctx context.Context, q history.Query) ([]detector.Worker, error)
+	Droplets(ctx context.Context, q history.Query) ([]detector.Droplet, error)
+	Seen(ctx context.Context) ([]history.Presence, error)
+}
+
+// Droplet is one of ours, by DigitalOcean's word.
+type Droplet struct {
+	ID   string // decimal
+	Name string
+	Tags []string
+}
+
+// Options are what a Watch works with.
+type Options struct {
+	Series   Series
+	Findings finding.Store
+	// Fleet lists the droplets that are watched.
+	Fleet func(context.Context) ([]Droplet, error)
+	// Limit returns the configured memory limit of a worker in bytes, 0 for
+	// none.
+	Limit func(d Droplet, worker string) float64
+	// Changed is told of each finding that is new, worse, better or over. An
+	// error is logged; what was not told is told again at the next scan.
+	Changed func(context.Context, Change) error
+	Window  time.Duration // how far back is judged, in scaled time; 0: 7 days
+	Scale   schedule.Scale
+	Log     *slog.Logger
+}
+
+// Watch judges the fleet.
+type Watch struct{ o Options }
+
+// New returns a Watch; missing options get their defaults.
+func New(o Options) *Watch {
+	if o.Window <= 0 {
+		o.Window = 7 * 24 * time.Hour
+	}
+	if o.Limit == nil {
+		o.Limit = func(Droplet, string) float64 { return 0 }
+	}
+	if o.Changed == nil {
+		o.Changed = func(context.Context, Change) error { return nil }
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Watch{o: o}
+}
+
+// What happened to a finding.
+type What string
+
+// The kinds of change. Opened is repeated until the finding has a message.
+const (
+	Opened   What = "opened"
+	Worse    What = "worse"
+	Seen     What = "seen" // still there; numbers refreshed
+	Woken    What = "woken"
+	Resolved What = "resolved"
+)
+
+// Change is one finding that changed, with the view that made it change.
+type Change struct {
+	What    What
+	Finding finding.Finding
+	View    *View // nil for findings about silence
+}
+
+// Summary is what one scan of the fleet saw.
+type Summary struct {
+	At      time.Time
+	Views   []View
+	Changes []Change
+	Silent  []finding.Finding // live findings about silence
+}
+
+// Workers counts the workers judged.
+func (s Summary) Workers() (n int) {
+	for _, v := range s.Views {
+		n += len(v.Workers)
+	}
+	return n
+}
+
+// Scan judges every droplet of the fleet as of now and settles the findings.
+// One droplet's trouble does not keep the others from being judged: what
+// failed comes back joined.
+func (w *Watch) Scan(ctx context.Context, at time.Time) (Summary, error) {
+	fleet, err := w.o.Fleet(ctx)
+	if err != nil {
+		return Summary{}, fmt.Errorf("scan: list droplets: %w", err)
+	}
+	s := Summary{At: at}
+	var errs []error
+	for _, d := range fleet {
+		v, err := w.Look(ctx, d, at)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("scan %s: %w", d.Name, err))
+			continue
+		}
+		changes, err := w.settle(ctx, v)
+		errs = append(errs, err)
+		s.Views = append(s.Views, v)
+		s.Changes = append(s.Changes, changes...)
+	}
+	silent, changes, err := w.silence(ctx, fleet, at)
+	errs = append(errs, err)
+	s.Silent, s.Changes = silent, append(s.Changes, changes...)
+	for _, c := range s.Changes {
+		if err := w.o.Changed(ctx, c); err != nil {
+			w.o.Log.Error("tell of finding", "finding", c.Finding.ID, "subject", c.Finding.Subject.Title(), "err", err)
+		}
+	}
+	return s, errors.Join(errs...)
+}

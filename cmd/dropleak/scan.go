@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dropleak/dropleak/configs"
+	"github.com/dropleak/dropleak/detector"
+)
+
+// scanFlags is how a scan was asked for.
+type scanFlags struct {
+	format, metric, limit, tasks, png string
+	compare, json                     bool
+
+	limitBytes float64
+	runs       []detector.TaskRun
+}
+
+var errLeak = exitError{code: 1}
+
+func scanCommand(s streams) *cobra.Command {
+	var f scanFlags
+	cmd := &cobra.Command{
+		Use:     "scan [flags] FILE|DIR|- ...",
+		GroupID: "look",
+		Short:   "Judge recordings of memory: which worker leaks, since when, how fast",
+		Long: `Scan judges files of memory samples, offline: no account, network or
+configuration. It prints one row a worker, worst first, and why.
+
+A file is CSV with a header row: a column time (seconds on any origin, or RFC
+3339) and either value (bytes) or any of rss, pss, uss, swap (bytes), with
+optional pid, ppid, start, role, worker, droplet. A name ending in .gz is read
+through; a directory is read recursively; - is standard input.
+
+Exit status: 0 no worker leaks, 1 some worker leaks, 2 wrong usage, or a file
+without a usable row.`,
+		Example: `  dropleak scan worker.csv
+  dropleak scan --limit 1.5GiB --png leak.png samples/
+  dropleak scan --compare before.csv after.csv
+  zcat old.csv.gz | dropleak scan --json -`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(args); err != nil {
+				return usage(err)
+			}
+			if f.compare {
+				return scanCompare(s, f, args)
+			}
+			return scan(cmd.Context(), s, f, args)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.format, "format", "auto", "what the files are: auto or csv")
+	flags.StringVar(&f.metric, "metric", "", "judge `rss|pss|uss` instead of the best there is")
+	flags.StringVar(&f.limit, "limit", "", "memory a worker may use, for the time left: `SIZE` such as 1.5GiB")
+	flags.StringVar(&f.tasks, "tasks", "", "rank task names by what a call leaves behind; `FILE.jsonl`[.gz]")
+	flags.StringVar(&f.png, "png", "", "draw the worst worker into `FILE` (several: FILE-WORKER.png)")
+	flags.BoolVar(&f.compare, "compare", false, "compare two files: did the fix work?")
+	flags.BoolVar(&f.json, "json", false, "print one JSON object")
+	return cmd
+}
+
+// check reads the flags that carry values.
+func (f *scanFlags) check(args []string) error {
+	if f.format != "auto" && f.format != "csv" {
+		return fmt.Errorf("--format %q is neither auto nor csv", f.format)
+	}
+	switch f.metric {
+	case "", "rss", "pss", "uss":
+	default:
+		return fmt.Errorf("--metric %q is none of rss, pss, uss", f.metric)
+	}
+	if f.limit != "" {
+		size, err := configs.ParseSize(f.limit)
+		if err != nil {
+			return fmt.Errorf("--limit %w", err)
+		}
+		f.limitBytes = float64(size)
+	}
+	if f.compare && len(args) != 2 {
+		return errors.New("--compare takes two files: BEFORE AFTER")
+	}
+	if f.tasks != "" {
+		runs, err := readTasks(f.tasks)
+		if err != nil {
+			return fmt.Errorf("--tasks %w", err)
+		}
+		f.runs = runs
+	}
+	return nil
+}
+
+// options are the detector's, from the flags.
+func (f scanFlags) options(valueOnly bool) detector.Options {
+	o := detector.Options{Metric: f.metric}
+	if valueOnly {
+		o.Metric = "rss" // a bare value is kept there
+	}
+	return o
+}
+
+// lastSample is "now" for a recording: its newest sample.
+func lastSample(w detector.Worker) (last time.Time) {
+	for _, l := range w.Lives {
+		if n := len(l.Samples); n > 0 && l.Samples[n-1].At.After(last) {
+			last = l.Samples[n-1].At
+		}
+	}
+	return last
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/detector"
+)
+
+// printScan prints the result as a table or as JSON; notes and errors of the
+// files go to talk.
+func printScan(s streams, f scanFlags, files []judged) error {
+	for _, file := range files {
+		for _, n := range file.notes {
+			if n.Line > 0 {
+				fmt.Fprintf(s.talk, "dropleak: %s:%d: %s\n", file.path, n.Line, n.Text)
+			} else {
+				fmt.Fprintf(s.talk, "dropleak: %s: %s\n", file.path, n.Text)
+			}
+		}
+		if file.err != nil {
+			fmt.Fprintf(s.talk, "dropleak: %s: %v\n", file.path, file.err)
+		}
+	}
+	if f.json {
+		return printJSON(s, scanJSON(files))
+	}
+	return printTable(s, files)
+}
+
+func printJSON(s streams, v any) error {
+	e := json.NewEncoder(s.out)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	return nil
+}
+
+// printTable prints one aligned row a worker, worst first over all files,
+// then a line each saying why.
+func printTable(s streams, files []judged) error {
+	type row struct {
+		file string
+		judgedWorker
+	}
+	var rows []row
+	for _, file := range files {
+		for _, w := range file.workers {
+			rows = append(rows, row{file.path, w})
+		}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(rows, func(a, b row) int { return worstFirst(a.verdict, b.verdict) })
+	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "WORKER\tVERDICT\tREASON\tMEMORY\tRATE\tSINCE\tRUNS OUT\tSURE\tFILE")
+	for _, r := range rows {
+		v := r.verdict
+		at := lastSample(r.worker)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.2f\t%s\n", printable(r.worker.Name), v.Kind, v.Reason,
+			report.Bytes(v.Footprint), rateText(v.Rate), sinceText(v.Onset, at), leftText(v.Exhaustion, at), v.Confidence, printable(r.file))
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	fmt.Fprintln(s.out)
+	for _, r := range rows {
+		why := strings.Join(r.verdict.Evidence, "; ")
+		if r.verdict.HoursNeeded != nil {
+			why += fmt.Sprintf("; about %.0f h more would tell", *r.verdict.HoursNeeded)
+		}
+		fmt.Fprintf(s.out, "%s: %s\n", printable(r.worker.Name), why)
+	}
+	return nil
+}
+
+// printable keeps control characters of a file out of the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+func rateText(i *detector.Interval) string {
+	if i == nil {
+		return "-"
+	}
+	return report.Rate(i.Value)
+}
+
+func sinceText(onset *time.Time, at time.Time) string {
+	if onset == nil {
+		return "-"
+	}
+	return report.Duration(at.Sub(*onset)) + " ago"
+}
+
+func leftText(e *detector.Exhaustion, at time.Time) string {
+	if e == nil {
+		return "-"
+	}
+	return "in " + report.Duration(e.Expected.Sub(at))
+}
+
+// compareJSON is what scan --compare --json prints.
+type compareJSON struct {
+	Before      string        `json:"before"`
+	After       string        `json:"after"`
+	Answer      detector.Fix  `json:"answer"`
+	RateBefore  *intervalJSON `json:"rate_before"`
+	RateAfter   *intervalJSON `json:"rate_after"`
+	HoursNeeded *float64      `json:"hours_needed"`
+	Evidence    []string      `json:"evidence"`
+}
+
+type intervalJSON struct {
+	Low   float64 `json:"low"`
+	Value float64 `json:"value"`
+	High  float64 `json:"high"`
+}
+
+func intervalOf(i *detector.Interval) *intervalJSON {
+	if i == nil {
+		return nil
+	}
+	return &intervalJSON{i.Low, i.Value, i.High}
+}
+
+// printCompare prints whether a fix worked. Exit 0 only when it did.
+func printCompare(s streams, f scanFlags, args []string, c detector.Comparison) error {
+	if f.json {
+		evidence := c.Evidence
+		if evidence == nil {
+			evidence = []string{}
+		}
+		if err := printJSON(s, compareJSON{args[0], args[1], c.Answer, intervalOf(c.Before), intervalOf(c.After), c.HoursNeeded, evidence}); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(s.out, "%s: %s before, %s after\n", c.Answer, rateText(c.Before), rateText(c.After))
+		for _, e := range c.Evidence {
+			fmt.Fprintln(s.out, e)
+		}
+		if c.HoursNeeded != nil {
+			fmt.Fprintf(s.out, "about %.0f h more would tell\n", *c.HoursNeeded)
+		}
+	}
+	if c.Answer == detector.NotFixed {
+		return errLeak
+	}
+	return nil
+}
