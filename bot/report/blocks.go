@@ -1,0 +1,118 @@
+package report
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/slack-go/slack"
+)
+
+// Message is what stands in a channel: the text that notifications and screen
+// readers say, the blocks, and plainer layouts to fall back on.
+type Message struct {
+	Text   string
+	Blocks []slack.Block
+	Rungs  [][]slack.Block
+}
+
+// Limits of Slack's blocks, in characters.
+const (
+	maxSection = 3000
+	maxHeader  = 150
+	maxText    = 3900 // a chat.update refuses more than 4,000
+	maxBlocks  = 50
+)
+
+// Header is a line in large letters; text is plain.
+func Header(text string) slack.Block {
+	return slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, Plain(text, maxHeader), true, false))
+}
+
+// Section is a paragraph of mrkdwn in which outside strings are escaped.
+func Section(text string) slack.Block {
+	return slack.NewSectionBlock(markdown(text, maxSection), nil, nil)
+}
+
+// Fields are short facts in two columns.
+func Fields(texts ...string) slack.Block {
+	var fields []*slack.TextBlockObject
+	for _, t := range texts[:min(len(texts), 10)] {
+		fields = append(fields, markdown(t, 2000))
+	}
+	return slack.NewSectionBlock(nil, fields, nil)
+}
+
+// Context is small grey text.
+func Context(text string) slack.Block {
+	return slack.NewContextBlock("", markdown(text, maxSection))
+}
+
+// markdown keeps names and numbers from being turned into links.
+func markdown(text string, limit int) *slack.TextBlockObject {
+	if r := []rune(text); len(r) > limit {
+		text = string(r[:limit-1]) + "…"
+	}
+	return &slack.TextBlockObject{Type: slack.MarkdownType, Text: text, Verbatim: true}
+}
+
+func plainText(s string, n int) *slack.TextBlockObject {
+	return slack.NewTextBlockObject(slack.PlainTextType, Plain(s, n), true, false)
+}
+
+// Press is a button. Value is opaque; Confirm asks again before it counts.
+type Press struct {
+	Action, Value, Text string
+	Style               slack.Style // "", primary, danger
+	Confirm             *Ask
+}
+
+// Ask is the question of a confirm dialog.
+type Ask struct{ Title, Text, Yes, No string }
+
+// Buttons stand in one row.
+func Buttons(presses ...Press) slack.Block {
+	var elements []slack.BlockElement
+	for _, p := range presses {
+		b := slack.NewButtonBlockElement(p.Action, p.Value, plainText(p.Text, 75))
+		b.Style = p.Style
+		if p.Confirm != nil {
+			b.Confirm = slack.NewConfirmationBlockObject(plainText(p.Confirm.Title, 100), markdown(p.Confirm.Text, 300),
+				plainText(p.Confirm.Yes, 30), plainText(p.Confirm.No, 30))
+		}
+		elements = append(elements, b)
+	}
+	return slack.NewActionBlock("", elements...)
+}
+
+// Picture shows an uploaded file; alt says in words what is in it.
+func Picture(file, alt string) slack.Block {
+	return &slack.ImageBlock{Type: slack.MBTImage, AltText: Plain(alt, 2000), SlackFile: &slack.SlackFileObject{ID: file}}
+}
+
+// Date shows a moment in the reader's time zone; elsewhere in UTC.
+func Date(t time.Time) string {
+	return fmt.Sprintf("<!date^%d^{date_short_pretty} {time}|%s>", t.Unix(), t.UTC().Format("2 Jan 15:04 UTC"))
+}
+
+// Clock shows a moment of today in the reader's time zone; elsewhere in UTC.
+func Clock(t time.Time) string {
+	return fmt.Sprintf("<!date^%d^{time}|%s>", t.Unix(), t.UTC().Format("15:04 UTC"))
+}
+
+// laddered adds the plainer layouts: without pictures, then sections alone.
+func laddered(text string, blocks []slack.Block) Message {
+	if len(blocks) > maxBlocks {
+		blocks = blocks[:maxBlocks]
+	}
+	m := Message{Text: Plain(text, maxText), Blocks: blocks}
+	var bare []slack.Block
+	for _, b := range blocks {
+		if b.BlockType() != slack.MBTImage {
+			bare = append(bare, b)
+		}
+	}
+	if len(bare) < len(blocks) && len(bare) > 0 {
+		m.Rungs = append(m.Rungs, bare)
+	}
+	return m
+}

@@ -1,0 +1,134 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/detector"
+)
+
+// WorkerLine is one worker of a digest.
+type WorkerLine struct {
+	Droplet, DropletID, Worker string
+	Verdict                    detector.Verdict
+}
+
+// Digest is what a scheduled report says of the fleet.
+type Digest struct {
+	At       time.Time
+	Findings []finding.Finding // live, worst first
+	Workers  []WorkerLine
+	Unseen   int      // workers, agents or droplets that are silent
+	Changes  []string // since the last report, escaped by nobody yet
+	Trouble  []string // sources that do not answer
+	Audit    string   // head of the audit log's chain
+	Pictures map[string]string
+}
+
+// foldAt is how many findings a report shows before it counts the rest.
+const foldAt = 10
+
+// Report is the scheduled report: worst first, or one line when all is well.
+func Report(d Digest) Message {
+	headline := d.headline()
+	blocks := []slack.Block{Header(headline)}
+	if len(d.Changes) > 0 {
+		blocks = append(blocks, Section("*Since the last report*\n"+bullets(d.Changes)))
+	}
+	for _, t := range d.Trouble {
+		blocks = append(blocks, Section(":warning: "+Escape(t)))
+	}
+	for i, f := range d.Findings[:min(len(d.Findings), foldAt)] {
+		blocks = append(blocks, d.entry(f)...)
+		if file := d.Pictures[f.ID]; file != "" && i < 3 {
+			blocks = append(blocks, Picture(file, Alt(f, d.At)))
+		}
+	}
+	if more := len(d.Findings) - foldAt; more > 0 {
+		blocks = append(blocks, Context(fmt.Sprintf("and %d more: `/leaks report`", more)))
+	}
+	if closest := d.closest(); closest != "" && len(d.Findings) == 0 {
+		blocks = append(blocks, Section(closest))
+	}
+	foot := count(len(d.Workers), "worker") + " watched at " + Date(d.At)
+	if d.Audit != "" {
+		foot += " · audit " + Code(d.Audit)
+	}
+	return laddered(headline, append(blocks, Context(foot)))
+}
+
+func (d Digest) headline() string {
+	leaking := 0
+	for _, f := range d.Findings {
+		if f.Subject.Kind == finding.KindLeak {
+			leaking++
+		}
+	}
+	parts := []string{count(len(d.Workers), "worker")}
+	if leaking == 0 {
+		parts = append(parts, "none leaking")
+	} else {
+		parts = append(parts, fmt.Sprintf("%d leaking", leaking))
+	}
+	if d.Unseen > 0 {
+		parts = append(parts, fmt.Sprintf("%d not seen", d.Unseen))
+	}
+	s := strings.Join(parts, ", ")
+	if leaking > 0 {
+		s = Headline(d.Findings[0], d.At) + " · " + s
+	}
+	return s
+}
+
+// entry is a finding in a report: its headline, its numbers, one button.
+func (d Digest) entry(f finding.Finding) []slack.Block {
+	line := fmt.Sprintf("%s *%s*", icons[f.Severity], Escape(Headline(f, d.At)))
+	v := f.Verdict
+	switch {
+	case f.Subject.Kind != finding.KindLeak:
+		line += "\n" + Escape(f.Summary)
+	case v.Rate != nil:
+		line += fmt.Sprintf("\n%s, holds %s, %s", Rate(v.Rate.Value), Bytes(v.Footprint), Sure(v.Confidence))
+	}
+	if state := stateLine(f); state != "" {
+		line += "\n" + state
+	}
+	return []slack.Block{Section(line), Buttons(Press{Action: ActionDetails, Value: f.ID, Text: "Details"})}
+}
+
+// closest names the worker that would run out first, all being well.
+func (d Digest) closest() string {
+	var best *WorkerLine
+	for i, w := range d.Workers {
+		e := w.Verdict.Exhaustion
+		if e == nil || e.Expected.IsZero() {
+			continue
+		}
+		if best == nil || e.Expected.Before(best.Verdict.Exhaustion.Expected) {
+			best = &d.Workers[i]
+		}
+	}
+	if best == nil {
+		return ":white_check_mark: Nothing grows towards its limit."
+	}
+	return fmt.Sprintf(":white_check_mark: Closest to its limit: %s on %s, %s.", Code(best.Worker), Escape(best.Droplet), Left(best.Verdict.Exhaustion, d.At))
+}
+
+// Worker answers a question about one worker that need not leak.
+func Worker(w WorkerLine, at time.Time) Message {
+	v := w.Verdict
+	headline := fmt.Sprintf("%s on %s %s", w.Worker, w.Droplet, Reason(v.Reason))
+	f := finding.Finding{Subject: finding.Subject{Kind: finding.KindLeak, Worker: w.Worker, DropletName: w.Droplet, DropletID: w.DropletID}, Verdict: v}
+	blocks := append([]slack.Block{Header(headline), Fields(facts(f)...)}, Details(f)...)
+	if v.HoursNeeded != nil {
+		blocks = append(blocks, Context(fmt.Sprintf("About %.0f h more would tell.", *v.HoursNeeded)))
+	}
+	if left := Left(v.Exhaustion, at); left != "" {
+		headline += "; memory runs out " + left
+	}
+	return laddered(headline, blocks)
+}

@@ -1,0 +1,189 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/detector"
+)
+
+// Look is what a finding's message shows besides the finding itself.
+type Look struct {
+	At      time.Time
+	Picture string        // id of the uploaded chart; "" for none
+	Run     []slack.Block // the run about it, put below; its own buttons included
+	Ask     string        // the ask in the notification: "Approve a restart?"
+	NoRun   string        // why no restart can be offered, when that is so
+}
+
+// Finding is the one message of a finding, in every state of its life.
+func Finding(f finding.Finding, l Look) Message {
+	headline := Headline(f, l.At)
+	text := headline
+	if l.Ask != "" && !f.State.Final() {
+		text += ". " + l.Ask
+	}
+	blocks := []slack.Block{Header(headline)}
+	if line := stateLine(f); line != "" {
+		blocks = append(blocks, Context(line))
+	}
+	blocks = append(blocks, what(f)...)
+	if l.Picture != "" {
+		blocks = append(blocks, Picture(l.Picture, Alt(f, l.At)))
+	}
+	blocks = append(blocks, l.Run...)
+	if l.NoRun != "" {
+		blocks = append(blocks, Context(":information_source: "+Escape(l.NoRun)))
+	}
+	if buttons := l.buttons(f); len(buttons) > 0 {
+		blocks = append(blocks, Buttons(buttons...))
+	}
+	return laddered(text, blocks)
+}
+
+// buttons are those of a finding without a run; a run brings its own.
+func (l Look) buttons(f finding.Finding) []Press {
+	if len(l.Run) > 0 || f.State.Final() {
+		return nil
+	}
+	details := Press{Action: ActionDetails, Value: f.ID, Text: "Details"}
+	if f.State == finding.Muted {
+		return []Press{{Action: ActionUnmute, Value: f.ID, Text: "Unmute"}, details}
+	}
+	var out []Press
+	if f.Subject.Kind == finding.KindLeak || f.Subject.Kind == finding.KindThreshold {
+		out = append(out, Press{Action: ActionAskAgain, Value: f.ID, Text: "Offer a restart"})
+	}
+	return append(out, Press{Action: ActionNotNow, Value: f.ID, Text: "Not now"}, details)
+}
+
+// what says what is wrong: the facts of a leak in fields, or one sentence.
+func what(f finding.Finding) []slack.Block {
+	if f.Subject.Kind != finding.KindLeak {
+		return []slack.Block{Section(icons[f.Severity] + " " + Escape(f.Summary))}
+	}
+	v := f.Verdict
+	lead := fmt.Sprintf("%s %s %s", icons[f.Severity], Code(f.Subject.Worker), Reason(v.Reason))
+	if leaking := leakingProcesses(v); leaking != "" {
+		lead += " (" + leaking + ")"
+	}
+	if tasks := leakingTasks(v); tasks != "" {
+		lead += "; the task that leaks is " + tasks
+	}
+	out := []slack.Block{Section(lead), Fields(facts(f)...)}
+	if len(v.Evidence) > 0 {
+		out = append(out, Context(Escape(strings.Join(v.Evidence[:min(2, len(v.Evidence))], " · "))))
+	}
+	return out
+}
+
+// facts are the numbers people act on.
+func facts(f finding.Finding) []string {
+	v := f.Verdict
+	out := []string{"*Holds*\n" + Bytes(v.Footprint)}
+	if v.Rate != nil {
+		out = append(out, fmt.Sprintf("*Grows*\n%s (%s to %s)", Rate(v.Rate.Value), Rate(v.Rate.Low), Rate(v.Rate.High)))
+	}
+	if v.Onset != nil {
+		out = append(out, "*Since*\n"+Date(*v.Onset))
+	}
+	if e := v.Exhaustion; e != nil && !e.Expected.IsZero() {
+		out = append(out, fmt.Sprintf("*Runs out*\n%s, at %s (%s)", Date(e.Expected), Bytes(e.Limit.Bytes), Escape(e.Limit.Source)))
+	}
+	if f.Share > 0 {
+		out = append(out, "*Share of the droplet's growth*\n"+Percent(min(f.Share, 1)))
+	}
+	if f.OOMKills > 0 {
+		out = append(out, "*OOM kills since*\n"+fmt.Sprint(f.OOMKills))
+	}
+	return append(out, fmt.Sprintf("*How sure*\n%s (%.2f)", Sure(v.Confidence), v.Confidence))
+}
+
+func leakingProcesses(v detector.Verdict) string {
+	var names []string
+	for _, p := range v.Processes {
+		if p.Kind == detector.Leak && p.PID > 0 {
+			names = append(names, fmt.Sprintf("%s pid %d", p.Role, p.PID))
+		}
+	}
+	if len(names) == 0 || len(names) == len(v.Processes) {
+		return ""
+	}
+	if len(names) > 3 {
+		return fmt.Sprintf("%d of %d processes", len(names), len(v.Processes))
+	}
+	return list(names)
+}
+
+func leakingTasks(v detector.Verdict) string {
+	var names []string
+	for _, t := range v.Tasks {
+		if t.Kind == detector.TaskLeak {
+			names = append(names, fmt.Sprintf("%s (%s a call)", Code(t.Task), Bytes(t.BytesPerCall.Value)))
+		}
+	}
+	return list(names[:min(len(names), 3)])
+}
+
+// Alt says the picture in words.
+func Alt(f finding.Finding, at time.Time) string {
+	v := f.Verdict
+	s := fmt.Sprintf("Memory of %s over time. It holds %s", f.Subject.Title(), Bytes(v.Footprint))
+	if v.Rate != nil {
+		s += " and grows " + Rate(v.Rate.Value)
+	}
+	if left := Left(v.Exhaustion, at); left != "" {
+		s += fmt.Sprintf("; it reaches %s %s", Bytes(v.Exhaustion.Limit.Bytes), left)
+	}
+	return s + "."
+}
+
+// Details are the evidence behind a finding, for its thread or a modal.
+func Details(f finding.Finding) []slack.Block {
+	v := f.Verdict
+	blocks := []slack.Block{Section("*Why*\n" + bullets(v.Evidence))}
+	if ps := processLines(v); len(ps) > 0 {
+		blocks = append(blocks, Section("*Processes*\n"+bullets(ps)))
+	}
+	if len(v.Tasks) > 0 {
+		var lines []string
+		for _, t := range v.Tasks[:min(len(v.Tasks), 10)] {
+			lines = append(lines, fmt.Sprintf("%s: %s, %s a call (%s to %s)", t.Task, t.Kind, Bytes(t.BytesPerCall.Value), Bytes(t.BytesPerCall.Low), Bytes(t.BytesPerCall.High)))
+		}
+		blocks = append(blocks, Section("*Tasks*\n"+bullets(lines)))
+	}
+	if f.Droplet != nil && len(f.Droplet.Evidence) > 0 {
+		blocks = append(blocks, Section("*Droplet*\n"+bullets(f.Droplet.Evidence)))
+	}
+	if v.MinDetectable != nil {
+		blocks = append(blocks, Context("Growth below "+Rate(*v.MinDetectable)+" could not be seen in these data."))
+	}
+	return blocks
+}
+
+func processLines(v detector.Verdict) (lines []string) {
+	for _, p := range v.Processes[:min(len(v.Processes), 15)] {
+		line := fmt.Sprintf("%s pid %d: %s, %s", p.Role, p.PID, p.Kind, Reason(p.Reason))
+		if p.Rate != nil {
+			line += ", " + Rate(p.Rate.Value)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// bullets lists outside sentences.
+func bullets(sentences []string) string {
+	if len(sentences) == 0 {
+		return "• nothing was recorded"
+	}
+	var b strings.Builder
+	for _, s := range sentences {
+		b.WriteString("• " + Escape(s) + "\n")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}

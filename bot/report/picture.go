@@ -1,0 +1,87 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/detector"
+	"github.com/dropleak/dropleak/detector/chart"
+)
+
+// Scene is a droplet as a chart shows it: its workers and their verdicts, in
+// the same order.
+type Scene struct {
+	At       time.Time
+	Workers  []detector.Worker
+	Verdicts []detector.Verdict
+}
+
+// shown bounds how many other workers a chart shows behind its story.
+const shown = 4
+
+// Picture draws a finding's worker before the other workers of its droplet.
+func (s Scene) Picture(f finding.Finding, zone *time.Location) ([]byte, error) {
+	c := chart.Chart{Title: Headline(f, s.At), At: s.At, Zone: zone, Leaks: f.Verdict.Kind.Leaks()}
+	v := f.Verdict
+	i := slices.IndexFunc(s.Workers, func(w detector.Worker) bool { return w.Name == f.Subject.Worker })
+	if i < 0 {
+		return nil, chart.ErrNoData
+	}
+	c.Lines = append(c.Lines, line(s.Workers[i], v.Metric))
+	c.Fit, c.Rate, c.Exhaustion, c.Limit, c.Events = v.Fit, v.Rate, v.Exhaustion, s.Workers[i].Limit, s.Workers[i].Events
+	for j, w := range s.Workers {
+		if j != i && len(c.Lines) <= shown {
+			c.Lines = append(c.Lines, line(w, ""))
+		}
+	}
+	c.Subtitle = s.subtitle(f)
+	return c.PNG()
+}
+
+func line(w detector.Worker, metric string) chart.Line {
+	metric, _, _ = strings.Cut(metric, "+")
+	if metric == "value" {
+		metric = "rss"
+	}
+	points, _ := detector.Footprint(w, detector.Options{Metric: metric})
+	return chart.Line{Label: w.Name, Points: points}
+}
+
+// subtitle says what is drawn and how the others stand.
+func (s Scene) subtitle(f finding.Finding) string {
+	parts := []string{metricWords(f.Verdict.Metric) + " per worker"}
+	if r := f.Verdict.Rate; r != nil && f.Verdict.Kind.Leaks() {
+		since := ""
+		if f.Verdict.Onset != nil {
+			since = " for " + Duration(s.At.Sub(*f.Verdict.Onset))
+		}
+		parts = append(parts, fmt.Sprintf("leaks %s%s", Rate(r.Value), since))
+	}
+	leaking := 0
+	for _, v := range s.Verdicts {
+		if v.Kind.Leaks() {
+			leaking++
+		}
+	}
+	switch {
+	case len(s.Workers) > 1 && leaking <= 1 && f.Verdict.Kind.Leaks():
+		parts = append(parts, "the other workers do not leak")
+	case leaking > 1:
+		parts = append(parts, fmt.Sprintf("%d workers of this droplet leak", leaking))
+	}
+	return strings.Join(parts, " · ")
+}
+
+func metricWords(metric string) string {
+	if metric == "" || metric == "value" {
+		return "memory"
+	}
+	name, swap, _ := strings.Cut(metric, "+")
+	if swap != "" {
+		return strings.ToUpper(name) + " + swap"
+	}
+	return strings.ToUpper(name)
+}

@@ -1,0 +1,8 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// commands are all of dropleak's.
+func commands(s streams) []*cobra.Command {
+	return []*cobra.Command{scanCommand(s)}
+}
