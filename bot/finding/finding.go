@@ -104,6 +104,7 @@ type Finding struct {
 	RunID      string    // the run working on it, or the last one
 
 	Channel, MessageTS string // the one Slack message of this finding; empty before it is posted
+	Picture            string // Slack file id of its newest chart; empty for none
 }
 
 // Filter narrows a list of findings. Zero fields do not narrow.

@@ -1,0 +1,150 @@
+// Package chat is the conversation: slash commands, buttons, modals, App Home.
+//
+// What Slack sends is persisted first and acknowledged then; a worker takes it
+// from the inbox, asks whether its sender may, and acts. One message belongs
+// to each finding for its whole life. It is edited in place, and its thread is
+// the log.
+package chat
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/schedule"
+	"github.com/dropleak/dropleak/bot/slackapp"
+	"github.com/dropleak/dropleak/bot/watch"
+	"github.com/dropleak/dropleak/bot/workflow"
+)
+
+// Slack is what is said and shown.
+type Slack interface {
+	Post(ctx context.Context, channel string, m slackapp.Message) (ts string, err error)
+	Reply(ctx context.Context, channel, thread string, m slackapp.Message) (ts string, err error)
+	Update(ctx context.Context, channel, ts string, m slackapp.Message) error
+	UpdateLater(channel, ts string, m slackapp.Message) error
+	Ephemeral(ctx context.Context, channel, user string, m slackapp.Message) error
+	Respond(ctx context.Context, responseURL string, m slackapp.Message, how ...slackapp.How) error
+	UploadPNG(ctx context.Context, name, alt string, png []byte) (string, error)
+	OpenView(ctx context.Context, triggerID string, v slack.ModalViewRequest) (slackapp.View, error)
+}
+
+// Remedy proposes runs and takes decisions on them.
+type Remedy interface {
+	Propose(ctx context.Context, f finding.Finding, by string) (remedy.View, error)
+	Decide(ctx context.Context, run string, d remedy.Decision) (remedy.Answer, error)
+	View(ctx context.Context, id string) (remedy.View, error)
+	Views(ctx context.Context, f workflow.Filter) ([]remedy.View, error)
+}
+
+// Fleet answers what is seen of the droplets.
+type Fleet interface {
+	// Latest returns the newest scan, false before the first.
+	Latest() (watch.Summary, bool)
+	// Look judges one droplet now.
+	Look(ctx context.Context, dropletID string) (watch.View, error)
+}
+
+// Note is something a person did, for the audit log.
+type Note struct{ Who, What, Subject, Why, Before, After string }
+
+// Options are what a Chat works with.
+type Options struct {
+	Slack    Slack
+	Inbox    Inbox
+	Findings finding.Store
+	Remedy   Remedy
+	Fleet    Fleet
+	// Person says who somebody is; commands and clicks of guests, bots and
+	// people of other workspaces are refused.
+	Person func(ctx context.Context, id string) (slackapp.Person, error)
+	Team   string // of this workspace
+	// Audit writes down what a person did outside of a run.
+	Audit func(context.Context, Note) error
+	// Head is the end of the audit log's chain, for reports.
+	Head    func(context.Context) (string, error)
+	Trouble func() []string // sources that do not answer
+	Channel string
+	Zone    *time.Location // of charts
+	Scale   schedule.Scale
+	Owner   string // unique among processes
+	Log     *slog.Logger
+}
+
+// Chat is one end of the conversation.
+type Chat struct {
+	o     Options
+	wake  chan struct{}
+	mu    sync.Mutex
+	runs  map[string]string // finding id → its newest run
+	steps map[string]string // run id → the step last told in the thread
+	noRun map[string]string // finding id → why no restart is offered
+	edit  map[string]*sync.Mutex
+}
+
+// New returns a Chat; Run makes it work.
+func New(o Options) *Chat {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Audit == nil {
+		o.Audit = func(context.Context, Note) error { return nil }
+	}
+	if o.Trouble == nil {
+		o.Trouble = func() []string { return nil }
+	}
+	return &Chat{o: o, wake: make(chan struct{}, 1), runs: map[string]string{}, steps: map[string]string{},
+		noRun: map[string]string{}, edit: map[string]*sync.Mutex{}}
+}
+
+// one returns the lock of a finding's message: posting it, and editing what
+// was posted, happen one after the other.
+func (c *Chat) one(id string) *sync.Mutex {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.edit[id] == nil {
+		c.edit[id] = &sync.Mutex{}
+	}
+	return c.edit[id]
+}
+
+// message is a report's message as the wire takes it.
+func message(m report.Message) slackapp.Message {
+	return slackapp.Message{Text: m.Text, Blocks: m.Blocks, Rungs: m.Rungs}
+}
+
+// say makes a message of plain words.
+func say(words string) slackapp.Message {
+	return slackapp.Message{Text: words, Blocks: []slack.Block{report.Section(words)}}
+}
+
+// refusal is what to tell somebody whose wish is not carried out.
+type refusal struct{ words string }
+
+func (r refusal) Error() string { return r.words }
+
+// words returns what to tell a person about an error, and whether the error
+// is theirs to hear; another one is ours to retry.
+func words(err error) (string, bool) {
+	var no refusal
+	var refused *remedy.Refusal
+	var over *finding.FinalError
+	switch {
+	case errors.As(err, &no):
+		return no.words, true
+	case errors.As(err, &refused):
+		return report.Escape(refused.Words), true
+	case errors.As(err, &over):
+		return report.Escape(over.Error()) + ".", true
+	case errors.Is(err, finding.ErrNotFound):
+		return "That finding is not known here any more.", true
+	}
+	return "", false
+}

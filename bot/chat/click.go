@@ -1,0 +1,211 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/slackapp"
+)
+
+// quiet is how long "Not now" lasts.
+const quiet = 4 * time.Hour
+
+// click acts on a button. Whether the clicker may decide on a run is the
+// remedy's to say, which also writes refusals down.
+func (c *Chat) click(ctx context.Context, in slackapp.Envelope, k slackapp.Click) error {
+	switch k.ActionID {
+	case report.ActionRestart:
+		return c.decide(ctx, in, k.Who, k.Value, remedy.Decision{Kind: remedy.Approve})
+	case report.ActionCancel:
+		return c.decide(ctx, in, k.Who, k.Value, remedy.Decision{Kind: remedy.Cancel})
+	case report.ActionSkip:
+		return c.askReason(ctx, k)
+	case report.ActionNotNow, report.ActionFalseAlarm:
+		return c.setAside(ctx, in, k)
+	}
+	if err := c.mayAsk(ctx, k.Who); err != nil {
+		return err
+	}
+	switch k.ActionID {
+	case report.ActionDetails:
+		return c.details(ctx, k)
+	case report.ActionAskAgain:
+		return c.askAgain(ctx, k.Value, k.User)
+	case report.ActionUnmute:
+		return c.alter(ctx, k.Value, k.User, "unmute", func(f *finding.Finding) error { return f.Unmute(k.User, time.Now()) })
+	case report.ActionWorker:
+		return c.aboutWorker(ctx, k.Value, k.ResponseURL, k.Channel, k.User)
+	}
+	c.o.Log.Warn("a button nobody knows", "action", k.ActionID)
+	return refusal{"That button is from another version of dropleak; nothing was done."}
+}
+
+// decide hands a decision on a run to the remedy.
+func (c *Chat) decide(ctx context.Context, in slackapp.Envelope, who slackapp.Who, run string, d remedy.Decision) error {
+	d.By, d.Team, d.Envelope = who.User, who.Team, in.ID
+	a, err := c.o.Remedy.Decide(ctx, run, d)
+	if err != nil {
+		return err
+	}
+	if !a.Accepted {
+		c.tell(ctx, in, ":no_entry: "+report.Escape(a.Words))
+		return nil
+	}
+	if a.Words != "" {
+		c.tell(ctx, in, report.Escape(a.Words))
+	}
+	return nil
+}
+
+// setAside is "not now" and "false alarm": a decision on the live run where
+// there is one, else on the finding itself.
+func (c *Chat) setAside(ctx context.Context, in slackapp.Envelope, k slackapp.Click) error {
+	until := time.Now().Add(c.o.Scale.Real(quiet))
+	kind := remedy.NotNow
+	if k.ActionID == report.ActionFalseAlarm {
+		kind = remedy.FalseAlarm
+	}
+	if run := c.runOf(k.Value); run != "" {
+		v, err := c.o.Remedy.View(ctx, run)
+		if err == nil && v.Outcome == "" {
+			return c.decide(ctx, in, k.Who, run, remedy.Decision{Kind: kind, Until: until})
+		}
+	}
+	if err := c.mayAsk(ctx, k.Who); err != nil {
+		return err
+	}
+	return c.alter(ctx, k.Value, k.User, string(kind), func(f *finding.Finding) error {
+		if kind == remedy.FalseAlarm {
+			return f.Dismiss(k.User, "", time.Now())
+		}
+		return f.Mute(k.User, until, time.Now())
+	})
+}
+
+// alter changes a finding on a person's word, writes it down and shows it.
+func (c *Chat) alter(ctx context.Context, id, by, what string, fn func(*finding.Finding) error) error {
+	var before finding.State
+	f, err := finding.Change(ctx, c.o.Findings, id, func(f *finding.Finding) error {
+		before = f.State
+		return fn(f)
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.o.Audit(ctx, Note{Who: by, What: what, Subject: f.Subject.Title(), Before: string(before), After: string(f.State)}); err != nil {
+		return err
+	}
+	return c.show(ctx, f.ID, true)
+}
+
+// askAgain proposes a run for a finding on a person's wish.
+func (c *Chat) askAgain(ctx context.Context, id, by string) error {
+	f, err := c.o.Findings.Finding(ctx, id)
+	if err != nil {
+		return err
+	}
+	v, err := c.o.Remedy.Propose(ctx, f, by)
+	if err != nil {
+		return err
+	}
+	return c.RunChanged(ctx, v)
+}
+
+// askReason opens the question why no snapshot is wanted. The reasons are the
+// run's own; typing is optional.
+func (c *Chat) askReason(ctx context.Context, k slackapp.Click) error {
+	v, err := c.o.Remedy.View(ctx, k.Value)
+	if err != nil {
+		return err
+	}
+	for _, b := range v.Buttons {
+		if b.Kind == remedy.Skip {
+			_, err := c.o.Slack.OpenView(ctx, k.TriggerID, skipModal(v, b.Reasons))
+			if errors.Is(err, slackapp.ErrExpiredTrigger) {
+				return refusal{"Slack gave up waiting; please press the button again."}
+			}
+			return err
+		}
+	}
+	return refusal{"It is too late to skip the snapshot."}
+}
+
+// Names within the modals.
+const (
+	callbackSkip  = "skip_reason"
+	inputReason   = "reason"
+	inputRemark   = "remark"
+	callbackShown = "shown"
+)
+
+func skipModal(v remedy.View, reasons []string) slack.ModalViewRequest {
+	var options []*slack.OptionBlockObject
+	for _, r := range reasons {
+		options = append(options, slack.NewOptionBlockObject(r, slack.NewTextBlockObject(slack.PlainTextType, report.Plain(r, 75), false, false), nil))
+	}
+	choice := slack.NewOptionsSelectBlockElement(slack.OptTypeStatic, nil, inputReason, options...)
+	if len(options) > 0 {
+		choice.InitialOption = options[0]
+	}
+	remark := slack.NewInputBlock(inputRemark, slack.NewTextBlockObject(slack.PlainTextType, "In your words", false, false), nil,
+		slack.NewPlainTextInputBlockElement(nil, inputRemark))
+	remark.Optional = true
+	return slack.ModalViewRequest{Type: slack.VTModal, CallbackID: callbackSkip, PrivateMetadata: v.Run,
+		Title:  slack.NewTextBlockObject(slack.PlainTextType, "Skip the snapshot", false, false),
+		Submit: slack.NewTextBlockObject(slack.PlainTextType, "Restart now", false, false),
+		Close:  slack.NewTextBlockObject(slack.PlainTextType, "Back", false, false),
+		Blocks: slack.Blocks{BlockSet: []slack.Block{
+			report.Section(":warning: " + report.Escape(v.Title()) + " would be restarted *without a snapshot*: there is no way back to the disk as it is now. This is written into the audit log."),
+			slack.NewInputBlock(inputReason, slack.NewTextBlockObject(slack.PlainTextType, "Why?", false, false), nil, choice),
+			remark,
+		}}}
+}
+
+// submission acts on a modal sent in.
+func (c *Chat) submission(ctx context.Context, in slackapp.Envelope, s slackapp.Submission) error {
+	if s.CallbackID != callbackSkip {
+		return nil
+	}
+	reason := s.State.Get(inputReason)
+	if remark := s.State.Get(inputRemark); remark != "" {
+		reason += ": " + report.Plain(remark, 300)
+	}
+	return c.decide(ctx, in, s.Who, s.Metadata, remedy.Decision{Kind: remedy.Skip, Reason: reason})
+}
+
+// details shows the evidence: in a modal, or to the clicker alone when Slack
+// gave up waiting for one.
+func (c *Chat) details(ctx context.Context, k slackapp.Click) error {
+	f, err := c.o.Findings.Finding(ctx, k.Value)
+	if err != nil {
+		return err
+	}
+	blocks := append([]slack.Block{report.Section("*" + report.Escape(report.Headline(f, f.LastSeen)) + "*")}, report.Details(f)...)
+	if f.Picture != "" {
+		blocks = append(blocks, report.Picture(f.Picture, report.Alt(f, f.LastSeen)))
+	}
+	_, err = c.o.Slack.OpenView(ctx, k.TriggerID, slack.ModalViewRequest{Type: slack.VTModal, CallbackID: callbackShown,
+		Title:  slack.NewTextBlockObject(slack.PlainTextType, "Why?", false, false),
+		Close:  slack.NewTextBlockObject(slack.PlainTextType, "Close", false, false),
+		Blocks: slack.Blocks{BlockSet: blocks}})
+	if err == nil {
+		return nil
+	}
+	c.o.Log.Info("details go to the clicker instead of a modal", "err", err)
+	return c.respond(ctx, k.ResponseURL, k.Channel, k.User, slackapp.Message{Text: report.Headline(f, f.LastSeen), Blocks: blocks[:len(blocks)-pictures(blocks)]})
+}
+
+// pictures counts the pictures at the end; a response address cannot show
+// them.
+func pictures(blocks []slack.Block) int {
+	if n := len(blocks); n > 0 && blocks[n-1].BlockType() == slack.MBTImage {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,281 @@
+package chat
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/schedule"
+	"github.com/dropleak/dropleak/bot/slackapp"
+	"github.com/dropleak/dropleak/bot/workflow"
+	"github.com/dropleak/dropleak/detector"
+)
+
+// verb is one word after /leaks.
+type verb struct {
+	name, args, help string
+	do               func(c *Chat, ctx context.Context, k slackapp.Command, arg string) error
+}
+
+// verbs is the command table; help, the manifest's hint and the parser are
+// made of it.
+var verbs []verb
+
+func init() {
+	verbs = []verb{
+		{"report", "[TAG]", "the report, now", (*Chat).commandReport},
+		{"worker", "NAME", "how one worker stands", (*Chat).commandWorker},
+		{"restart", "NAME", "offer a restart; somebody who may approves it", (*Chat).commandRestart},
+		{"mute", "NAME 24h|until-worse", "be quiet about a worker", (*Chat).commandMute},
+		{"unmute", "NAME", "speak about it again", (*Chat).commandUnmute},
+		{"runs", "", "the latest runs", (*Chat).commandRuns},
+		{"help", "", "this", (*Chat).commandHelp},
+	}
+}
+
+// Usage is the hint that Slack shows behind the command.
+func Usage() string {
+	var parts []string
+	for _, v := range verbs {
+		parts = append(parts, strings.TrimSpace(v.name+" "+v.args))
+	}
+	return strings.Join(parts, " | ")
+}
+
+// command answers a slash command; without a word it is the report.
+func (c *Chat) command(ctx context.Context, _ slackapp.Envelope, k slackapp.Command) error {
+	word, arg, _ := strings.Cut(strings.TrimSpace(k.Text), " ")
+	if word == "" {
+		word = "report"
+	}
+	var found []verb
+	for _, v := range verbs {
+		if v.name == strings.ToLower(word) {
+			return v.do(c, ctx, k, strings.TrimSpace(arg))
+		}
+		if strings.HasPrefix(v.name, strings.ToLower(word)) {
+			found = append(found, v)
+		}
+	}
+	if len(found) == 1 {
+		return found[0].do(c, ctx, k, strings.TrimSpace(arg))
+	}
+	return c.answerTo(ctx, k, slackapp.Message{Text: "dropleak does not know " + report.Plain(word, 40),
+		Blocks: append([]slack.Block{report.Section("dropleak does not know " + report.Code(word) + ".")}, helpBlocks()...)})
+}
+
+func (c *Chat) answerTo(ctx context.Context, k slackapp.Command, m slackapp.Message) error {
+	return c.respond(ctx, k.ResponseURL, k.Channel, k.User, m)
+}
+
+func (c *Chat) commandHelp(ctx context.Context, k slackapp.Command, _ string) error {
+	return c.answerTo(ctx, k, slackapp.Message{Text: "How to talk to dropleak", Blocks: helpBlocks()})
+}
+
+func helpBlocks() []slack.Block {
+	var lines []string
+	for _, v := range verbs {
+		lines = append(lines, fmt.Sprintf("`%s` – %s", strings.TrimSpace("/leaks "+v.name+" "+v.args), v.help))
+	}
+	return []slack.Block{report.Section(strings.Join(lines, "\n"))}
+}
+
+func (c *Chat) commandReport(ctx context.Context, k slackapp.Command, arg string) error {
+	m, err := c.digest(ctx, arg)
+	if err != nil {
+		return err
+	}
+	// A response address cannot show our pictures: the plainer layout goes.
+	out := message(m)
+	if len(out.Rungs) > 0 {
+		out.Blocks, out.Rungs = out.Rungs[0], out.Rungs[1:]
+	}
+	return c.answerTo(ctx, k, out)
+}
+
+// named finds a worker by its name or by a unique beginning of it, on any
+// droplet; "worker@droplet" narrows it.
+func (c *Chat) named(name string) ([]report.WorkerLine, bool) {
+	s, ok := c.o.Fleet.Latest()
+	if !ok {
+		return nil, false
+	}
+	var exact, prefix []report.WorkerLine
+	for _, v := range s.Views {
+		for i, w := range v.Workers {
+			line := lineOf(v, w, v.Verdicts[i])
+			full := w.Name + "@" + v.Droplet.Name
+			switch {
+			case name == w.Name || name == full:
+				exact = append(exact, line)
+			case strings.HasPrefix(w.Name, name) || strings.HasPrefix(full, name):
+				prefix = append(prefix, line)
+			}
+		}
+	}
+	if len(exact) > 0 {
+		return exact, true
+	}
+	return prefix, true
+}
+
+// pick finds the one worker that is meant, or answers with choices.
+func (c *Chat) pick(ctx context.Context, k slackapp.Command, name string) (report.WorkerLine, bool, error) {
+	if name == "" {
+		return report.WorkerLine{}, false, refusal{"Which worker? For example `/leaks worker mail`."}
+	}
+	lines, scanned := c.named(name)
+	switch {
+	case !scanned:
+		return report.WorkerLine{}, false, refusal{"The fleet has not been scanned yet; try again in a minute."}
+	case len(lines) == 1:
+		return lines[0], true, nil
+	}
+	lead := fmt.Sprintf("%d workers begin with %s. Which one?", len(lines), report.Code(name))
+	if len(lines) == 0 {
+		lead = "No worker begins with " + report.Code(name) + ". These are there:"
+		lines, _ = c.named("")
+	}
+	sort.SliceStable(lines, func(i, j int) bool { return lines[i].Worker < lines[j].Worker })
+	blocks := []slack.Block{report.Section(lead)}
+	for _, l := range lines[:min(len(lines), 20)] {
+		// A block for each: one row may not hold an action twice.
+		blocks = append(blocks, report.Buttons(report.Press{Action: report.ActionWorker, Value: l.DropletID + "/" + l.Worker, Text: l.Worker + " on " + l.Droplet}))
+	}
+	if len(lines) == 0 {
+		blocks = []slack.Block{report.Section("No worker is seen yet. Is an agent running on a droplet?")}
+	}
+	return report.WorkerLine{}, false, c.answerTo(ctx, k, slackapp.Message{Text: report.Plain(lead, 200), Blocks: blocks})
+}
+
+func (c *Chat) commandWorker(ctx context.Context, k slackapp.Command, arg string) error {
+	line, ok, err := c.pick(ctx, k, arg)
+	if err != nil || !ok {
+		return err
+	}
+	return c.aboutWorker(ctx, line.DropletID+"/"+line.Worker, k.ResponseURL, k.Channel, k.User)
+}
+
+// aboutWorker judges one worker now and says how it stands.
+func (c *Chat) aboutWorker(ctx context.Context, key, url, channel, user string) error {
+	droplet, name, _ := strings.Cut(key, "/")
+	v, err := c.o.Fleet.Look(ctx, droplet)
+	if err != nil {
+		return err
+	}
+	for i, w := range v.Workers {
+		if w.Name == name {
+			return c.respond(ctx, url, channel, user, message(report.Worker(lineOf(v, w, v.Verdicts[i]), v.At)))
+		}
+	}
+	return refusal{"That worker is not seen any more."}
+}
+
+// commandRestart offers a restart of a worker, leaking or not: the finding is
+// opened on the person's word where there is none.
+func (c *Chat) commandRestart(ctx context.Context, k slackapp.Command, arg string) error {
+	line, ok, err := c.pick(ctx, k, arg)
+	if err != nil || !ok {
+		return err
+	}
+	f, err := c.findingOf(ctx, line, k.User)
+	if err != nil {
+		return err
+	}
+	if err := c.show(ctx, f.ID, true); err != nil {
+		return err
+	}
+	if err := c.askAgain(ctx, f.ID, k.User); err != nil {
+		return err
+	}
+	return c.answerTo(ctx, k, say(fmt.Sprintf("A restart of %s is offered in <#%s>. Somebody who may has to approve it.", report.Code(line.Worker), c.o.Channel)))
+}
+
+// findingOf returns the live finding about a worker, or opens one.
+func (c *Chat) findingOf(ctx context.Context, line report.WorkerLine, by string) (finding.Finding, error) {
+	subject := finding.Subject{Kind: finding.KindLeak, DropletID: line.DropletID, DropletName: line.Droplet, Worker: line.Worker}
+	f, err := c.o.Findings.LiveFinding(ctx, subject.Key())
+	if err == nil {
+		return f, nil
+	}
+	now := time.Now()
+	f = finding.Finding{ID: finding.NewID(), Subject: subject, State: finding.Acknowledged, Version: 1, Opened: now, Updated: now,
+		LastSeen: now, Severity: finding.Grade(line.Verdict.Exhaustion, 0, now), Verdict: line.Verdict, By: by}
+	if !line.Verdict.Kind.Leaks() {
+		f.Verdict.Kind = detector.Healthy
+	}
+	return f, c.o.Findings.OpenFinding(ctx, f)
+}
+
+func (c *Chat) commandMute(ctx context.Context, k slackapp.Command, arg string) error {
+	name, span, _ := strings.Cut(arg, " ")
+	line, ok, err := c.pick(ctx, k, name)
+	if err != nil || !ok {
+		return err
+	}
+	var until time.Time
+	switch span = strings.TrimSpace(span); span {
+	case "", "until-worse":
+	default:
+		d, err := schedule.ParseDuration(span)
+		if err != nil || d <= 0 {
+			return refusal{"How long? For example `/leaks mute " + report.Plain(name, 60) + " 24h`, or `until-worse`."}
+		}
+		until = time.Now().Add(c.o.Scale.Real(d))
+	}
+	return c.onLive(ctx, k, line, "mute", func(f *finding.Finding) error { return f.Mute(k.User, until, time.Now()) })
+}
+
+func (c *Chat) commandUnmute(ctx context.Context, k slackapp.Command, arg string) error {
+	line, ok, err := c.pick(ctx, k, arg)
+	if err != nil || !ok {
+		return err
+	}
+	return c.onLive(ctx, k, line, "unmute", func(f *finding.Finding) error { return f.Unmute(k.User, time.Now()) })
+}
+
+// onLive alters the live finding about a worker.
+func (c *Chat) onLive(ctx context.Context, k slackapp.Command, line report.WorkerLine, what string, fn func(*finding.Finding) error) error {
+	subject := finding.Subject{Kind: finding.KindLeak, DropletID: line.DropletID, DropletName: line.Droplet, Worker: line.Worker}
+	f, err := c.o.Findings.LiveFinding(ctx, subject.Key())
+	if err != nil {
+		return refusal{"There is no open finding about " + report.Code(line.Worker) + "."}
+	}
+	if err := c.alter(ctx, f.ID, k.User, what, fn); err != nil {
+		return err
+	}
+	return c.answerTo(ctx, k, say("Done: "+what+" "+report.Code(line.Worker)+"."))
+}
+
+func (c *Chat) commandRuns(ctx context.Context, k slackapp.Command, _ string) error {
+	views, err := c.o.Remedy.Views(ctx, workflow.Filter{Limit: 10})
+	if err != nil {
+		return err
+	}
+	lines := make([]string, 0, len(views))
+	for _, v := range views {
+		lines = append(lines, fmt.Sprintf("%s %s – %s", report.Date(v.Asked), report.Escape(v.Title()), stateOf(v)))
+	}
+	text := "No run yet."
+	if len(lines) > 0 {
+		text = strings.Join(lines, "\n")
+	}
+	return c.answerTo(ctx, k, say(text))
+}
+
+func stateOf(v remedy.View) string {
+	if v.Outcome != "" {
+		return v.Outcome.Words()
+	}
+	if v.Settled == nil {
+		return "waiting for an approval"
+	}
+	return "under way: " + v.Step
+}

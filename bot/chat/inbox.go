@@ -1,0 +1,188 @@
+package chat
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/slackapp"
+)
+
+// Saved is an envelope in the inbox.
+type Saved struct {
+	ID    string
+	Body  []byte // the envelope as JSON
+	Tries int    // how often it was taken before
+}
+
+// Inbox keeps what Slack sent until it is worked off.
+type Inbox interface {
+	// SaveEnvelope commits an envelope; one whose id is known is left as it
+	// is, and fresh is false.
+	SaveEnvelope(ctx context.Context, id string, body []byte, at time.Time) (fresh bool, err error)
+	// TakeEnvelope leases the oldest envelope that is neither done nor leased,
+	// and reports whether there is one.
+	TakeEnvelope(ctx context.Context, owner string, now time.Time, lease time.Duration) (Saved, bool, error)
+	// FinishEnvelope marks an envelope as done.
+	FinishEnvelope(ctx context.Context, id string, at time.Time) error
+}
+
+const (
+	lease    = 30 * time.Second // longer than any one answer takes
+	tries    = 4                // before a person is told that it did not work
+	idle     = 2 * time.Second  // between looks into an empty inbox
+	answerIn = 20 * time.Second
+)
+
+// Receive implements [slackapp.Handler]: it persists, and nothing else.
+func (c *Chat) Receive(ctx context.Context, in slackapp.Envelope) (slackapp.Ack, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return slackapp.Ack{}, fmt.Errorf("save envelope: %w", err)
+	}
+	if _, err := c.o.Inbox.SaveEnvelope(ctx, in.ID, body, time.Now()); err != nil {
+		return slackapp.Ack{}, fmt.Errorf("save envelope: %w", err)
+	}
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+	return slackapp.Ack{}, nil
+}
+
+// Run works the inbox off until ctx ends.
+func (c *Chat) Run(ctx context.Context) {
+	done := make(chan struct{})
+	const hands = 4
+	for range hands {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			c.work(ctx)
+		}()
+	}
+	for range hands {
+		<-done
+	}
+}
+
+func (c *Chat) work(ctx context.Context) {
+	for ctx.Err() == nil {
+		busy, err := c.Once(ctx)
+		if err != nil && ctx.Err() == nil {
+			c.o.Log.Error("work off the inbox", "err", err)
+		}
+		if busy && err == nil {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-c.wake:
+		case <-time.After(idle):
+		}
+	}
+}
+
+// Once works one envelope off and reports whether there was one.
+func (c *Chat) Once(ctx context.Context) (bool, error) {
+	s, ok, err := c.o.Inbox.TakeEnvelope(ctx, c.o.Owner, time.Now(), lease)
+	if err != nil || !ok {
+		return false, err
+	}
+	var in slackapp.Envelope
+	if err := json.Unmarshal(s.Body, &in); err != nil {
+		c.o.Log.Error("an envelope that cannot be read is dropped", "id", s.ID, "err", err)
+		return true, c.o.Inbox.FinishEnvelope(ctx, s.ID, time.Now())
+	}
+	work, cancel := context.WithTimeout(ctx, answerIn)
+	defer cancel()
+	err = c.answer(work, in)
+	told, theirs := words(err)
+	switch {
+	case err == nil:
+	case theirs:
+		c.tell(work, in, told)
+	case s.Tries+1 < tries:
+		return true, fmt.Errorf("answer %s: %w", kindOf(in), err) // the lease runs out and it is taken again
+	default:
+		c.o.Log.Error("an envelope is given up", "kind", kindOf(in), "tries", s.Tries+1, "err", err)
+		c.tell(work, in, ":warning: That did not work, and nothing more is tried. The service's log has the reason.")
+	}
+	return true, c.o.Inbox.FinishEnvelope(ctx, s.ID, time.Now())
+}
+
+func kindOf(in slackapp.Envelope) string {
+	switch {
+	case in.Command != nil:
+		return "command"
+	case in.Click != nil:
+		return "click " + in.Click.ActionID
+	case in.Submission != nil:
+		return "submission " + in.Submission.CallbackID
+	}
+	return "event"
+}
+
+// tell says something to the sender alone. Not being able to is logged: the
+// decision stands whatever Slack says.
+func (c *Chat) tell(ctx context.Context, in slackapp.Envelope, text string) {
+	var err error
+	switch m := say(text); {
+	case in.Command != nil:
+		err = c.respond(ctx, in.Command.ResponseURL, in.Command.Channel, in.Command.User, m)
+	case in.Click != nil:
+		err = c.respond(ctx, in.Click.ResponseURL, in.Click.Channel, in.Click.User, m)
+	case in.Submission != nil:
+		err = c.o.Slack.Ephemeral(ctx, c.o.Channel, in.Submission.User, m)
+	}
+	if err != nil {
+		c.o.Log.Warn("tell a person", "kind", kindOf(in), "err", err)
+	}
+}
+
+// respond answers through the response address, or in the channel when that
+// has run out.
+func (c *Chat) respond(ctx context.Context, url, channel, user string, m slackapp.Message) error {
+	if url != "" {
+		err := c.o.Slack.Respond(ctx, url, m)
+		if err == nil || !errors.Is(err, slackapp.ErrGone) {
+			return err
+		}
+	}
+	if channel == "" {
+		channel = c.o.Channel
+	}
+	return c.o.Slack.Ephemeral(ctx, channel, user, m)
+}
+
+// answer acts on an envelope.
+func (c *Chat) answer(ctx context.Context, in slackapp.Envelope) error {
+	switch {
+	case in.Command != nil:
+		if err := c.mayAsk(ctx, in.Command.Who); err != nil {
+			return err
+		}
+		return c.command(ctx, in, *in.Command)
+	case in.Click != nil:
+		return c.click(ctx, in, *in.Click)
+	case in.Submission != nil:
+		return c.submission(ctx, in, *in.Submission)
+	}
+	return nil
+}
+
+// mayAsk refuses guests, bots and people of other workspaces.
+func (c *Chat) mayAsk(ctx context.Context, who slackapp.Who) error {
+	if c.o.Team != "" && who.Team != "" && who.Team != c.o.Team {
+		return refusal{"Only people of this workspace can talk to dropleak."}
+	}
+	p, err := c.o.Person(ctx, who.User)
+	switch {
+	case err != nil:
+		return err
+	case p.Bot, p.Guest, p.Stranger, p.Deleted:
+		return refusal{"Only full members of this workspace can talk to dropleak."}
+	}
+	return nil
+}

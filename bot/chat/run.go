@@ -1,0 +1,337 @@
+package chat
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/report"
+)
+
+// ask is what a notification asks for.
+func ask(v remedy.View) string {
+	switch {
+	case v.Outcome != "":
+		return "Run: " + v.Outcome.Words()
+	case v.Settled == nil:
+		return "Approve a restart?"
+	}
+	return "A restart is under way"
+}
+
+// runBlocks shows a run in the state it is in, with the buttons that would be
+// taken now and no others.
+func runBlocks(f finding.Finding, v remedy.View, now time.Time) []slack.Block {
+	var out []slack.Block
+	if v.Rehearsal {
+		out = append(out, report.Section(":performing_arts: *REHEARSAL* – nothing is carried out"))
+	}
+	switch {
+	case v.Outcome != "":
+		out = append(out, outcome(v)...)
+	case v.Settled == nil:
+		out = append(out, card(v, now)...)
+	default:
+		out = append(out, progress(v, now)...)
+	}
+	if row := buttons(f, v); row != nil {
+		out = append(out, row)
+	}
+	return out
+}
+
+// card says, before the click, what a restart would mean.
+func card(v remedy.View, now time.Time) []slack.Block {
+	var out []slack.Block
+	if v.TooLate {
+		out = append(out, report.Section(":rotating_light: *Memory runs out before a snapshot can finish.* Those who may can restart without one."))
+	}
+	lines := []string{"*Restarts* " + scope(v)}
+	if stop := stopping(v); stop != "" {
+		lines = append(lines, "*Running tasks* "+stop)
+	}
+	lines = append(lines, "*Snapshot first* "+expected(v))
+	out = append(out, report.Section(strings.Join(lines, "\n")))
+	foot := "This question ends " + report.Date(v.Expires) + "."
+	if n := len(v.Votes); v.Need > 1 {
+		foot = fmt.Sprintf("%d of %d approvals. ", n, v.Need) + foot
+	}
+	if v.AskedBy != "" {
+		foot = "Asked by " + report.Mention(v.AskedBy) + ". " + foot
+	}
+	return append(out, report.Context(foot))
+}
+
+// scope names everything that restarts.
+func scope(v remedy.View) string {
+	if v.Plan.Way.WholeDroplet() {
+		return "the whole droplet, with everything on it"
+	}
+	s := report.Code(v.Plan.Unit.Name) + " through " + string(v.Plan.Way)
+	if n := len(v.Facts.Workers); n > 1 {
+		var names []string
+		for _, w := range v.Facts.Workers {
+			names = append(names, report.Code(w))
+		}
+		s += fmt.Sprintf(", with all %d workers in it: %s", n, strings.Join(names, ", "))
+	}
+	return s
+}
+
+// stopping says what running tasks will get, as the manager has it.
+func stopping(v remedy.View) string {
+	t := v.Facts.StopTimeout
+	switch {
+	case v.Plan.Way.WholeDroplet():
+		return "are cut off"
+	case t > 0:
+		return fmt.Sprintf("get %s to finish, then are killed", report.Duration(time.Duration(t*float64(time.Second))))
+	case t == 0:
+		return "may finish; the manager waits for ever"
+	}
+	return ""
+}
+
+func expected(v remedy.View) string {
+	for _, s := range v.Steps {
+		if s.Name == "snapshot" && s.Expected > 0 {
+			return "of the droplet, about " + report.Duration(s.Expected)
+		}
+	}
+	return "of the droplet; it holds the disk, not the memory"
+}
+
+var marks = map[remedy.StepState]string{remedy.Ahead: ":white_circle:", remedy.Doing: ":hourglass_flowing_sand:",
+	remedy.Did: ":white_check_mark:", remedy.Skipped: ":fast_forward:", remedy.Broke: ":x:"}
+
+// progress lists the steps.
+func progress(v remedy.View, now time.Time) []slack.Block {
+	out := []slack.Block{report.Section("*Approved by " + voters(v) + "*\n" + steps(v, now))}
+	if len(v.Ahead) > 0 {
+		out = append(out, report.Context(fmt.Sprintf("Waiting for %d other run(s) in line.", len(v.Ahead))))
+	}
+	if v.Trouble != "" {
+		out = append(out, report.Context(":warning: it keeps being tried: "+report.Escape(v.Trouble)))
+	}
+	return out
+}
+
+func voters(v remedy.View) string {
+	var names []string
+	for _, x := range v.Votes {
+		if x.Kind == remedy.Approve || x.Kind == remedy.Skip {
+			names = append(names, report.Mention(x.By))
+		}
+	}
+	if len(names) == 0 && v.Settled != nil {
+		names = []string{report.Mention(v.Settled.By)}
+	}
+	return strings.Join(names, ", ")
+}
+
+// steps is a line a step: what it is, how it stands, how long it takes.
+func steps(v remedy.View, now time.Time) string {
+	var b strings.Builder
+	for _, s := range v.Steps {
+		fmt.Fprintf(&b, "%s %s", marks[s.State], s.Title)
+		switch {
+		case s.State == remedy.Doing && s.Expected > 0:
+			fmt.Fprintf(&b, " – %s of about %s", report.Duration(now.Sub(s.Began)), report.Duration(s.Expected))
+		case s.State == remedy.Doing && !s.Began.IsZero():
+			fmt.Fprintf(&b, " – since %s", report.Clock(s.Began))
+		case s.State == remedy.Did && !s.Began.IsZero() && s.Name != "ask":
+			fmt.Fprintf(&b, " – %s", report.Duration(s.Ended.Sub(s.Began)))
+		}
+		if s.Note != "" {
+			b.WriteString(": " + report.Escape(s.Note))
+		}
+		b.WriteString("\n")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// outcome says how the run ended, with the proof.
+func outcome(v remedy.View) []slack.Block {
+	out := []slack.Block{report.Section(icon(v.Outcome) + " *" + report.Escape(sentence(v.Outcome.Words())) + "*" + whyOf(v))}
+	if v.Settled == nil || !began(v) {
+		return out
+	}
+	if facts := proof(v); len(facts) > 0 {
+		out = append(out, report.Fields(facts...))
+	}
+	out = append(out, report.Context(steps(v, v.Ended)))
+	if v.Snapshot != nil {
+		out = append(out, report.Context(fmt.Sprintf("Snapshot %s, %.1f GB, %s a month until it expires.",
+			report.Code(v.Snapshot.Name), v.Snapshot.SizeGB, dollars(v.Snapshot.MonthlyUSD()))))
+	}
+	return out
+}
+
+func whyOf(v remedy.View) string {
+	s := ""
+	if v.Why != "" {
+		s = "\n" + report.Escape(sentence(v.Why)) + "."
+	}
+	if v.State != "" {
+		s += " " + report.Escape(v.State)
+	}
+	return s
+}
+
+// sentence begins with a capital letter.
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// began reports whether the run got past the gate.
+func began(v remedy.View) bool {
+	return v.Settled.Kind == remedy.Approve || v.Settled.Kind == remedy.Skip
+}
+
+// proof is memory before and after, and the life that changed.
+func proof(v remedy.View) (facts []string) {
+	if v.Life != nil && v.Life.Now.Bytes > 0 {
+		facts = append(facts, fmt.Sprintf("*Memory*\n%s → %s", report.Bytes(v.Before.Bytes), report.Bytes(v.Life.Now.Bytes)))
+		if freed := v.Freed(); freed > 0 {
+			facts = append(facts, "*Freed*\n"+report.Bytes(freed))
+		}
+	}
+	if !v.New.IsZero() {
+		facts = append(facts, fmt.Sprintf("*Main process*\npid %d → %d", v.Old.PID, v.New.PID))
+	}
+	if v.Life != nil && v.Life.Pool > 0 {
+		facts = append(facts, fmt.Sprintf("*Pool*\n%d processes, had %d", v.Life.Pool, v.Before.Processes))
+	}
+	if began := v.Settled.At; !v.Ended.IsZero() {
+		facts = append(facts, "*Took*\n"+report.Duration(v.Ended.Sub(began)))
+	}
+	return append(facts, "*Approved by*\n"+voters(v))
+}
+
+// icon is loud where the outcome is.
+func icon(o remedy.Outcome) string {
+	switch o {
+	case remedy.FreedWorking, remedy.Rehearsed:
+		return ":white_check_mark:"
+	case remedy.FreedNotSeenWorking, remedy.Overtaken, remedy.NotFreed:
+		return ":large_orange_circle:"
+	case remedy.Declined, remedy.Dismissed, remedy.Cancelled, remedy.TimedOut:
+		return ":information_source:"
+	case remedy.NotRunning:
+		return ":rotating_light::rotating_light::rotating_light:"
+	}
+	return ":red_circle:"
+}
+
+func dollars(v float64) string { return fmt.Sprintf("$%.2f", v) }
+
+// buttons are those of the run, then what is always there.
+func buttons(f finding.Finding, v remedy.View) slack.Block {
+	var row []report.Press
+	for _, b := range v.Buttons {
+		switch b.Kind {
+		case remedy.Approve:
+			row = append(row, report.Press{Action: report.ActionRestart, Value: v.Run, Text: "Snapshot & restart", Style: slack.StylePrimary, Confirm: confirm(v)})
+		case remedy.NotNow:
+			row = append(row, report.Press{Action: report.ActionNotNow, Value: f.ID, Text: "Not now"})
+		case remedy.Cancel:
+			row = append(row, report.Press{Action: report.ActionCancel, Value: v.Run, Text: "Cancel"})
+		}
+	}
+	row = append(row, report.Press{Action: report.ActionDetails, Value: f.ID, Text: "Details"})
+	for _, b := range v.Buttons {
+		switch b.Kind {
+		case remedy.Skip:
+			row = append(row, report.Press{Action: report.ActionSkip, Value: v.Run, Text: "Restart, skip snapshot", Style: slack.StyleDanger})
+		case remedy.FalseAlarm:
+			row = append(row, report.Press{Action: report.ActionFalseAlarm, Value: f.ID, Text: "False alarm"})
+		}
+	}
+	if v.Outcome != "" && !f.State.Final() && v.Outcome != remedy.FreedWorking {
+		row = append([]report.Press{{Action: report.ActionAskAgain, Value: f.ID, Text: "Offer a restart"}}, row...)
+	}
+	return report.Buttons(row...)
+}
+
+// confirm names target and effect once more.
+func confirm(v remedy.View) *report.Ask {
+	return &report.Ask{Title: "Snapshot, then restart?", Yes: "Snapshot & restart", No: "Back",
+		Text: fmt.Sprintf("%s is restarted after a snapshot of %s is complete. Running tasks %s.",
+			report.Code(v.Plan.Worker), report.Escape(v.Plan.Droplet), orElse(stopping(v), "are stopped as their manager stops them"))}
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// log writes into the thread what a person scrolling back wants to find: who
+// approved, and how it ended, with the evidence that the restart destroyed.
+func (c *Chat) log(ctx context.Context, v remedy.View) error {
+	mark := v.Step
+	if v.Outcome != "" {
+		mark = string(v.Outcome)
+	}
+	c.mu.Lock()
+	old := c.steps[v.Run]
+	c.mu.Unlock()
+	if old == mark || v.Settled == nil && v.Outcome == "" {
+		return nil
+	}
+	f, err := c.o.Findings.Finding(ctx, v.Finding)
+	if err != nil || f.MessageTS == "" {
+		return err
+	}
+	text := logLine(v)
+	if text != "" {
+		if _, err := c.o.Slack.Reply(ctx, f.Channel, f.MessageTS, say(text)); err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
+	c.steps[v.Run] = mark
+	c.mu.Unlock()
+	return nil
+}
+
+func logLine(v remedy.View) string {
+	switch {
+	case v.Outcome != "":
+		text := icon(v.Outcome) + " " + report.Escape(sentence(v.Outcome.Words())) + whyOf(v)
+		if v.Evidence != nil {
+			text += "\n" + evidence(v)
+		}
+		return text
+	case v.Step == "line":
+		return "Approved by " + voters(v) + "."
+	case v.Step == "snapshot":
+		return "Snapshot " + report.Code(v.SnapshotName) + " is being taken."
+	case v.Step == "restart":
+		return "The restart order goes out."
+	}
+	return ""
+}
+
+// evidence says what the worker held before it was restarted.
+func evidence(v remedy.View) string {
+	var lines []string
+	for _, p := range v.Evidence.Processes[:min(len(v.Evidence.Processes), 8)] {
+		line := fmt.Sprintf("• %s pid %d: heap %s, anonymous %s", report.Escape(p.Role), p.PID, report.Bytes(float64(p.Memory["heap"])), report.Bytes(float64(p.Memory["anonymous"])))
+		files := 0
+		for _, n := range p.Files {
+			files += n
+		}
+		lines = append(lines, fmt.Sprintf("%s, %d descriptors, %d threads", line, files, p.Threads))
+	}
+	return "*Before the restart*\n" + strings.Join(lines, "\n")
+}

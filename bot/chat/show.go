@@ -1,0 +1,244 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/slackapp"
+	"github.com/dropleak/dropleak/bot/watch"
+	"github.com/dropleak/dropleak/bot/workflow"
+	"github.com/dropleak/dropleak/detector"
+	"github.com/dropleak/dropleak/detector/chart"
+)
+
+// FindingChanged tells of a finding: a new one is posted and a restart is
+// offered, a known one is edited in place.
+func (c *Chat) FindingChanged(ctx context.Context, ch watch.Change) error {
+	f := ch.Finding
+	if ch.View != nil && f.Subject.Kind == finding.KindLeak && (ch.What != watch.Seen || f.Picture == "") {
+		if err := c.draw(ctx, f, *ch.View); err != nil {
+			c.o.Log.Warn("draw chart", "subject", f.Subject.Title(), "err", err) // the words go without it
+		}
+	}
+	urgent := ch.What != watch.Seen
+	if err := c.show(ctx, f.ID, urgent); err != nil {
+		return err
+	}
+	if urgent && f.Subject.Kind == finding.KindLeak && f.State == finding.Open && c.runOf(f.ID) == "" {
+		return c.offer(ctx, f.ID)
+	}
+	return nil
+}
+
+// offer proposes a run, so that what a restart would mean stands below the
+// finding before anybody clicks. When none can be offered the message says
+// why.
+func (c *Chat) offer(ctx context.Context, id string) error {
+	f, err := c.o.Findings.Finding(ctx, id)
+	if err != nil {
+		return err
+	}
+	v, err := c.o.Remedy.Propose(ctx, f, "")
+	var refused *remedy.Refusal
+	if errors.As(err, &refused) {
+		c.mu.Lock()
+		c.noRun[id] = refused.Words
+		c.mu.Unlock()
+		return c.show(ctx, id, true)
+	}
+	if err != nil {
+		return err
+	}
+	return c.RunChanged(ctx, v)
+}
+
+// draw uploads a chart of a finding and remembers it.
+func (c *Chat) draw(ctx context.Context, f finding.Finding, v watch.View) error {
+	scene := report.Scene{At: v.At, Workers: v.Workers, Verdicts: v.Verdicts}
+	png, err := scene.Picture(f, c.o.Zone)
+	if errors.Is(err, chart.ErrNoData) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	file, err := c.o.Slack.UploadPNG(ctx, "memory.png", report.Alt(f, v.At), png)
+	if err != nil {
+		return err
+	}
+	_, err = finding.Change(ctx, c.o.Findings, f.ID, func(f *finding.Finding) error {
+		f.Picture = file
+		return nil
+	})
+	return err
+}
+
+// RunChanged shows a run below its finding. It is the remedy's Announce: the
+// end of a run is not believed shown before Slack has it.
+func (c *Chat) RunChanged(ctx context.Context, v remedy.View) error {
+	c.mu.Lock()
+	c.runs[v.Finding] = v.Run
+	delete(c.noRun, v.Finding)
+	c.mu.Unlock()
+	if err := c.show(ctx, v.Finding, v.Outcome != "" || v.Settled == nil); err != nil {
+		return err
+	}
+	return c.log(ctx, v)
+}
+
+// runOf returns the newest run known of a finding, "" for none.
+func (c *Chat) runOf(findingID string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.runs[findingID]
+}
+
+// Recall learns the live runs after a start of the service.
+func (c *Chat) Recall(ctx context.Context) error {
+	views, err := c.o.Remedy.Views(ctx, workflow.Filter{Live: true})
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, v := range views {
+		c.runs[v.Finding] = v.Run
+	}
+	return nil
+}
+
+// show makes the finding's one message say what is true now. Urgent states
+// wait until Slack has them; the others may be overtaken by newer ones.
+func (c *Chat) show(ctx context.Context, id string, urgent bool) error {
+	lock := c.one(id)
+	lock.Lock()
+	defer lock.Unlock()
+	f, err := c.o.Findings.Finding(ctx, id)
+	if errors.Is(err, finding.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	m, err := c.render(ctx, f)
+	if err != nil {
+		return err
+	}
+	if f.MessageTS == "" {
+		return c.post(ctx, f, m)
+	}
+	if !urgent {
+		return c.o.Slack.UpdateLater(f.Channel, f.MessageTS, m)
+	}
+	err = c.o.Slack.Update(ctx, f.Channel, f.MessageTS, m)
+	if errors.Is(err, slackapp.ErrGone) {
+		return c.post(ctx, f, m) // somebody deleted it
+	}
+	return err
+}
+
+// post puts the message into the channel and remembers where it stands.
+func (c *Chat) post(ctx context.Context, f finding.Finding, m slackapp.Message) error {
+	ts, err := c.o.Slack.Post(ctx, c.o.Channel, m)
+	if err != nil {
+		return fmt.Errorf("post finding about %s: %w", f.Subject.Title(), err)
+	}
+	_, err = finding.Change(ctx, c.o.Findings, f.ID, func(f *finding.Finding) error {
+		f.Channel, f.MessageTS = c.o.Channel, ts
+		return nil
+	})
+	return err
+}
+
+// render makes the message of a finding, with the run about it if there is
+// one worth showing.
+func (c *Chat) render(ctx context.Context, f finding.Finding) (slackapp.Message, error) {
+	look := report.Look{At: f.LastSeen, Picture: f.Picture}
+	run := c.runOf(f.ID)
+	if run == "" {
+		run = f.RunID
+	}
+	c.mu.Lock()
+	look.NoRun = c.noRun[f.ID]
+	c.mu.Unlock()
+	if run != "" {
+		v, err := c.o.Remedy.View(ctx, run)
+		switch {
+		case errors.Is(err, workflow.ErrNotFound):
+		case err != nil:
+			return slackapp.Message{}, err
+		default:
+			look.Run, look.Ask = runBlocks(f, v, time.Now()), ask(v)
+		}
+	}
+	return message(report.Finding(f, look)), nil
+}
+
+// Report posts the scheduled report of a channel; with a tag, of the droplets
+// that carry it. It is posted at least once for each due time.
+func (c *Chat) Report(ctx context.Context, channel, tag string) error {
+	m, err := c.digest(ctx, tag)
+	if err != nil {
+		return err
+	}
+	if channel == "" {
+		channel = c.o.Channel
+	}
+	_, err = c.o.Slack.Post(ctx, channel, message(m))
+	return err
+}
+
+func (c *Chat) digest(ctx context.Context, tag string) (report.Message, error) {
+	live, err := c.o.Findings.Findings(ctx, finding.Filter{Live: true})
+	if err != nil {
+		return report.Message{}, err
+	}
+	d := report.Digest{At: time.Now(), Trouble: c.o.Trouble(), Pictures: map[string]string{}}
+	s, scanned := c.o.Fleet.Latest()
+	if !scanned {
+		d.Trouble = append(d.Trouble, "the fleet has not been scanned yet")
+	}
+	if c.o.Head != nil {
+		if d.Audit, err = c.o.Head(ctx); err != nil {
+			return report.Message{}, err
+		}
+	}
+	within := map[string]bool{}
+	for _, v := range s.Views {
+		if tag != "" && !tagged(v.Droplet, tag) {
+			continue
+		}
+		within[v.Droplet.ID] = true
+		for i, w := range v.Workers {
+			d.Workers = append(d.Workers, lineOf(v, w, v.Verdicts[i]))
+		}
+	}
+	for _, f := range live {
+		if scanned && !within[f.Subject.DropletID] {
+			continue
+		}
+		if f.Subject.Kind == finding.KindSilent {
+			d.Unseen++
+		}
+		d.Findings, d.Pictures[f.ID] = append(d.Findings, f), f.Picture
+	}
+	return report.Report(d), nil
+}
+
+func lineOf(v watch.View, w detector.Worker, verdict detector.Verdict) report.WorkerLine {
+	return report.WorkerLine{Droplet: v.Droplet.Name, DropletID: v.Droplet.ID, Worker: w.Name, Verdict: verdict}
+}
+
+func tagged(d watch.Droplet, tag string) bool {
+	for _, t := range d.Tags {
+		if t == tag {
+			return true
+		}
+	}
+	return false
+}
