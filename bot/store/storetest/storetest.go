@@ -50,6 +50,8 @@ var cases = []struct {
 	{"hub/claimed once", hubClaimOnce},
 	{"hub/too late", hubTooLate},
 	{"hub/long poll", hubLongPoll},
+	{"inbox/each envelope once", inboxOnce},
+	{"inbox/lease", inboxLease},
 	{"open/again", openAgain},
 }
 

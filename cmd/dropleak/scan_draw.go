@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/detector"
+	"github.com/dropleak/dropleak/detector/chart"
+)
+
+// drawScan draws the worst worker of a file into path; with several files,
+// that of each into FILE-WORKER.png.
+func drawScan(path string, files []judged) error {
+	var drawn []judgedWorker
+	for _, file := range files {
+		if len(file.workers) > 0 {
+			drawn = append(drawn, file.workers[0])
+		}
+	}
+	for _, w := range drawn {
+		target := path
+		if len(drawn) > 1 {
+			ext := filepath.Ext(path)
+			target = strings.TrimSuffix(path, ext) + "-" + fileName(w.worker.Name) + ext
+		}
+		if err := drawWorker(target, w); err != nil {
+			return fmt.Errorf("draw %s: %w", w.worker.Name, err)
+		}
+	}
+	return nil
+}
+
+// fileName keeps a worker's name from leaving the folder.
+func fileName(worker string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune(`/\:*?"<>|`, r) || r < ' ' {
+			return '_'
+		}
+		return r
+	}, worker)
+}
+
+func drawWorker(path string, w judgedWorker) error {
+	at := lastSample(w.worker)
+	scene := report.Scene{At: at, Workers: []detector.Worker{w.worker}, Verdicts: []detector.Verdict{w.verdict}}
+	f := finding.Finding{Subject: finding.Subject{Kind: finding.KindLeak, Worker: w.worker.Name, DropletName: w.worker.Droplet}, Verdict: w.verdict}
+	png, err := scene.Picture(f, time.Local)
+	if errors.Is(err, chart.ErrNoData) {
+		return errors.New("it has no complete reading to draw")
+	}
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, png, 0o644)
+}
