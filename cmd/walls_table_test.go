@@ -49,11 +49,11 @@ var rooms = map[string]room{
 	"bot/hub": {says: "the service's half",
 		may: []string{"detector/sample", "bot/order", "bot/history", "bot/audit"}},
 	"bot/source": {says: "pulls samples from DigitalOcean, Prometheus, exporters, SSH, InfluxDB",
-		may: []string{"detector/sample", "detector/formats", "bot/history", "doclient"}},
+		may: []string{"bot/schedule", "detector/sample", "detector/formats", "bot/history", "doclient"}},
 	"bot/history": {says: "keeps and serves series", may: []string{"detector", "detector/sample"}},
 	"bot/finding": {says: "what we believe is wrong", may: []string{"detector"}},
 	"bot/watch": {says: "series in, verdict, correlation of droplet and workers, finding out",
-		may: []string{"detector", "bot/finding", "bot/history"}},
+		may: []string{"bot/schedule", "detector", "bot/finding", "bot/history"}},
 	"bot/workflow": {says: "runs of named steps that survive the process", bans: []ban{
 		{path: "database/sql", why: "it knows no SQL: the store implements its journal"},
 		{path: "net", why: "it knows no droplet: what a step does is handed to it"}}},
@@ -62,13 +62,13 @@ var rooms = map[string]room{
 	"bot/restart":  {says: "every way to restart behind one interface", may: []string{"bot/order", "doclient"}},
 	"bot/remedy": {says: "the recipe of a run", bans: []ban{{path: "database/sql", why: "the store keeps runs"}},
 		may: []string{"bot/workflow", "bot/finding", "bot/restart", "bot/order", "bot/audit", "doclient", "detector"}},
-	"bot/report": {says: "a finding in words, blocks and picture", may: []string{"bot/finding", "detector/chart"},
+	"bot/report": {says: "a finding in words, blocks and picture", may: []string{"detector", "bot/finding", "detector/chart"},
 		bans: []ban{{path: "os", why: pure}, {path: "net", why: pure}, {path: "database/sql", why: pure}}},
 	"bot/slackapp": {says: "Slack's wire"},
 	"bot/slacksim": {says: "a Slack workspace in memory", testOnly: true, bans: []ban{
 		{module + "/bot/slackapp", ownType, true}, {"github.com/slack-go/slack", ownType, false}}},
 	"bot/chat": {says: "the conversation",
-		may: []string{"bot/slackapp", "bot/report", "bot/finding", "bot/remedy", "bot/schedule"}},
+		may: []string{"bot/slackapp", "bot/report", "bot/finding", "bot/remedy", "bot/schedule", "bot/watch", "bot/workflow", "detector", "detector/chart"}},
 	"bot/store": {says: "on SQLite or PostgreSQL behind the small interfaces the others declare",
 		may: []string{"bot/finding", "bot/workflow", "bot/history", "bot/schedule", "bot/audit", "bot/hub", "bot/order"}},
 	"bot/store/storetest": {says: "conformance", testOnly: true, may: []string{"*"}},
@@ -85,7 +85,7 @@ var rooms = map[string]room{
 	"cmd":                {says: "holds the programs, and the tests that hold the walls of the house"},
 	"cmd/dropleak":       {may: []string{"*"}},
 	"cmd/dropleak/demo":  {says: "demo", may: []string{"*"}},
-	"cmd/dropleak-agent": {may: []string{"bot/agent", "bot/agent/manager"}},
+	"cmd/dropleak-agent": {may: []string{"bot/agent", "bot/agent/manager", "bot/order", "detector/sample"}},
 }
 
 // awaited rooms are in the plan and not built yet; the list only shrinks.

@@ -14,6 +14,7 @@ import (
 	"github.com/dropleak/dropleak/bot/report"
 	"github.com/dropleak/dropleak/bot/schedule"
 	"github.com/dropleak/dropleak/bot/slackapp"
+	"github.com/dropleak/dropleak/bot/watch"
 	"github.com/dropleak/dropleak/bot/workflow"
 	"github.com/dropleak/dropleak/detector"
 )
@@ -206,7 +207,7 @@ func (c *Chat) findingOf(ctx context.Context, line report.WorkerLine, by string)
 		return f, nil
 	}
 	now := time.Now()
-	f = finding.Finding{ID: finding.NewID(), Subject: subject, State: finding.Acknowledged, Version: 1, Opened: now, Updated: now,
+	f = finding.Finding{ID: watch.NewID(), Subject: subject, State: finding.Acknowledged, Version: 1, Opened: now, Updated: now,
 		LastSeen: now, Severity: finding.Grade(line.Verdict.Exhaustion, 0, now), Verdict: line.Verdict, By: by}
 	if !line.Verdict.Kind.Leaks() {
 		f.Verdict.Kind = detector.Healthy

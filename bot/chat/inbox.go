@@ -10,21 +10,14 @@ import (
 	"github.com/dropleak/dropleak/bot/slackapp"
 )
 
-// Saved is an envelope in the inbox.
-type Saved struct {
-	ID    string
-	Body  []byte // the envelope as JSON
-	Tries int    // how often it was taken before
-}
-
 // Inbox keeps what Slack sent until it is worked off.
 type Inbox interface {
 	// SaveEnvelope commits an envelope; one whose id is known is left as it
 	// is, and fresh is false.
 	SaveEnvelope(ctx context.Context, id string, body []byte, at time.Time) (fresh bool, err error)
-	// TakeEnvelope leases the oldest envelope that is neither done nor leased,
-	// and reports whether there is one.
-	TakeEnvelope(ctx context.Context, owner string, now time.Time, lease time.Duration) (Saved, bool, error)
+	// TakeEnvelope leases the oldest envelope that is neither done nor leased.
+	// It says how often it was taken before; an empty id means there is none.
+	TakeEnvelope(ctx context.Context, owner string, now time.Time, lease time.Duration) (id string, body []byte, before int, err error)
 	// FinishEnvelope marks an envelope as done.
 	FinishEnvelope(ctx context.Context, id string, at time.Time) error
 }
@@ -86,14 +79,14 @@ func (c *Chat) work(ctx context.Context) {
 
 // Once works one envelope off and reports whether there was one.
 func (c *Chat) Once(ctx context.Context) (bool, error) {
-	s, ok, err := c.o.Inbox.TakeEnvelope(ctx, c.o.Owner, time.Now(), lease)
-	if err != nil || !ok {
+	id, body, before, err := c.o.Inbox.TakeEnvelope(ctx, c.o.Owner, time.Now(), lease)
+	if err != nil || id == "" {
 		return false, err
 	}
 	var in slackapp.Envelope
-	if err := json.Unmarshal(s.Body, &in); err != nil {
-		c.o.Log.Error("an envelope that cannot be read is dropped", "id", s.ID, "err", err)
-		return true, c.o.Inbox.FinishEnvelope(ctx, s.ID, time.Now())
+	if err := json.Unmarshal(body, &in); err != nil {
+		c.o.Log.Error("an envelope that cannot be read is dropped", "id", id, "err", err)
+		return true, c.o.Inbox.FinishEnvelope(ctx, id, time.Now())
 	}
 	work, cancel := context.WithTimeout(ctx, answerIn)
 	defer cancel()
@@ -103,13 +96,13 @@ func (c *Chat) Once(ctx context.Context) (bool, error) {
 	case err == nil:
 	case theirs:
 		c.tell(work, in, told)
-	case s.Tries+1 < tries:
+	case before+1 < tries:
 		return true, fmt.Errorf("answer %s: %w", kindOf(in), err) // the lease runs out and it is taken again
 	default:
-		c.o.Log.Error("an envelope is given up", "kind", kindOf(in), "tries", s.Tries+1, "err", err)
+		c.o.Log.Error("an envelope is given up", "kind", kindOf(in), "tries", before+1, "err", err)
 		c.tell(work, in, ":warning: That did not work, and nothing more is tried. The service's log has the reason.")
 	}
-	return true, c.o.Inbox.FinishEnvelope(ctx, s.ID, time.Now())
+	return true, c.o.Inbox.FinishEnvelope(ctx, id, time.Now())
 }
 
 func kindOf(in slackapp.Envelope) string {

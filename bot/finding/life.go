@@ -2,15 +2,10 @@ package finding
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
-
-// NewID returns an opaque id of a finding.
-func NewID() string { return strings.ToLower(rand.Text()[:12]) }
 
 // FinalError says that a finding's life is over.
 type FinalError struct{ Finding Finding }

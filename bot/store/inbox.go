@@ -6,17 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/dropleak/dropleak/bot/chat"
 )
-
-var _ chat.Inbox = (*Store)(nil)
 
 // keepDone is how long an envelope that was worked off is remembered, so that
 // a repeated delivery of it is known.
 const keepDone = 24 * time.Hour
 
-// SaveEnvelope implements [chat.Inbox].
+// SaveEnvelope implements chat.Inbox.
 func (s *Store) SaveEnvelope(ctx context.Context, id string, body []byte, at time.Time) (bool, error) {
 	res, err := s.state.write.ExecContext(ctx, `
 		insert into envelope (id, received, body) values ($1, $2, $3) on conflict (id) do nothing`, id, ms(at), string(body))
@@ -30,25 +26,23 @@ func (s *Store) SaveEnvelope(ctx context.Context, id string, body []byte, at tim
 	return n == 1, nil
 }
 
-// TakeEnvelope implements [chat.Inbox].
-func (s *Store) TakeEnvelope(ctx context.Context, owner string, now time.Time, lease time.Duration) (chat.Saved, bool, error) {
-	var e chat.Saved
-	var body string
-	err := s.state.write.QueryRowContext(ctx, `
+// TakeEnvelope implements chat.Inbox.
+func (s *Store) TakeEnvelope(ctx context.Context, owner string, now time.Time, lease time.Duration) (id string, body []byte, before int, err error) {
+	var text string
+	err = s.state.write.QueryRowContext(ctx, `
 		update envelope set owner = $1, until = $2, tries = tries + 1
 		where id = (select id from envelope where done = 0 and until <= $3 order by received, id limit 1`+s.skipLocked()+`)
-		returning id, body, tries`, owner, ms(now.Add(lease)), ms(now)).Scan(&e.ID, &body, &e.Tries)
+		returning id, body, tries`, owner, ms(now.Add(lease)), ms(now)).Scan(&id, &text, &before)
 	if errors.Is(err, sql.ErrNoRows) {
-		return e, false, nil
+		return "", nil, 0, nil
 	}
 	if err != nil {
-		return e, false, fmt.Errorf("take envelope: %w", err)
+		return "", nil, 0, fmt.Errorf("take envelope: %w", err)
 	}
-	e.Body, e.Tries = []byte(body), e.Tries-1
-	return e, true, nil
+	return id, []byte(text), before - 1, nil
 }
 
-// FinishEnvelope implements [chat.Inbox]; it also forgets the long finished.
+// FinishEnvelope implements chat.Inbox; it also forgets the long finished.
 func (s *Store) FinishEnvelope(ctx context.Context, id string, at time.Time) error {
 	if _, err := s.state.write.ExecContext(ctx, `update envelope set done = $1 where id = $2`, ms(at), id); err != nil {
 		return fmt.Errorf("finish envelope: %w", err)

@@ -2,8 +2,10 @@ package watch
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/finding"
@@ -50,10 +52,13 @@ func (w *Watch) settleWorker(ctx context.Context, v View, worker detector.Worker
 	return w.cured(ctx, v, live, worker)
 }
 
+// NewID returns an opaque id for a finding.
+func NewID() string { return strings.ToLower(rand.Text()[:12]) }
+
 // open stores a new finding. Losing the race against another replica is no
 // error: the other one tells of it.
 func (w *Watch) open(ctx context.Context, v View, f finding.Finding, e *detector.Exhaustion) (*Change, error) {
-	f.ID, f.State, f.Version = finding.NewID(), finding.Open, 1
+	f.ID, f.State, f.Version = NewID(), finding.Open, 1
 	f.Opened, f.Updated, f.LastSeen = v.At, v.At, v.At
 	f.Severity = finding.Grade(e, 0, v.At)
 	droplet := v.Verdict

@@ -1,5 +1,5 @@
-// Package watch turns series into verdicts, correlates droplet and workers,
-// and puts out findings.
+// Package watch is series in, verdict, correlation of droplet and workers,
+// finding out.
 package watch
 
 import (
