@@ -87,9 +87,9 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[int(q*float64(len(sorted)-1))]
 }
 
-// usable reports whether v is a reading of memory: finite and positive.
-// Exporters write 0 for a process they could not read.
-func usable(v float64) bool { return v > 0 && !math.IsInf(v, 0) }
+// usable reports whether v is a reading of memory: positive and less than an
+// exabyte. Exporters write 0 for a process they could not read.
+func usable(v float64) bool { return v > 0 && v < 1e18 }
 
 // curve is a series ready to be judged: block floors over hours since the
 // worker's first sample.

@@ -220,7 +220,7 @@ func (p *judged) gain() float64 { return slices.Max(p.curve.lo) - p.curve.lo[0] 
 func (b *bench) lastStable() []TotalBlock {
 	ts := b.sum.Total
 	for i := len(ts) - 1; i > 0; i-- {
-		if ts[i-1].Members != ts[i].Members {
+		if !slices.Equal(ts[i-1].Members, ts[i].Members) {
 			return ts[i:]
 		}
 	}
@@ -326,9 +326,10 @@ func (b *bench) quantify(v *Verdict) {
 			v.HoursNeeded = ptr(p.need)
 		}
 	}
-	if mdg > 0 && !math.IsInf(mdg, 0) {
-		v.MinDetectable = ptr(mdg)
+	if mdg == 0 || math.IsInf(mdg, 0) {
+		mdg = math.Max(b.th.material/math.Max(b.now, 0.5), b.th.materialRate)
 	}
+	v.MinDetectable = ptr(mdg)
 	if v.Kind == Unsure && v.HoursNeeded == nil {
 		v.HoursNeeded = ptr(b.th.minSpan)
 	}

@@ -86,6 +86,9 @@ func TestJudge(t *testing.T) {
 			if v.Kind == Unsure && v.HoursNeeded == nil {
 				t.Error("unsure without hours needed")
 			}
+			if v.MinDetectable == nil && v.Reason != ReasonNoData {
+				t.Error("no minimum detectable growth")
+			}
 		})
 	}
 }

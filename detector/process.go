@@ -36,7 +36,6 @@ type setting struct {
 // earlier: a random walk that passes once seldom passes twice.
 func assess(c curve, s setting, th thresholds) opinion {
 	o := assessOnce(c, s, th)
-	o.mdg = minDetectable(c, th)
 	if o.kind != Leak {
 		return o
 	}
@@ -74,7 +73,8 @@ func assessOnce(c curve, s setting, th thresholds) opinion {
 		}
 		c = after
 	}
-	first, found, reason := search(c, s, th)
+	first, found, reason, mdg := search(c, s, th)
+	o.mdg = mdg
 	switch {
 	case first == nil:
 		o.need = math.Max(th.minSpan-c.span(), 0.5)
@@ -87,14 +87,18 @@ func assessOnce(c curve, s setting, th thresholds) opinion {
 }
 
 // search looks through the windows for the longest that leaks. It returns
-// the whole, the one found, and why the whole does not leak.
-func search(c curve, s setting, th thresholds) (first, found *trend, reason Reason) {
+// the whole, the one found, why the whole does not leak, and the steady
+// growth, in bytes per hour, that would have been seen: in the best of the
+// windows four times the scatter, and never less than what matters.
+func search(c curve, s setting, th thresholds) (first, found *trend, reason Reason, mdg float64) {
+	mdg = math.Inf(1)
 	for _, share := range windows {
 		part := c.since(c.t[c.len()-1] - share*c.span())
 		if part.span() < th.minSpan || part.len() < th.minBlocks {
 			break
 		}
 		w := trendOf(part, th)
+		mdg = math.Min(mdg, math.Max(math.Max(4*w.sigma, th.material)/part.span(), th.materialRate))
 		why := w.refusal(th)
 		rest, byLoad, ok := s.load.unload(part)
 		switch {
@@ -117,9 +121,9 @@ func search(c curve, s setting, th thresholds) (first, found *trend, reason Reas
 			}
 			continue
 		}
-		return first, &w, ""
+		return first, &w, "", mdg
 	}
-	return first, nil, reason
+	return first, nil, reason, mdg
 }
 
 // settle turns a window that leaks into an opinion: a leak, unless it may
@@ -192,24 +196,4 @@ func lastFall(c curve, th thresholds) (peak, at float64, ok bool) {
 		}
 	}
 	return peak, at, ok
-}
-
-// minDetectable is the steady growth, in bytes per hour, that would have
-// been called in this series: the smallest over its windows of four times
-// the scatter, and never less than what matters.
-func minDetectable(c curve, th thresholds) float64 {
-	best := math.Inf(1)
-	for _, share := range windows {
-		part := c.since(c.t[max(c.len()-1, 0)] - share*c.span())
-		if part.len() < 8 || part.span() <= 0 {
-			break
-		}
-		s := part.coarse(th.blocks)
-		d := make([]float64, s.len())
-		l := senLine(s.t, s.lo)
-		copy(d, l.residuals(s.t, s.lo))
-		need := math.Max(4*mad(d), th.material)
-		best = math.Min(best, need/part.span())
-	}
-	return math.Max(best, th.materialRate)
 }

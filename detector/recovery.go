@@ -66,7 +66,7 @@ func onlyNew(before, after Worker) Worker {
 // sameLife reports whether two lives are the same process: the same pid and
 // a start within two seconds.
 func sameLife(a, b Life) bool {
-	return a.PID == b.PID && a.Start.Sub(b.Start).Abs() <= 2*time.Second
+	return a.PID == b.PID && a.Start.Sub(b.Start).Abs() <= sameStart
 }
 
 // mainSeen reports whether the new main process was read, where roles are

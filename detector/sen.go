@@ -29,11 +29,48 @@ func median(xs []float64) float64 {
 	if n == 0 {
 		return 0
 	}
-	slices.Sort(xs)
+	hi := nth(xs, n/2)
 	if n%2 == 1 {
-		return xs[n/2]
+		return hi
 	}
-	return xs[n/2-1]/2 + xs[n/2]/2
+	return slices.Max(xs[:n/2])/2 + hi/2
+}
+
+// nth moves the k-th smallest of xs to its place, no larger one before it,
+// and returns it.
+//
+// Source: C. A. R. Hoare, Algorithm 65: Find, CACM 4 (1961), with the median
+// of three as pivot.
+func nth(xs []float64, k int) float64 {
+	lo, hi := 0, len(xs)-1
+	for hi-lo > 16 {
+		mid := lo + (hi-lo)/2
+		p := max(min(xs[lo], xs[mid]), min(max(xs[lo], xs[mid]), xs[hi]))
+		i, j := lo, hi
+		for i <= j {
+			for xs[i] < p {
+				i++
+			}
+			for xs[j] > p {
+				j--
+			}
+			if i <= j {
+				xs[i], xs[j] = xs[j], xs[i]
+				i++
+				j--
+			}
+		}
+		switch {
+		case k <= j:
+			hi = j
+		case k >= i:
+			lo = i
+		default:
+			return xs[k]
+		}
+	}
+	slices.Sort(xs[lo : hi+1])
+	return xs[k]
 }
 
 // medianOf is median on a copy.

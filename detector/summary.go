@@ -1,10 +1,8 @@
 package detector
 
 import (
-	"hash/fnv"
 	"math"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -35,27 +33,33 @@ type LifeSummary struct {
 	Metric  string
 	Judged  []Block
 	Private []Block
-	Shared  []Block // pss+swap
 }
 
-// TotalBlock is a block of the worker's sum while its members stayed the
-// same; Members is a fingerprint of who they were.
+// first is the moment of the first reading in Unix nanoseconds.
+func (l LifeSummary) first() int64 {
+	if len(l.Judged) == 0 {
+		return math.MaxInt64
+	}
+	return l.Judged[0].First
+}
+
+// TotalBlock is a block of the worker's sum while its members, indices of
+// its lives in order of appearance, stayed the same.
 type TotalBlock struct {
 	Block
-	Members uint64
-	Count   int
+	Members []int
 }
 
-// Summarize folds a worker's samples into blocks. It is the only part of a
-// judgement that reads samples.
+// Summarize folds a worker's samples into blocks, chunk by chunk. A caller
+// that keeps [Chunk]s and renews those that new samples touched gets the
+// same summary from [Join].
 func Summarize(w Worker, o Options) Summary {
-	s := Summary{Name: w.Name, Droplet: w.Droplet, Pool: w.Pool, Limit: w.Limit, High: w.High,
-		Pressure: w.Pressure, Events: w.Events, Gaps: w.Gaps}
 	lives := tidyLives(w.Lives)
-	for _, l := range lives {
-		s.Lives = append(s.Lives, summarizeLife(l, o))
+	var chunks []Chunk
+	for _, i := range Chunks(w) {
+		chunks = append(chunks, chunkFrom(within(lives, i), i, o))
 	}
-	s.Total, s.Metric = totals(lives, o)
+	s := Join(w, chunks, o)
 	s.Tasks = attribute(w, o)
 	return s
 }
@@ -103,34 +107,6 @@ func tidySamples(in []Sample) []Sample {
 	return out
 }
 
-// summarizeLife folds one process.
-func summarizeLife(l Life, o Options) LifeSummary {
-	s := LifeSummary{PID: l.PID, Start: l.Start, Role: l.Role, Slot: l.Slot}
-	s.Private = summarise(readings(l.Samples, "uss"))
-	s.Shared = summarise(readings(l.Samples, "pss"))
-	switch {
-	case o.Metric == "uss":
-		s.Judged, s.Metric = s.Private, "uss+swap"
-	case o.Metric == "pss":
-		s.Judged, s.Metric = s.Shared, "pss+swap"
-	default:
-		s.Judged, s.Metric = summarise(readings(l.Samples, "rss")), "rss+swap"
-		if o.Metric == "" && len(s.Judged) == 0 {
-			if s.Judged, s.Metric = s.Shared, "pss+swap"; len(s.Judged) == 0 {
-				s.Judged, s.Metric = s.Private, "uss+swap"
-			}
-		}
-	}
-	if s.Metric == "rss+swap" && l.PID == 0 && !swapKnown(s.Judged) {
-		s.Metric = "value"
-	}
-	return s
-}
-
-func swapKnown(bs []Block) bool {
-	return slices.ContainsFunc(bs, func(b Block) bool { return !math.IsNaN(b.Swap) })
-}
-
 // readings picks one metric out of samples. Swap is read in the same pass as
 // PSS and USS and is added on the spot; RSS is read more often, so its swap
 // travels beside it and the block carries the last one known.
@@ -146,8 +122,11 @@ func readings(ss []Sample, metric string) []reading {
 		case "uss":
 			r.v = s.USS + known(s.Swap)
 		}
-		if math.IsInf(r.swap, 0) || r.swap < 0 {
+		if r.swap < 0 || r.swap >= 1e18 {
 			r.swap = math.NaN()
+		}
+		if r.cpu < 0 || r.cpu >= 1e12 {
+			r.cpu = math.NaN()
 		}
 		if usable(r.v) {
 			out = append(out, r)
@@ -158,109 +137,8 @@ func readings(ss []Sample, metric string) []reading {
 
 // known returns v, or 0 where it was not measured.
 func known(v float64) float64 {
-	if math.IsNaN(v) || math.IsInf(v, 0) || v < 0 {
+	if !(v > 0 && v < 1e18) {
 		return 0
 	}
 	return v
-}
-
-// totals sums the worker's processes over complete passes. Where no process
-// ever had PSS the sum is of RSS, which counts shared pages once a process.
-func totals(lives []Life, o Options) ([]TotalBlock, string) {
-	metrics := []string{"pss", "rss", "uss"}
-	if o.Metric != "" {
-		metrics = []string{o.Metric}
-	}
-	for _, m := range metrics {
-		if bs := totalOf(lives, m); len(bs) > 0 {
-			if m == "rss" && len(lives) == 1 && lives[0].PID == 0 {
-				return bs, "value"
-			}
-			return bs, m + "+swap"
-		}
-	}
-	return nil, ""
-}
-
-// member is one process's part in a pass.
-type member struct {
-	life int
-	r    reading
-}
-
-// totalOf sums one metric over the passes in which every process then alive
-// was read, and folds runs of passes with the same members.
-func totalOf(lives []Life, metric string) []TotalBlock {
-	passes := map[int64][]member{}
-	for i, l := range lives {
-		swap := 0.0
-		for _, r := range readings(l.Samples, metric) {
-			if !math.IsNaN(r.swap) {
-				swap = r.swap
-			}
-			r.v += swap * boolFloat(metric == "rss")
-			at := r.at.UnixNano()
-			passes[at] = append(passes[at], member{i, r})
-		}
-	}
-	times := make([]int64, 0, len(passes))
-	for at := range passes {
-		times = append(times, at)
-	}
-	slices.Sort(times)
-	var out []TotalBlock
-	var run []reading
-	var key uint64
-	var count int
-	flush := func() {
-		for _, b := range summarise(run) {
-			out = append(out, TotalBlock{b, key, count})
-		}
-		run = run[:0]
-	}
-	for _, at := range times {
-		ms := passes[at]
-		if len(ms) < aliveAt(lives, at) {
-			continue
-		}
-		r, k := sumPass(ms)
-		if k != key && len(run) > 0 {
-			flush()
-		}
-		key, count = k, len(ms)
-		run = append(run, r)
-	}
-	flush()
-	return out
-}
-
-func boolFloat(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// aliveAt counts the lives whose samples span the moment.
-func aliveAt(lives []Life, at int64) int {
-	n := 0
-	for _, l := range lives {
-		if l.Samples[0].At.UnixNano() <= at && at <= l.Samples[len(l.Samples)-1].At.UnixNano() {
-			n++
-		}
-	}
-	return n
-}
-
-// sumPass adds up one pass and fingerprints its members.
-func sumPass(ms []member) (reading, uint64) {
-	h := fnv.New64a()
-	sum := reading{at: ms[0].r.at, swap: math.NaN(), cpu: 0}
-	for _, m := range ms {
-		sum.v += m.r.v
-		sum.cpu += m.r.cpu
-		h.Write(strconv.AppendInt(nil, int64(m.life), 10))
-		h.Write([]byte{','})
-	}
-	return sum, h.Sum64()
 }

@@ -22,14 +22,20 @@ type trend struct {
 	jumps     int
 }
 
-// trendOf measures one window.
+// trendOf measures one window. One that moves by less than could matter is
+// not looked at closely.
 func trendOf(c curve, th thresholds) trend {
 	w := trend{from: c.t[0], to: c.t[c.len()-1]}
 	y, jumped, jumps := withoutJumps(c, th)
 	w.jumped, w.jumps = jumped, jumps
 	flat := curve{c.t, y, c.hi, c.cpu}
-	w.neff, w.largest = effectiveEvents(y)
 	s := flat.coarse(th.blocks)
+	if slices.Max(s.lo)-slices.Min(s.lo) < th.material/4 {
+		w.fit = line{s.t[0], medianOf(s.lo), 0}
+		w.sigma = mad(w.fit.residuals(s.t, s.lo))
+		return w
+	}
+	w.neff, w.largest = effectiveEvents(y)
 	w.fit = senLine(s.t, s.lo)
 	w.growth = w.fit.slope * s.span()
 	w.sigma = mad(w.fit.residuals(s.t, s.lo))

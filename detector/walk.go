@@ -72,7 +72,13 @@ func longRun(e []float64) float64 {
 	rho := clamp(autocov(e, 1)/g0, -0.97, 0.97)
 	alpha := 4 * rho * rho / ((1 - rho*rho) * (1 - rho*rho))
 	bw := math.Min(1.1447*math.Cbrt(alpha*n), n/3)
-	v := g0
+	return bartlett(e, bw)
+}
+
+// bartlett sums the autocovariances of mean-zero e with weights that fall in
+// a straight line to nought beyond lag bw.
+func bartlett(e []float64, bw float64) float64 {
+	v := autocov(e, 0)
 	for k := 1; float64(k) <= bw; k++ {
 		v += 2 * (1 - float64(k)/(bw+1)) * autocov(e, k)
 	}
