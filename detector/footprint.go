@@ -49,3 +49,14 @@ func footprintOf(lives []Life, metric string) []Point {
 	slices.SortFunc(out, func(a, b Point) int { return a.At.Compare(b.At) })
 	return out
 }
+
+// aliveAt counts the lives whose samples span the moment.
+func aliveAt(lives []Life, at int64) int {
+	n := 0
+	for _, l := range lives {
+		if l.Samples[0].At.UnixNano() <= at && at <= l.Samples[len(l.Samples)-1].At.UnixNano() {
+			n++
+		}
+	}
+	return n
+}
