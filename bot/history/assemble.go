@@ -2,7 +2,6 @@ package history
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -11,237 +10,209 @@ import (
 	"github.com/dropleak/dropleak/detector/sample"
 )
 
-// Query says what to assemble. Both ends of the time are included.
-type Query struct {
-	DropletIDs []string
-	Worker     string // "": every worker
-	From, To   time.Time
+// FromSamples assembles workers out of the readings of their processes, in
+// any order. Workers are told apart by droplet and name, and come in that
+// order; lives by pid and start, or by slot where no pid is known. Of two
+// readings of one process at one time the last wins.
+func FromSamples(readings []sample.Process) []detector.Worker {
+	by := map[workerKey]*assembly{}
+	ordered := slices.Clone(readings)
+	slices.SortStableFunc(ordered, func(a, b sample.Process) int { return a.At.Compare(b.At) })
+	for i := range ordered {
+		p := &ordered[i]
+		key := workerKey{p.Droplet, p.Worker}
+		a := by[key]
+		if a == nil {
+			a = newAssembly(key)
+			by[key] = a
+		}
+		a.read(p)
+	}
+	return finish(by)
 }
 
-// Workers assembles the workers of droplets from what was kept: every process
-// life with its samples, the limits, and what happened. They are ordered by
-// droplet, then name.
-func (h *History) Workers(ctx context.Context, q Query) ([]detector.Worker, error) {
-	var out []detector.Worker
-	for _, id := range q.DropletIDs {
-		matchers := []Matcher{Is(labelDroplet, id), Is(LabelSource, "")}
-		if q.Worker != "" {
-			matchers = append(matchers, Is(labelWorker, q.Worker))
-		}
-		series, err := h.Select(ctx, matchers, q.From, q.To)
-		if err != nil {
-			return nil, err
-		}
-		passes, _ := sample.Decode(series)
-		out = append(out, fromPasses(passes)...)
-	}
-	return out, nil
+type workerKey struct{ droplet, worker string }
+
+func (k workerKey) compare(l workerKey) int {
+	return cmp.Or(cmp.Compare(k.droplet, l.droplet), cmp.Compare(k.worker, l.worker))
 }
 
-// Droplets assembles the memory of droplets: the agent's own readings where
-// there are any, else DigitalOcean's, never both in one series.
-func (h *History) Droplets(ctx context.Context, q Query) ([]detector.Droplet, error) {
-	var out []detector.Droplet
-	for _, id := range q.DropletIDs {
-		for _, source := range []string{"", "digitalocean"} {
-			series, err := h.Select(ctx, []Matcher{Is(labelDroplet, id), Is(LabelSource, source), Is(labelWorker, "")}, q.From, q.To)
-			if err != nil {
-				return nil, err
-			}
-			passes, _ := sample.Decode(series)
-			if d := dropletOf(id, passes); len(d.Available) > 0 {
-				out = append(out, d)
-				break
-			}
+// finish lists what was assembled, by droplet and name.
+func finish(by map[workerKey]*assembly) []detector.Worker {
+	keys := make([]workerKey, 0, len(by))
+	for k := range by {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, workerKey.compare)
+	out := make([]detector.Worker, 0, len(keys))
+	for _, k := range keys {
+		if w, ok := by[k].finish(); ok {
+			out = append(out, w)
 		}
 	}
-	return out, nil
-}
-
-// dropletOf collects one droplet's readings.
-func dropletOf(id string, passes []sample.Pass) detector.Droplet {
-	d := detector.Droplet{ID: id}
-	others := map[string]*detector.Other{}
-	var boot time.Time
-	kills := counter(-1)
-	for _, p := range passes {
-		for _, o := range p.Others {
-			if others[o.Name] == nil {
-				others[o.Name] = &detector.Other{Name: o.Name}
-			}
-			others[o.Name].Memory = append(others[o.Name].Memory, detector.Point{At: o.At, V: o.Memory})
-		}
-		r := p.Droplet
-		if r == nil {
-			continue
-		}
-		if sample.Measured(r.Available) {
-			d.Available = append(d.Available, detector.Point{At: r.At, V: r.Available})
-		}
-		if sample.Measured(r.Total) {
-			d.Total = r.Total
-		}
-		if !r.Boot.IsZero() {
-			if !boot.IsZero() && r.Boot.Sub(boot) > time.Minute {
-				d.Events = append(d.Events, detector.Event{At: r.At, Kind: detector.EventReboot, Text: "droplet booted"})
-			}
-			boot = r.Boot
-		}
-		oomEvents(&d.Events, r.At, r.OOMKills, &kills)
-	}
-	for _, o := range others {
-		d.Others = append(d.Others, *o)
-	}
-	slices.SortFunc(d.Others, func(a, b detector.Other) int { return cmp.Compare(a.Name, b.Name) })
-	return d
-}
-
-// counter is a counter that may be reset; -1 before its first reading.
-type counter float64
-
-// oomEvents notes the kills that a counter counted since it last was read.
-// The first reading tells nothing of when; a counter that fell was reset, and
-// all it shows is new.
-func oomEvents(events *[]detector.Event, at time.Time, now float64, before *counter) {
-	if !sample.Measured(now) {
-		return
-	}
-	seen := now - float64(*before)
-	switch {
-	case *before < 0:
-		seen = 0
-	case seen < 0:
-		seen = now
-	}
-	*before = counter(now)
-	for range int(min(seen, 100)) {
-		*events = append(*events, detector.Event{At: at, Kind: detector.EventOOMKill, Text: "OOM kill"})
-	}
-}
-
-// FromSamples assembles workers from the rows of files.
-func FromSamples(rows []sample.Process) []detector.Worker {
-	byTime := slices.Clone(rows)
-	slices.SortStableFunc(byTime, func(a, b sample.Process) int { return a.At.Compare(b.At) })
-	return fromPasses([]sample.Pass{{Processes: byTime}})
-}
-
-// fromPasses assembles the workers of ascending passes.
-func fromPasses(passes []sample.Pass) []detector.Worker {
-	byName := map[[2]string]*assembler{}
-	at := func(droplet, worker string) *assembler {
-		key := [2]string{droplet, worker}
-		if byName[key] == nil {
-			byName[key] = &assembler{w: detector.Worker{Name: worker, Droplet: droplet}, oom: -1}
-		}
-		return byName[key]
-	}
-	for _, p := range passes {
-		for _, r := range p.Processes {
-			at(r.Droplet, r.Worker).process(r)
-		}
-		for _, r := range p.Workers {
-			at(r.Droplet, r.Worker).describe(r)
-		}
-	}
-	var out []detector.Worker
-	for _, a := range byName {
-		if len(a.lives) > 0 {
-			out = append(out, a.finish())
-		}
-	}
-	slices.SortFunc(out, func(a, b detector.Worker) int {
-		return cmp.Or(cmp.Compare(a.Droplet, b.Droplet), cmp.Compare(a.Name, b.Name))
-	})
 	return out
 }
 
-// assembler is one worker in the making.
-type assembler struct {
+// assembly is a worker in the making. It is fed ascending in time.
+type assembly struct {
 	w     detector.Worker
-	lives []*detector.Life
-	byPID map[int][]*detector.Life
-	oom   counter
+	lives map[lifeKey][]*detector.Life // of one pid or slot, earliest first
+	order []*detector.Life
+	times []time.Time
+	kills float64 // last seen count of OOM kills; NaN before
+	boots []time.Time
 }
 
-// process adds one reading to the life it belongs to.
-func (a *assembler) process(r sample.Process) {
-	l := a.life(r)
-	s := detector.Sample{At: r.At, RSS: r.RSS, PSS: r.PSS, USS: r.USS, Swap: r.Swap, CPU: r.CPU}
-	if n := len(l.Samples); n > 0 && l.Samples[n-1].At.Equal(r.At) {
-		l.Samples[n-1] = s // the last word on a moment counts
+// lifeKey finds the lives a reading may belong to.
+type lifeKey struct {
+	pid  int
+	slot string // only where no pid is known
+}
+
+func newAssembly(k workerKey) *assembly {
+	return &assembly{w: detector.Worker{Name: k.worker, Droplet: k.droplet},
+		lives: map[lifeKey][]*detector.Life{}, kills: sample.NaN}
+}
+
+// read adds one reading of one process.
+func (a *assembly) read(p *sample.Process) {
+	if n := len(a.times); n == 0 || a.times[n-1].Before(p.At) {
+		a.times = append(a.times, p.At)
+	}
+	l := a.life(p)
+	s := detector.Sample{At: p.At, RSS: p.RSS, PSS: p.PSS, USS: p.USS, Swap: p.Swap, CPU: p.CPU}
+	if n := len(l.Samples); n > 0 && l.Samples[n-1].At.Equal(p.At) {
+		l.Samples[n-1] = s
 		return
 	}
 	l.Samples = append(l.Samples, s)
 }
 
-// life finds the life a reading belongs to: the same pid, and a start within
-// two seconds where both are known. Rows without a pid are told by their slot.
-func (a *assembler) life(r sample.Process) *detector.Life {
-	if a.byPID == nil {
-		a.byPID = map[int][]*detector.Life{}
+// life finds or begins the life a reading belongs to.
+func (a *assembly) life(p *sample.Process) *detector.Life {
+	key := lifeKey{pid: p.PID}
+	if p.PID == 0 {
+		key.slot = p.Slot
 	}
-	for _, l := range slices.Backward(a.byPID[r.PID]) {
-		sameStart := l.Start.IsZero() || r.Start.IsZero() || l.Start.Sub(r.Start).Abs() <= sample.SameStart
-		if sameStart && (r.PID != 0 || l.Slot == r.Slot) {
-			if l.Start.IsZero() {
-				l.Start = r.Start
+	for _, l := range slices.Backward(a.lives[key]) {
+		// A start that is not told contradicts nothing.
+		if p.Start.IsZero() || l.Start.IsZero() || p.Start.Sub(l.Start).Abs() <= sample.SameStart {
+			l.Start = cmp.Or(l.Start, p.Start)
+			l.Slot = cmp.Or(p.Slot, l.Slot)
+			if l.Role == detector.RoleUnknown {
+				l.Role = role(p)
 			}
 			return l
 		}
 	}
-	l := &detector.Life{PID: r.PID, Start: r.Start, Role: role(r), Slot: r.Slot}
-	a.lives = append(a.lives, l)
-	a.byPID[r.PID] = append(a.byPID[r.PID], l)
+	l := &detector.Life{PID: p.PID, Start: p.Start, Role: role(p), Slot: p.Slot}
+	a.lives[key] = append(a.lives[key], l)
+	a.order = append(a.order, l)
 	return l
 }
 
-func role(r sample.Process) detector.Role {
-	switch r.Role {
-	case "parent", "child", "other":
-		return detector.Role(r.Role)
+func role(p *sample.Process) detector.Role {
+	switch r := detector.Role(p.Role); r {
+	case detector.RoleParent, detector.RoleChild, detector.RoleOther:
+		return r
 	}
-	if r.Slot == sample.SlotMain {
+	if p.Slot == sample.SlotMain {
 		return detector.RoleParent
 	}
 	return detector.RoleUnknown
 }
 
-// describe adds what was read of the worker as a whole.
-func (a *assembler) describe(r sample.Worker) {
-	if r.Pool != "" {
-		a.w.Pool = detector.Pool(r.Pool)
+// describe adds what a pass says of the worker as a whole.
+func (a *assembly) describe(w *sample.Worker) {
+	if w.Pool != "" {
+		a.w.Pool = detector.Pool(w.Pool)
 	}
-	if sample.Measured(r.Limit) && r.Limit > 0 {
-		a.w.Limit = detector.Limit{Bytes: r.Limit, Source: "memory.max"}
+	if w.Limit > 0 {
+		a.w.Limit = detector.Limit{Bytes: w.Limit, Source: "memory.max"}
 	}
-	if sample.Measured(r.High) {
-		a.w.High = r.High
+	if w.High > 0 {
+		a.w.High = w.High
 	}
-	if sample.Measured(r.Pressure) {
-		a.w.Pressure = append(a.w.Pressure, detector.Point{At: r.At, V: r.Pressure})
+	if sample.Measured(w.Pressure) {
+		a.w.Pressure = append(a.w.Pressure, detector.Point{At: w.At, V: w.Pressure})
 	}
-	oomEvents(&a.w.Events, r.At, r.OOMKills, &a.oom)
+	a.w.Events = append(a.w.Events, killed(&a.kills, w.OOMKills, w.At)...)
 }
 
-// finish orders the lives and notes each time the main process changed.
-func (a *assembler) finish() detector.Worker {
-	slices.SortStableFunc(a.lives, func(x, y *detector.Life) int { return x.Samples[0].At.Compare(y.Samples[0].At) })
-	mains := 0
-	for _, l := range a.lives {
+// killed lists an event for each kill that a counter went up by. A counter
+// that went down began anew, with a new cgroup or boot, from nought. The
+// first reading tells nothing of when.
+func killed(last *float64, count float64, at time.Time) []detector.Event {
+	if !sample.Measured(count) {
+		return nil
+	}
+	was := *last
+	*last = count
+	if count < was {
+		was = 0
+	}
+	if !(count > was) {
+		return nil
+	}
+	const most = 100 // of one reading; more is a counter gone mad
+	return slices.Repeat([]detector.Event{{At: at, Kind: detector.EventOOMKill, Text: "OOM kill"}}, int(min(count-was, most)))
+}
+
+// finish closes the assembly; false when no process was read.
+func (a *assembly) finish() (detector.Worker, bool) {
+	for _, l := range a.order {
 		a.w.Lives = append(a.w.Lives, *l)
+	}
+	a.w.Events = append(a.w.Events, a.restarts()...)
+	slices.SortStableFunc(a.w.Events, func(x, y detector.Event) int { return x.At.Compare(y.At) })
+	a.w.Gaps = gaps(a.times)
+	return a.w, len(a.w.Lives) > 0
+}
+
+// restarts lists when another main process began, and whether the droplet
+// had booted in between.
+func (a *assembly) restarts() (out []detector.Event) {
+	var before *detector.Life
+	for _, l := range a.order {
 		if l.Role != detector.RoleParent {
 			continue
 		}
-		if mains++; mains > 1 {
+		if before != nil {
 			at := l.Start
-			if at.IsZero() || at.After(l.Samples[0].At) {
-				at = l.Samples[0].At
+			if first := l.Samples[0].At; at.IsZero() || at.After(first) {
+				at = first
 			}
-			a.w.Events = append(a.w.Events, detector.Event{At: at, Kind: detector.EventRestart,
-				Text: fmt.Sprintf("restarted, pid %d", l.PID)})
+			e := detector.Event{At: at, Kind: detector.EventRestart,
+				Text: fmt.Sprintf("restarted: main process %d follows %d", l.PID, before.PID)}
+			for _, b := range a.boots {
+				if b.After(before.Samples[0].At) && !b.After(at.Add(bootSlack)) {
+					e.Kind, e.Text = detector.EventReboot, "the droplet booted"
+				}
+			}
+			out = append(out, e)
+		}
+		before = l
+	}
+	return out
+}
+
+// bootSlack is how far a process's start may seem to lie before its boot.
+const bootSlack = 2 * time.Second
+
+// gaps lists the holes in ascending times: more than three usual steps.
+func gaps(times []time.Time) (out []detector.Gap) {
+	if len(times) < 3 {
+		return nil
+	}
+	steps := make([]time.Duration, len(times)-1)
+	for i := range steps {
+		steps[i] = times[i+1].Sub(times[i])
+	}
+	usual := slices.Sorted(slices.Values(steps))[len(steps)/2]
+	for i, step := range steps {
+		if step > 3*usual {
+			out = append(out, detector.Gap{From: times[i], To: times[i+1]})
 		}
 	}
-	slices.SortStableFunc(a.w.Events, func(x, y detector.Event) int { return x.At.Compare(y.At) })
-	return a.w
+	return out
 }

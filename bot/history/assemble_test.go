@@ -6,69 +6,151 @@ import (
 
 	"github.com/dropleak/dropleak/detector"
 	"github.com/dropleak/dropleak/detector/sample"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-var dawn = time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-func reading(minute, pid int, start time.Time, role, slot string, rss float64) sample.Process {
-	return sample.Process{At: dawn.Add(time.Duration(minute) * time.Minute), Droplet: "42", Worker: "mail", Slot: slot, Role: role,
-		PID: pid, Start: start, RSS: rss, PSS: sample.NaN, USS: sample.NaN, Swap: sample.NaN, CPU: sample.NaN}
+func at(m float64) time.Time { return noon.Add(time.Duration(m * float64(time.Minute))) }
+
+// proc is a reading of a process of worker w on droplet 42.
+func proc(m float64, pid int, start time.Time, role, slot string, rss float64) sample.Process {
+	return sample.Process{At: at(m), Droplet: "42", Worker: "w", Slot: slot, Role: role, PID: pid, Start: start,
+		RSS: rss, PSS: sample.NaN, USS: sample.NaN, Swap: 0, CPU: sample.NaN}
 }
 
-func TestLivesAreToldByPIDAndStart(t *testing.T) {
-	rows := []sample.Process{
-		reading(2, 10, dawn.Add(time.Second), "parent", "main", 102), // unordered, and a start that drifts
-		reading(0, 10, dawn, "parent", "main", 100),
-		reading(0, 11, dawn, "child", "0", 50),
-		reading(1, 12, dawn.Add(time.Minute), "child", "0", 20),       // took the slot over
-		reading(0, 10, dawn, "parent", "main", 101),                   // the last word on a moment
-		reading(9, 10, dawn.Add(8*time.Minute), "parent", "main", 30), // the pid came round again
+type lifeWant struct {
+	PID  int
+	Role detector.Role
+	Slot string
+	RSS  []float64
+}
+
+func livesOf(w detector.Worker) (out []lifeWant) {
+	for _, l := range w.Lives {
+		x := lifeWant{PID: l.PID, Role: l.Role, Slot: l.Slot}
+		for _, s := range l.Samples {
+			x.RSS = append(x.RSS, s.RSS)
+		}
+		out = append(out, x)
 	}
-	ws := FromSamples(rows)
-	if len(ws) != 1 || len(ws[0].Lives) != 4 {
-		t.Fatalf("%d workers, %+v", len(ws), ws)
+	return out
+}
+
+func TestFromSamples(t *testing.T) {
+	unknown := func(m float64, slot string, rss float64) sample.Process {
+		return proc(m, 0, time.Time{}, "", slot, rss)
 	}
-	w := ws[0]
-	first := w.Lives[0]
-	if first.PID != 10 || len(first.Samples) != 2 || first.Samples[0].RSS != 101 || first.Samples[1].RSS != 102 {
-		t.Errorf("first life: %+v", first)
+	for _, c := range []struct {
+		name string
+		in   []sample.Process
+		want []lifeWant
+	}{
+		{"one life, start wanders within two seconds", []sample.Process{
+			proc(0, 7, noon, "parent", "main", 1), proc(1, 7, noon.Add(2*time.Second), "parent", "main", 2), proc(2, 7, noon.Add(-2*time.Second), "parent", "main", 3),
+		}, []lifeWant{{7, detector.RoleParent, "main", []float64{1, 2, 3}}}},
+		{"a pid used again", []sample.Process{
+			proc(0, 7, noon, "child", "0", 1), proc(1, 7, noon.Add(3*time.Second), "child", "0", 2), proc(2, 7, noon.Add(3*time.Second), "child", "0", 3),
+		}, []lifeWant{{7, detector.RoleChild, "0", []float64{1}}, {7, detector.RoleChild, "0", []float64{2, 3}}}},
+		{"a slot taken over", []sample.Process{
+			proc(0, 7, noon, "child", "0", 1), proc(1, 8, noon, "child", "0", 2),
+		}, []lifeWant{{7, detector.RoleChild, "0", []float64{1}}, {8, detector.RoleChild, "0", []float64{2}}}},
+		{"start told later", []sample.Process{
+			proc(0, 7, time.Time{}, "", "", 1), proc(1, 7, noon, "child", "", 2), proc(2, 7, noon.Add(time.Hour), "child", "", 3),
+		}, []lifeWant{{7, detector.RoleChild, "", []float64{1, 2}}, {7, detector.RoleChild, "", []float64{3}}}},
+		{"no pid", []sample.Process{unknown(0, "", 1), unknown(1, "", 2)},
+			[]lifeWant{{0, detector.RoleUnknown, "", []float64{1, 2}}}},
+		{"no pid but slots", []sample.Process{unknown(0, "a", 1), unknown(0, "b", 2), unknown(1, "a", 3)},
+			[]lifeWant{{0, detector.RoleUnknown, "a", []float64{1, 3}}, {0, detector.RoleUnknown, "b", []float64{2}}}},
+		{"a parent by its slot", []sample.Process{proc(0, 7, noon, "", "main", 1)},
+			[]lifeWant{{7, detector.RoleParent, "main", []float64{1}}}},
+		{"out of order, and twice", []sample.Process{
+			proc(2, 7, noon, "child", "0", 3), proc(0, 7, noon, "child", "0", 9), proc(0, 7, noon, "child", "0", 1), proc(1, 7, noon, "child", "0", 2),
+		}, []lifeWant{{7, detector.RoleChild, "0", []float64{1, 2, 3}}}},
+	} {
+		got := FromSamples(c.in)
+		if len(got) != 1 || got[0].Name != "w" || got[0].Droplet != "42" {
+			t.Errorf("%s: workers %+v, want one", c.name, got)
+			continue
+		}
+		if d := cmp.Diff(c.want, livesOf(got[0])); d != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, d)
+		}
 	}
-	if len(w.Events) != 1 || w.Events[0].Kind != detector.EventRestart || !w.Events[0].At.Equal(dawn.Add(8*time.Minute)) {
-		t.Errorf("events: %+v", w.Events)
+	other := proc(0, 1, noon, "", "", 1)
+	other.Worker = "a"
+	if got := FromSamples([]sample.Process{proc(0, 1, noon, "", "", 1), other}); len(got) != 2 || got[0].Name != "a" {
+		t.Errorf("two workers come as %+v", got)
 	}
 }
 
-func TestRowsWithoutPIDAreOneLife(t *testing.T) {
-	var rows []sample.Process
-	for m := range 5 {
-		rows = append(rows, reading(m, 0, time.Time{}, "unknown", "", float64(m)))
-	}
-	ws := FromSamples(rows)
-	if len(ws) != 1 || len(ws[0].Lives) != 1 || len(ws[0].Lives[0].Samples) != 5 || ws[0].Lives[0].Role != detector.RoleUnknown {
-		t.Errorf("%+v", ws)
-	}
-}
-
-func TestOOMKillsAreEvents(t *testing.T) {
+// TestAssemblePasses follows a worker through a restart, kills and a boot.
+func TestAssemblePasses(t *testing.T) {
+	boot := noon.Add(-24 * time.Hour)
+	kills := []float64{2, 2, 3, 3, 0, 2}
+	mains := []int{10, 10, 11, 11, 12, 12}
 	var passes []sample.Pass
-	for m, n := range []float64{3, 3, 5, sample.NaN, 1} { // counted before us; two more; not read; reset
-		r := sample.Worker{At: dawn.Add(time.Duration(m) * time.Minute), Droplet: "42", Worker: "mail", Limit: 1 << 30, High: sample.NaN, Current: sample.NaN, Pressure: 0.5, OOMKills: n, Pool: "prefork"}
-		passes = append(passes, sample.Pass{Workers: []sample.Worker{r}, Processes: []sample.Process{reading(m, 10, dawn, "parent", "main", 1)}})
+	for i := range kills {
+		m := float64(i)
+		if i == 4 {
+			boot = at(3.5)
+		}
+		total := 100 + m // a new kernel's whim
+		if i >= 2 {
+			total = 125
+		}
+		start := noon.Add(-time.Hour)
+		if mains[i] > 10 {
+			start = at(float64(2*(mains[i]-10)) - 0.25)
+		}
+		passes = append(passes, sample.Pass{
+			Processes: []sample.Process{proc(m, mains[i], start, "parent", "main", 1)},
+			Workers: []sample.Worker{{At: at(m), Droplet: "42", Worker: "w", Pool: "prefork", Limit: 100, High: sample.NaN,
+				Pressure: 0.5, OOMKills: kills[i]}},
+			Droplet: &sample.Droplet{At: at(m), Droplet: "42", Available: 50, Total: total, OOMKills: sample.NaN, Boot: boot},
+		})
 	}
-	w := fromPasses(passes)[0]
-	if len(w.Events) != 3 || w.Pool != detector.PoolPrefork || w.Limit.Bytes != 1<<30 || len(w.Pressure) != 5 {
-		t.Errorf("%+v", w)
+	w := finish(assemblePasses(passes, ""))
+	if len(w) != 1 {
+		t.Fatalf("%d workers, want 1", len(w))
+	}
+	want := []detector.Event{
+		{At: at(1.75), Kind: detector.EventRestart, Text: "restarted: main process 11 follows 10"},
+		{At: at(2), Kind: detector.EventOOMKill, Text: "OOM kill"},
+		{At: at(3.75), Kind: detector.EventReboot, Text: "the droplet booted"},
+		{At: at(5), Kind: detector.EventOOMKill, Text: "OOM kill"},
+		{At: at(5), Kind: detector.EventOOMKill, Text: "OOM kill"},
+	}
+	if d := cmp.Diff(want, w[0].Events); d != "" {
+		t.Errorf("events (-want +got):\n%s", d)
+	}
+	if w[0].Pool != detector.PoolPrefork || w[0].Limit != (detector.Limit{Bytes: 100, Source: "memory.max"}) ||
+		w[0].High != 0 || len(w[0].Pressure) != 6 {
+		t.Errorf("the worker is %+v", w[0])
+	}
+	if len(assemblePasses(passes, "other")) != 0 {
+		t.Error("another worker was made of this one's passes")
+	}
+	d := assembleDroplet("42", passes).d
+	if len(d.Available) != 6 || d.Total != 125 {
+		t.Errorf("droplet: %d points, total %v", len(d.Available), d.Total)
+	}
+	kinds := []detector.Event{{At: at(2), Kind: detector.EventResize}, {At: at(3.5), Kind: detector.EventReboot}}
+	if d := cmp.Diff(kinds, d.Events, cmpopts.IgnoreFields(detector.Event{}, "Text")); d != "" {
+		t.Errorf("droplet events (-want +got):\n%s", d)
 	}
 }
 
-func TestDropletOf(t *testing.T) {
-	host := func(m int, available float64, boot time.Time) sample.Pass {
-		at := dawn.Add(time.Duration(m) * time.Minute)
-		return sample.Pass{Droplet: &sample.Droplet{At: at, Droplet: "42", Available: available, Total: 1000, OOMKills: sample.NaN, Boot: boot},
-			Others: []sample.Other{{At: at, Name: "redis", Memory: 10}}}
+func TestGaps(t *testing.T) {
+	var times []time.Time
+	for _, m := range []float64{0, 1, 2, 5, 6, 10, 11} { // 3 steps are none, 4 are one
+		times = append(times, at(m))
 	}
-	d := dropletOf("42", []sample.Pass{host(0, 500, dawn), host(1, sample.NaN, dawn), host(2, 400, dawn.Add(time.Hour))})
-	if len(d.Available) != 2 || d.Total != 1000 || len(d.Others) != 1 || len(d.Others[0].Memory) != 3 || len(d.Events) != 1 || d.Events[0].Kind != detector.EventReboot {
-		t.Errorf("%+v", d)
+	if d := cmp.Diff([]detector.Gap{{From: at(6), To: at(10)}}, gaps(times)); d != "" {
+		t.Error(d)
+	}
+	if g := gaps(times[:2]); g != nil {
+		t.Errorf("two times have gaps %v", g)
 	}
 }

@@ -38,6 +38,7 @@ var cases = []struct {
 	{"history/limit of series", historyLimit},
 	{"history/two replicas", historyRace},
 	{"history/retention", historyRetain},
+	{"history/workers and droplets", historyWorkers},
 	{"history/presence", historySeen},
 	{"history/like a map", historyModel},
 	{"hub/tokens", hubTokens},
