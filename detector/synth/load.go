@@ -9,7 +9,7 @@ import (
 type loadShape struct {
 	swing, period, phase float64 // a cycle of that many hours and relative height
 	weekend              float64 // share of load that falls away on two days of seven
-	trend                float64 // relative growth over the window
+	trend                float64 // relative growth over the window, none after it
 	jitter               float64 // sd of a slow multiplicative noise
 }
 
@@ -22,7 +22,7 @@ type loadState struct {
 func (l *loadState) at(hour float64, r *rand.Rand) float64 {
 	rho := math.Exp(-l.every / 0.5)
 	l.noise = rho*l.noise + l.jitter*math.Sqrt(1-rho*rho)*r.NormFloat64()
-	f := math.Exp(l.noise) * (1 + l.trend*hour/l.hours)
+	f := math.Exp(l.noise) * (1 + l.trend*min(hour/l.hours, 1))
 	if l.period > 0 {
 		f *= 1 + l.swing*math.Sin(2*math.Pi*(hour/l.period+l.phase))
 	}

@@ -96,11 +96,14 @@ func (p *plan) truth(r, twin *run) Truth {
 	}
 	t.Leaks, t.LeakyRole, t.MDE = true, p.leak.role, p.leak.mde
 	t.Onset = p.when(p.dirt.shown(p.leak.onset))
-	grown := r.grown(twin)
-	if p.leak.masked || r.stalled || r.oomKills > 0 {
-		grown = r.leaked
+	grown, from := r.grown(twin), p.leak.onset
+	for _, rs := range p.restarts {
+		from = max(from, rs.at)
 	}
-	t.RateBytesPerHour = grown / max(p.hours-p.leak.onset, p.every)
+	if p.leak.masked || r.stalled || r.oomKills > 0 {
+		grown, from = r.leaked, p.leak.onset
+	}
+	t.RateBytesPerHour = grown / max(p.hours-from, p.every)
 	if len(p.tasks) > 1 && p.leak.task >= 0 {
 		t.LeakyTask = p.tasks[p.leak.task]
 	}

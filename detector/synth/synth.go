@@ -38,8 +38,8 @@ type Truth struct {
 	Kind    detector.Kind     // Healthy, Leak or LeakMasked
 	Reasons []detector.Reason // any of these is a right reason
 	// RateBytesPerHour is the mean growth of the worker's footprint beyond
-	// its leak-free twin's from the onset to the end of the window, 0 without
-	// a leak. Where recycling, the OOM killer or throttling takes growth
+	// its leak-free twin's from the onset, or the last restart after it, to
+	// the end of the window, 0 without a leak. Where recycling, the OOM killer or throttling takes growth
 	// back, it is what was leaked.
 	RateBytesPerHour float64
 	Onset            time.Time     // zero without a leak
