@@ -85,7 +85,7 @@ func (a *authority) check(ctx context.Context, user, team string) *Refusal {
 	switch {
 	case err != nil:
 		return refuse(CannotTell, "Slack could not be asked who you are just now, so nothing was done. Try again in a minute.")
-	case p.ID != user || p.Bot || p.Deleted:
+	case user == "" || p.ID != user || p.Bot || p.Deleted:
 		return refuse(NotAPerson, "Only people can decide this.")
 	case a.team != "" && (team != a.team || p.Team != a.team):
 		return refuse(OtherTeam, "You belong to another workspace. Only members of this one can decide.")

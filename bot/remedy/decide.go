@@ -72,22 +72,7 @@ func (s *Service) repair(ctx context.Context, run string, code Code) error {
 	default:
 		return nil
 	}
-	r, err := s.d.Store.Run(ctx, run)
-	if err != nil {
-		return err
-	}
-	if !r.Live() {
-		v, err := s.viewOf(ctx, &r, nil)
-		if err != nil {
-			return err
-		}
-		if err := s.d.Announce(ctx, v); err != nil {
-			s.log.Warn("repairing a stale message", "run", run, "err", err)
-		}
-		return nil
-	}
-	err = s.d.Store.DecideRun(ctx, run, r.GateVersion, r.Gate, time.Now())
-	if err != nil && !errors.Is(err, workflow.ErrConflict) {
+	if err := s.d.Store.RetellRun(ctx, run); err != nil {
 		return fmt.Errorf("asking for a repaired message of run %s: %w", run, err)
 	}
 	s.engine.Wake()

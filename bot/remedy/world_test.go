@@ -75,7 +75,9 @@ type world struct {
 	dies          bool // the new main process does not stay
 	choice        remedy.Choice
 	groupErr      error
-	rebooting     string // the run whose droplet restart is expected
+	observer      *process
+	looked        order.Fingerprint // what the agent saw last
+	rebooting     string            // the run whose droplet restart is expected
 }
 
 func newWorld() *world {
@@ -230,6 +232,10 @@ func (s *flowStore) DecideRun(ctx context.Context, id string, gv int64, gate jso
 	return s.p.cross("store decide", func() error { return s.Memory.DecideRun(ctx, id, gv, gate, now, e...) })
 }
 
+func (s *flowStore) RetellRun(ctx context.Context, id string) error {
+	return s.p.cross("store retell", func() error { return s.Memory.RetellRun(ctx, id) })
+}
+
 func (s *flowStore) ClaimRun(ctx context.Context, owner string, now time.Time, lease time.Duration) (r workflow.Run, err error) {
 	err = s.p.cross("store claim", func() error { r, err = s.Memory.ClaimRun(ctx, owner, now, lease); return err })
 	return r, err
@@ -282,7 +288,9 @@ func (c *cloud) act(kind, name string) (a doclient.Action, err error) {
 		if kind == doclient.TypeReboot {
 			run, what = w.rebooting, "restart"
 		}
-		w.deeds = append(w.deeds, deed{time.Now(), what, run, w.life["mail"]})
+		// DigitalOcean compares no fingerprint: what a reboot ends is what was
+		// there at the last look.
+		w.deeds = append(w.deeds, deed{time.Now(), what, run, w.looked})
 		return nil
 	})
 	return a, err
@@ -451,6 +459,7 @@ func (l *looker) Inspect(_ context.Context, t restart.Target, _ string) (f order
 		if l.p.w.agentAway {
 			return restart.ErrSilent
 		}
+		l.p.w.looked = l.p.w.life[t.Worker]
 		f = order.Facts{Fingerprint: l.p.w.life[t.Worker], Unit: unit, Allowed: true, Workers: []string{t.Worker}, StopTimeout: 10}
 		return nil
 	})

@@ -126,6 +126,15 @@ func (s *Store) DecideRun(ctx context.Context, id string, gateVersion int64, gat
 	return nil
 }
 
+// RetellRun implements [workflow.Runs].
+func (s *Store) RetellRun(ctx context.Context, id string) error {
+	res, err := s.state.write.ExecContext(ctx, `update run set version = version + 1, announce_at = 0 where id = $1`, id)
+	if err := one(res, err, workflow.ErrNotFound); err != nil {
+		return fmt.Errorf("have run %s told again: %w", id, err)
+	}
+	return nil
+}
+
 // SlotHolders implements [workflow.Runs].
 func (s *Store) SlotHolders(ctx context.Context, slot string) ([]string, error) {
 	held, err := slotHolders(ctx, s.state.read, slot)

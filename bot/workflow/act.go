@@ -125,6 +125,9 @@ func (j *Job) plan(ctx context.Context, q Request) (Act, error) {
 
 // send commits that the request leaves, then lets it leave.
 func (j *Job) send(ctx context.Context, a Act, q Request, from ActState) (Act, error) {
+	if !j.fresh() {
+		return Act{}, fmt.Errorf("sending act %s: %w", a.Name, ErrFenced)
+	}
 	if from == Planned {
 		a.State, a.Sent = Sent, time.Now()
 		err := j.engine.store.MoveAct(ctx, a, from, j.run.Token, j.run.GateVersion,

@@ -350,14 +350,35 @@ func (e *Engine) announce(ctx context.Context, j *Job, recipe Recipe) {
 		j.run.Announced = j.run.Version
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, e.opts.AnnounceFor)
-	defer cancel()
-	if err := recipe.Announce(ctx, j.run); err != nil {
+	if !j.fresh() {
+		return // somebody else may have told newer things already
+	}
+	err := e.tell(ctx, j, recipe)
+	if !j.fresh() {
+		e.retell(ctx, j)
+	}
+	if err != nil {
 		e.log.Warn("announcing", "run", j.run.ID, "step", j.run.Step, "err", err)
 		j.run.AnnounceAt = time.Now().Add(e.opts.RetryMin * 5)
 		return
 	}
 	j.run.Announced = j.run.Version
+}
+
+func (e *Engine) tell(ctx context.Context, j *Job, recipe Recipe) error {
+	ctx, cancel := context.WithTimeout(ctx, e.opts.AnnounceFor)
+	defer cancel()
+	return recipe.Announce(ctx, j.run)
+}
+
+// retell is for an owner that slept past its lease while it told: what it
+// told may have come after newer things, so they have to be told again.
+func (e *Engine) retell(ctx context.Context, j *Job) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.opts.AnnounceFor)
+	defer cancel()
+	if err := e.store.RetellRun(ctx, j.run.ID); err != nil {
+		e.log.Error("asking for a message to be shown again", "run", j.run.ID, "err", err)
+	}
 }
 
 // rest gives the lease back.

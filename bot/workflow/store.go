@@ -25,6 +25,9 @@ type Runs interface {
 	// given one, raises GateVersion and Version, and makes the run due now;
 	// else ErrConflict (also for an ended run), or ErrNotFound.
 	DecideRun(ctx context.Context, id string, gateVersion int64, gate json.RawMessage, now time.Time, journal ...Entry) error
+	// RetellRun raises Version of a run, ended or not, so that its owner
+	// announces it once more; or ErrNotFound.
+	RetellRun(ctx context.Context, id string) error
 	// SlotHolders lists the runs that hold a slot, earliest first.
 	SlotHolders(ctx context.Context, slot string) ([]string, error)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -17,6 +16,7 @@ import (
 type Memory struct {
 	mu      sync.Mutex
 	runs    map[string]workflow.Run
+	order   []string // ids, oldest first
 	leases  map[string]time.Time
 	acts    map[string][]workflow.Act
 	slots   map[string][]string
@@ -44,6 +44,7 @@ func (m *Memory) CreateRun(_ context.Context, r workflow.Run, journal ...workflo
 		}
 	}
 	m.runs[r.ID] = r
+	m.order = append(m.order, r.ID)
 	m.journal = append(m.journal, journal...)
 	return nil
 }
@@ -97,6 +98,20 @@ func (m *Memory) DecideRun(_ context.Context, id string, gateVersion int64, gate
 	return nil
 }
 
+// RetellRun implements workflow.Runs.
+func (m *Memory) RetellRun(_ context.Context, id string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.runs[id]
+	if !ok {
+		return workflow.ErrNotFound
+	}
+	r.Version++
+	r.AnnounceAt = time.Time{}
+	m.runs[id] = r
+	return nil
+}
+
 // SlotHolders implements workflow.Runs.
 func (m *Memory) SlotHolders(_ context.Context, slot string) ([]string, error) {
 	m.mu.Lock()
@@ -110,7 +125,7 @@ func (m *Memory) ClaimRun(_ context.Context, owner string, now time.Time, lease 
 	defer m.mu.Unlock()
 	var best workflow.Run
 	var since time.Time
-	for _, id := range slices.Sorted(maps.Keys(m.runs)) {
+	for _, id := range m.order {
 		r := m.runs[id]
 		if r.Owner != "" && time.Now().Before(m.leases[id]) {
 			continue

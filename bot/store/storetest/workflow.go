@@ -344,6 +344,13 @@ func runTold(t *testing.T, a, _ workflow.Store) {
 	}
 	_, err = a.ClaimRun(t.Context(), "a", time.Now().Add(2*time.Hour), time.Minute)
 	wantErr(t, "claiming what was told", err, workflow.ErrNone)
+	if err := a.RetellRun(t.Context(), "r1"); err != nil {
+		t.Fatal(err)
+	}
+	if again := claim(t, a, "a", time.Minute); again.Version != 3 || !again.Unannounced() {
+		t.Errorf("claimed to tell again: %+v", again)
+	}
+	wantErr(t, "telling of no run", a.RetellRun(t.Context(), "r2"), workflow.ErrNotFound)
 }
 
 func runSlots(t *testing.T, a, b workflow.Store) {
