@@ -359,3 +359,53 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 		}
 	}
 }
+
+// Whatever the simulator's moods, a conversation comes through.
+func TestConversationWithAnUnkindSlack(t *testing.T) {
+	for seed := range uint64(12) {
+		synctest.Test(t, func(t *testing.T) {
+			h := &recorder{}
+			app, sim := overHTTP(t, h, func(_ *slackapp.Options, o *slacksim.Options) { o.Seed = seed })
+			sim.Unkind()
+			conversation(t, app, sim, h)
+			if err := app.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestAHundredAnswersAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &recorder{}
+		app, sim := overHTTP(t, h)
+		for range 100 {
+			if err := sim.Command("U0ANNA", "C0OPS", "/leaks"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		start := time.Now()
+		var wg sync.WaitGroup
+		for _, in := range h.order {
+			wg.Go(func() {
+				if err := app.Respond(t.Context(), in.Command.ResponseURL, slackapp.Message{Text: "x"}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if d := time.Since(start); d > time.Second {
+			t.Errorf("a hundred answers took %v", d)
+		}
+	})
+}
+
+func TestTextAloneSendsNoNullBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app, sim := overHTTP(t, &recorder{})
+		post(t, app)
+		if body := string(sim.Calls("chat.postMessage")[0].Body); strings.Contains(body, "null") || !strings.Contains(body, `"blocks":[]`) {
+			t.Errorf("sent %s", body)
+		}
+	})
+}

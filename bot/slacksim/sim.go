@@ -192,6 +192,14 @@ func (s *Sim) Kind() *Sim {
 	return s
 }
 
+// Unkind brings them back. It returns the Sim.
+func (s *Sim) Unkind() *Sim {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kind = false
+	return s
+}
+
 // SetBanner sets the sentence above the page that says what is simulated.
 func (s *Sim) SetBanner(text string) {
 	s.mu.Lock()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 )
 
 // Transport calls a handler in the same process, without a socket: what a
@@ -44,14 +43,14 @@ func (t transport) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		w := httptest.NewRecorder()
+		w := &answer{header: http.Header{}}
 		defer func() {
 			if p := recover(); p != nil {
 				// As a server does: the connection breaks.
 				done <- result{err: fmt.Errorf("connection closed by handler: %v", p)}
 				return
 			}
-			done <- result{resp: w.Result()}
+			done <- result{resp: w.response(r)}
 		}()
 		t.h.ServeHTTP(w, in)
 	}()
@@ -61,4 +60,32 @@ func (t transport) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	}
+}
+
+// answer collects what a handler writes.
+type answer struct {
+	header http.Header
+	sent   http.Header // as it stood when the status was written
+	status int
+	body   bytes.Buffer
+}
+
+func (a *answer) Header() http.Header { return a.header }
+
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status, a.sent = status, a.header.Clone()
+	}
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	return a.body.Write(b)
+}
+
+func (a *answer) response(r *http.Request) *http.Response {
+	a.WriteHeader(http.StatusOK)
+	return &http.Response{Status: fmt.Sprintf("%d %s", a.status, http.StatusText(a.status)), StatusCode: a.status,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: a.sent, Request: r,
+		ContentLength: int64(a.body.Len()), Body: io.NopCloser(&a.body)}
 }
