@@ -243,7 +243,7 @@ func picture(t *testing.T, app *slackapp.App, sim *slacksim.Sim) {
 func TestConversationOverHTTP(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &recorder{}
-		app, sim := overHTTP(t, h)
+		app, sim := overHTTP(t, h, func(_ *slackapp.Options, o *slacksim.Options) { o.FileDelay = 10 * time.Second })
 		conversation(t, app, sim, h)
 		if err := app.Close(t.Context()); err != nil {
 			t.Error(err)

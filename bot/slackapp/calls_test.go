@@ -103,6 +103,25 @@ func TestFinalStateSurvivesRefusalsAndClosing(t *testing.T) {
 	})
 }
 
+func TestClosingDoesNotDawdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app, sim := overHTTP(t, &recorder{})
+		ts, start := post(t, app), time.Now()
+		for _, text := range []string{"50 %", "done"} {
+			if err := app.UpdateLater("C0OPS", ts, slackapp.Message{Text: text}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if err := app.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if m, _ := sim.Message("C0OPS", ts); m.Text != "done" || time.Since(start) > 0 {
+			t.Errorf("closed after %v with %q", time.Since(start), m.Text)
+		}
+	})
+}
+
 func TestClosingGivesUpInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		app, sim := overHTTP(t, &recorder{})

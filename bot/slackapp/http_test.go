@@ -182,21 +182,19 @@ func TestDuplicatesKeepTheirID(t *testing.T) {
 	})
 }
 
+// Slack drops an ack of 20 KB without a word, and so does the simulator.
 func TestOversizedAckGoesByTheResponseAddress(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := &recorder{ack: func(slackapp.Envelope) (slackapp.Ack, error) {
-			return slackapp.Ack{Text: strings.Repeat("w", 25_000)}, nil
-		}}
-		_, sim := overHTTP(t, h)
-		if err := sim.Command("U0ANNA", "C0OPS", "/leaks"); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait()
-		got := sim.Ephemerals("U0ANNA")
-		if len(got) != 1 || len(got[0].Text) != 25_000 {
-			t.Errorf("the user saw %d answers", len(got))
-		}
-	})
+	h := &recorder{ack: func(slackapp.Envelope) (slackapp.Ack, error) {
+		return slackapp.Ack{Text: strings.Repeat("w", 25_000)}, nil
+	}}
+	_, sim := overSocket(t, h)
+	if err := sim.Command("U0ANNA", "C0OPS", "/leaks"); err != nil {
+		t.Fatal(err)
+	}
+	m, err := sim.WaitFor(within(t, 10*time.Second), func(m slacksim.Message) bool { return m.Ephemeral == "U0ANNA" })
+	if err != nil || len(m.Text) != 25_000 {
+		t.Errorf("the user saw %d characters, %v", len(m.Text), err)
+	}
 }
 
 func TestResponseHosts(t *testing.T) {
