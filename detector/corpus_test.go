@@ -212,3 +212,62 @@ func (c *tally) String() string {
 	return fmt.Sprintf("last look TP %d FP %d FN %d TN %d (wrong kind %d); as alerts come TP %d FP %d FN %d TN %d, median time to alarm %.1f h",
 		c.tp, c.fp, c.fn, c.tn, c.wrongKind, c.atp, c.afp, c.afn, c.atn, medianOf(c.times))
 }
+
+// loadReal reads the series that others published and labelled.
+func loadReal(t testing.TB) []recording {
+	dir := filepath.Join(corpus(t), "real")
+	var out []recording
+	for _, m := range records(t, filepath.Join(dir, "manifest.csv")) {
+		if m["unit"] != "bytes" || m["label"] == "unknown" {
+			continue
+		}
+		stretch := 1.0
+		if num(m["duration_s"]) < 3600 {
+			stretch = 60 // runs of minutes at a reading a second: a second counts as a minute
+		}
+		r := recording{name: m["file"], family: m["group"] + "/" + m["strength"], label: m["label"], onset: num(m["onset_ts"]) * stretch}
+		l := Life{Role: RoleUnknown}
+		var from float64
+		for i, row := range records(t, filepath.Join(dir, m["file"])) {
+			if i == 0 {
+				from = num(row["ts_seconds"])
+			}
+			at := (num(row["ts_seconds"]) - from) * stretch
+			nan := math.NaN()
+			l.Samples = append(l.Samples, Sample{At: secs(at), RSS: num(row["value_bytes"]), PSS: nan, USS: nan, Swap: nan, CPU: nan})
+			r.end = max(r.end, at)
+		}
+		r.worker = Worker{Name: r.name, Lives: []Life{l}}
+		out = append(out, r)
+	}
+	return out
+}
+
+// TestReal judges the published series. Those that are a whole host's memory
+// are judged as a single process here, which is harder than it need be.
+func TestReal(t *testing.T) {
+	halves := map[string]*tally{}
+	for i, r := range loadReal(t) {
+		line, first := "", -1.0
+		var last Verdict
+		for k := 1; k <= 10; k++ {
+			at := r.end * float64(k) / 10
+			last = Judge(r.worker, secs(at), Options{Metric: "rss"})
+			line += " " + short(last)
+			if last.Kind.Leaks() && first < 0 {
+				first = at / 3600
+			}
+		}
+		key := fmt.Sprintf("%s, half %d", r.family, i%2)
+		if halves[key] == nil {
+			halves[key] = &tally{}
+		}
+		halves[key].done(r, last, first)
+		if (r.label != "healthy") != (first >= 0) {
+			t.Logf("%-50.50s %s %-8s %s %s", r.name, r.family, r.label, line, rates(r, last))
+		}
+	}
+	for k, c := range halves {
+		t.Logf("%s: %v", k, c)
+	}
+}
