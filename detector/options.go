@@ -34,6 +34,10 @@ type thresholds struct {
 	neff         float64
 	grain        float64
 	neffGrain    float64
+	neffLate     float64
+	lateFrom     float64
+	burstSpan    float64
+	burstEvents  float64
 	material     float64
 	materialRate float64
 	materialSum  float64
@@ -87,7 +91,9 @@ func (o Options) defaults() thresholds {
 		neff:        12,            // fewer equal-sized growth events than this is a staircase (recordings h5: up to 8; synth h5: up to 10)
 		grain:       2.5 * MiB * s, // pymalloc's arenas are 1 MiB; a table of 10^5 entries doubles by 2 MiB
 		neffGrain:   6,
-		material:    1.5 * MiB * s,
+		neffLate:    7, lateFrom: 8, // hours; stairs recorded and made (h5) all end in the first half of a window
+		burstSpan: 12, burstEvents: 15, // hours; recordings l11 come in bursts every seven hours and show 20 to 40 events
+		material: 1.5 * MiB * s,
 		// a quarter MiB an hour is 180 MiB a month; healthy children in the
 		// recordings creep at up to 0.1 MiB an hour
 		materialRate: 0.25 * MiB * s,

@@ -109,6 +109,12 @@ func search(c curve, s setting, th thresholds) (first, found *trend, reason Reas
 				w, why = u, ""
 			}
 		}
+		switch {
+		case why == ReasonStaircase && lateStairs(c, w, th):
+			why = ""
+		case (why == ReasonNoise || why == ReasonStaircase) && inBursts(part, w, th):
+			why = ""
+		}
 		if first == nil {
 			first, reason = &w, why
 		}
@@ -124,6 +130,13 @@ func search(c curve, s setting, th thresholds) (first, found *trend, reason Reas
 		return first, &w, "", mdg
 	}
 	return first, nil, reason, mdg
+}
+
+// lateStairs reports whether stairs go on long after a process has seen its
+// largest work: seven or more, beginning not before a quarter of its life.
+func lateStairs(c curve, w trend, th thresholds) bool {
+	quiet := w.from - c.t[0]
+	return w.neff >= th.neffLate && quiet >= th.lateFrom && quiet >= 0.25*c.span() && w.z >= th.z && w.ups >= th.ups
 }
 
 // settle turns a window that leaks into an opinion: a leak, unless it may

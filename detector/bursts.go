@@ -1,0 +1,49 @@
+package detector
+
+import "math"
+
+// inBursts reports whether a curve grows in episodes: at least three times,
+// each a sizeable part of the whole and each gradual, with level stretches
+// between them and next to nothing ever given back. A trend test wants
+// growth everywhere and misses a leak that runs a third of the time; stairs
+// rise at once; a random walk gives back.
+func inBursts(c curve, w trend, th thresholds) bool {
+	if w.to-w.from < th.burstSpan || w.neff < th.burstEvents || w.growth+w.jumped < 8*th.material {
+		return false
+	}
+	h := hourly(c)
+	up, down := 0.0, 0.0
+	for i := 1; i < len(h); i++ {
+		up += math.Max(h[i]-h[i-1], 0)
+		down += math.Max(h[i-1]-h[i], 0)
+	}
+	if down > 0.05*up || up < 8*th.material {
+		return false
+	}
+	episodes, now, quiet, late := 0, 0.0, 0, 0.0
+	for i := 1; i < len(h); i++ {
+		d := math.Max(h[i]-h[i-1], 0)
+		if i > 2*len(h)/3 {
+			late += d
+		}
+		if d > 0.02*up {
+			now, quiet = now+d, 0
+			continue
+		}
+		if quiet++; quiet == 2 {
+			if now >= 0.1*up {
+				episodes++
+			}
+			now = 0
+		}
+	}
+	if now >= 0.1*up {
+		episodes++
+	}
+	return episodes >= 3 && late >= th.lastThird*up
+}
+
+// hourly returns the low quantile of each hour.
+func hourly(c curve) []float64 {
+	return c.coarse(max(int(c.span()), 8)).lo
+}
