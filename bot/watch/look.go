@@ -48,7 +48,7 @@ func (w *Watch) Look(ctx context.Context, d Droplet, at time.Time) (View, error)
 		v.Host = stretchDroplet(hosts[0], w.o.Scale, at)
 	}
 	for _, worker := range workers {
-		worker = stretchWorker(worker, w.o.Scale, at)
+		worker = StretchWorker(worker, w.o.Scale, at)
 		worker.Limit = w.limit(d, worker, v.Host)
 		v.Workers = append(v.Workers, worker)
 		v.Verdicts = append(v.Verdicts, detector.Judge(worker, at, detector.Options{}))

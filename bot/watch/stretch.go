@@ -7,9 +7,9 @@ import (
 	"github.com/dropleak/dropleak/detector"
 )
 
-// stretchWorker maps real to scaled time, with now as the fixed point. In
+// StretchWorker maps real to scaled time, with now as the fixed point. In
 // production the scale is one and the worker is returned as it is.
-func stretchWorker(w detector.Worker, s schedule.Scale, now time.Time) detector.Worker {
+func StretchWorker(w detector.Worker, s schedule.Scale, now time.Time) detector.Worker {
 	if s <= 1 {
 		return w
 	}

@@ -1,0 +1,199 @@
+// Package bot is the assembled service: it puts the rooms together, serves
+// their paths and runs their loops.
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/audit"
+	"github.com/dropleak/dropleak/bot/chat"
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/history"
+	"github.com/dropleak/dropleak/bot/hub"
+	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/restart"
+	"github.com/dropleak/dropleak/bot/schedule"
+	"github.com/dropleak/dropleak/bot/slackapp"
+	"github.com/dropleak/dropleak/bot/source"
+	"github.com/dropleak/dropleak/bot/watch"
+	"github.com/dropleak/dropleak/bot/workflow"
+)
+
+// Store is everything the service must not forget.
+type Store interface {
+	workflow.Store
+	audit.Log
+	finding.Store
+	schedule.Store
+	hub.Store
+	history.Store
+	chat.Inbox
+	source.Cursors
+	Ping(ctx context.Context) error
+}
+
+// Executor is DigitalOcean as far as runs act on it.
+type Executor interface {
+	remedy.Cloud
+	restart.Droplets
+}
+
+// Rule says how a worker is restarted. The zero Rule leaves it to what the
+// agent found.
+type Rule struct {
+	Restart string  // systemd, supervisor, celery, reboot, power_cycle; "" as found
+	Unit    string  // "" as found
+	Limit   float64 // bytes; 0 as found
+	Hash    string  // of the configuration keys it came from
+}
+
+// Report is one scheduled report.
+type Report struct {
+	Spec         schedule.Spec
+	Channel, Tag string // "" the usual channel, all droplets
+}
+
+// Deps are what the service is put together of, and what its operator asked
+// for.
+type Deps struct {
+	Store    Store
+	Reader   source.Cloud
+	Executor Executor // nil in a rehearsal without its token
+	Slack    slackapp.Options
+	Channel  string
+	Tag      string // of the droplets that are watched and touched
+
+	Scan    schedule.Spec
+	Reports []Report
+	Rule    func(dropletID int64, tags []string, worker string) Rule
+
+	Approvers  []string
+	Quorum     int
+	AllowSelf  bool
+	Expires    time.Duration
+	Rehearse   bool
+	OwnDroplet int64 // the droplet the service runs on; 0 elsewhere or unknown
+	Retention  time.Duration
+	Scale      schedule.Scale
+	Lease      time.Duration // of runs; 0: the default
+	Owner      string        // unique among processes
+	Log        *slog.Logger
+}
+
+// Service is dropleak, assembled.
+type Service struct {
+	d       Deps
+	log     *slog.Logger
+	history *history.History
+	hub     *hub.Hub
+	source  *source.DigitalOcean
+	watch   *watch.Watch
+	remedy  *remedy.Service
+	chat    *chat.Chat
+	slack   *slackapp.App
+	started time.Time
+	latest  atomic.Pointer[watch.Summary]
+	scanned atomic.Int64 // workers judged since the start
+	ready   atomic.Bool
+}
+
+// New puts the service together. It asks Slack who it is, and remembers the
+// answer for a start at which Slack does not answer.
+func New(ctx context.Context, d Deps) (*Service, error) {
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	if d.Rule == nil {
+		d.Rule = func(int64, []string, string) Rule { return Rule{} }
+	}
+	if d.Executor == nil && !d.Rehearse {
+		return nil, errors.New("assemble service: no executor, and this is no rehearsal")
+	}
+	s := &Service{d: d, log: d.Log, started: time.Now()}
+	s.history = history.New(d.Store, history.Options{Raw: d.Retention, Log: d.Log})
+	s.source = source.NewDigitalOcean(source.DigitalOceanOptions{Cloud: d.Reader, Tag: d.Tag, Sink: s.history,
+		Cursors: d.Store, Scale: d.Scale, Log: d.Log})
+	s.hub = hub.New(d.Store, s.history, hub.Options{InTag: s.inTag, OnClone: s.clone, Log: d.Log})
+	s.watch = watch.New(watch.Options{Series: s.history, Findings: d.Store, Fleet: s.fleet, Limit: s.limit,
+		Changed: s.findingChanged, Scale: d.Scale, Log: d.Log})
+	if err := s.assembleSlack(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// assembleSlack makes the parts that speak with people; remedy and chat know
+// each other through functions.
+func (s *Service) assembleSlack(ctx context.Context) error {
+	o := s.d.Slack
+	o.Logger, o.Handler = s.log, receiver{s}
+	app, err := slackapp.New(o)
+	if err != nil {
+		return fmt.Errorf("assemble service: %w", err)
+	}
+	s.slack = app
+	team, err := s.team(ctx)
+	if err != nil {
+		return err
+	}
+	s.remedy = remedy.New(s.remedyDeps(), s.remedyConfig(team))
+	s.chat = chat.New(chat.Options{Slack: app, Inbox: s.d.Store, Findings: s.d.Store, Remedy: s.remedy, Fleet: fleet{s},
+		Person: app.User, Team: team, Audit: s.note, Head: s.head, Trouble: s.trouble, Channel: s.d.Channel,
+		Scale: s.d.Scale, Owner: s.d.Owner, Log: s.log})
+	return nil
+}
+
+// receiver hands Slack's requests to the chat, which is made after the app.
+type receiver struct{ s *Service }
+
+// Receive implements [slackapp.Handler].
+func (r receiver) Receive(ctx context.Context, in slackapp.Envelope) (slackapp.Ack, error) {
+	return r.s.chat.Receive(ctx, in)
+}
+
+// teamCursor is where the workspace's id is remembered.
+const teamCursor = "slack/team"
+
+// team learns which workspace is ours: only its people may decide anything.
+func (s *Service) team(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	id, err := s.slack.AuthTest(ctx)
+	if err == nil {
+		return id.Team, s.d.Store.SetCursor(ctx, teamCursor, id.Team)
+	}
+	known, kerr := s.d.Store.Cursor(context.WithoutCancel(ctx), teamCursor)
+	if kerr != nil || known == "" {
+		return "", fmt.Errorf("ask Slack who we are: %w", err)
+	}
+	s.log.Warn("Slack does not answer; going on as the workspace of the last start", "team", known, "err", err)
+	return known, nil
+}
+
+func (s *Service) remedyConfig(team string) remedy.Config {
+	d := s.d
+	scale := max(float64(d.Scale), 1)
+	return remedy.Config{Approvers: d.Approvers, Team: team, Quorum: d.Quorum, AllowSelf: d.AllowSelf,
+		Expires: d.Scale.Real(d.Expires), Rehearse: d.Rehearse, OwnDroplet: d.OwnDroplet, Owner: d.Owner,
+		Pace:   remedy.Pace{}.Scale(scale),
+		Engine: workflow.Options{Lease: d.Lease}.Scale(scale)}
+}
+
+func (s *Service) remedyDeps() remedy.Deps {
+	orders := orders{s.hub}
+	agent := restart.Agent{Orders: orders}
+	ways := restart.Ways{restart.Systemd: agent, restart.Supervisor: agent, restart.Celery: agent}
+	deps := remedy.Deps{Store: s.d.Store, Audit: s.d.Store, Findings: s.d.Store, People: people{s.slack},
+		Watcher: measure{s}, Looker: agent, Ways: ways, Choose: s.choose, Expect: s.expect, Log: s.log,
+		Announce: func(ctx context.Context, v remedy.View) error { return s.chat.RunChanged(ctx, v) }}
+	if s.d.Executor != nil {
+		deps.Cloud = s.d.Executor
+		ways[restart.Reboot], ways[restart.PowerCycle] = restart.Droplet{API: s.d.Executor}, restart.Droplet{API: s.d.Executor}
+	}
+	return deps
+}

@@ -1,0 +1,221 @@
+package bot
+
+import (
+	"context"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/history"
+	"github.com/dropleak/dropleak/bot/order"
+	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/watch"
+	"github.com/dropleak/dropleak/detector"
+	"github.com/dropleak/dropleak/detector/sample"
+)
+
+// measure answers a run's questions about its worker from what was sampled.
+type measure struct{ s *Service }
+
+// recent is how far back "now" may lie, in real time.
+const recent = 15 * time.Minute
+
+// Measure implements [remedy.Watcher].
+func (m measure) Measure(ctx context.Context, droplet, worker string) (remedy.Numbers, error) {
+	now := time.Now()
+	w, _, err := m.worker(ctx, droplet, worker, now.Add(-recent), now)
+	if err != nil {
+		return remedy.Numbers{}, err
+	}
+	n := numbers(w)
+	key := finding.Subject{Kind: finding.KindLeak, DropletID: droplet, Worker: worker}.Key()
+	if f, err := m.s.d.Store.LiveFinding(ctx, key); err == nil && f.Verdict.Rate != nil {
+		n.Rate = &f.Verdict.Rate.Value
+	}
+	return n, nil
+}
+
+// worker reads one worker and the passes of its droplet.
+func (m measure) worker(ctx context.Context, droplet, worker string, from, to time.Time) (detector.Worker, []time.Time, error) {
+	q := history.Query{DropletIDs: []string{droplet}, From: from, To: to}
+	workers, err := m.s.history.Workers(ctx, q)
+	if err != nil {
+		return detector.Worker{}, nil, err
+	}
+	series, err := m.s.history.Select(ctx, []history.Matcher{history.Is(sample.MetricName, "dropleak_droplet_memory_available_bytes"),
+		history.Is("droplet", droplet), history.Is(history.LabelSource, "")}, from, to)
+	if err != nil {
+		return detector.Worker{}, nil, err
+	}
+	var passes []time.Time
+	for _, s := range series {
+		for _, p := range s.Points {
+			passes = append(passes, time.UnixMilli(p.At).UTC())
+		}
+	}
+	for _, w := range workers {
+		if w.Name == worker {
+			return w, passes, nil
+		}
+	}
+	return detector.Worker{Name: worker, Droplet: droplet}, passes, nil
+}
+
+// numbers are a worker's memory at its newest complete pass.
+func numbers(w detector.Worker) remedy.Numbers {
+	var n remedy.Numbers
+	points, metric := detector.Footprint(w, detector.Options{})
+	if k := len(points); k > 0 {
+		n.At, n.Bytes, n.Metric = points[k-1].At, points[k-1].V, metric
+	}
+	newest := newestSample(w)
+	for _, l := range w.Lives {
+		if !ends(l).Equal(newest) {
+			continue
+		}
+		if isMain(l) {
+			n.PID, n.Start = l.PID, l.Start
+		} else if l.Role == detector.RoleChild {
+			n.Processes++
+		}
+	}
+	return n
+}
+
+func isMain(l detector.Life) bool {
+	return l.Slot == sample.SlotMain || l.Role == detector.RoleParent
+}
+
+func ends(l detector.Life) time.Time {
+	if n := len(l.Samples); n > 0 {
+		return l.Samples[n-1].At
+	}
+	return time.Time{}
+}
+
+func newestSample(w detector.Worker) (newest time.Time) {
+	for _, l := range w.Lives {
+		if t := ends(l); t.After(newest) {
+			newest = t
+		}
+	}
+	return newest
+}
+
+// NewLife implements [remedy.Watcher]. What the restart ended is every life
+// that began before it; the fingerprint's own is never taken for new.
+func (m measure) NewLife(ctx context.Context, droplet, worker string, old order.Fingerprint, before remedy.Numbers, restarted time.Time) (remedy.Life, error) {
+	now := time.Now()
+	w, passes, err := m.worker(ctx, droplet, worker, restarted.Add(-2*recent), now)
+	if err != nil {
+		return remedy.Life{}, err
+	}
+	was, is := split(w, old, restarted)
+	l := remedy.Life{Now: numbers(is), Working: working(is)}
+	for _, x := range is.Lives {
+		if isMain(x) {
+			l.Lives++
+		}
+	}
+	l.Seen = l.Lives > 0
+	l.Passes, l.Absent = attendance(is, passes, restarted)
+	l.Pool = l.Now.Processes
+	for _, e := range w.Events {
+		if e.Kind == detector.EventOOMKill && e.At.After(restarted) {
+			l.OOMKills++
+		}
+	}
+	scale := m.s.d.Scale
+	l.Recovery, _ = detector.Recovered(watch.StretchWorker(was, scale, now), watch.StretchWorker(is, scale, now), w.Limit, now)
+	return l, nil
+}
+
+// split parts a worker's lives into those before a restart and those since.
+func split(w detector.Worker, old order.Fingerprint, restarted time.Time) (was, is detector.Worker) {
+	was, is = w, w
+	was.Lives, is.Lives = nil, nil
+	for _, l := range w.Lives {
+		began := l.Start
+		if began.IsZero() && len(l.Samples) > 0 {
+			began = l.Samples[0].At
+		}
+		sameAsOld := l.PID == old.PID && l.Start.Sub(old.Start).Abs() <= order.SameStart
+		if sameAsOld || began.Before(restarted.Add(-order.SameStart)) {
+			was.Lives = append(was.Lives, l)
+		} else {
+			is.Lives = append(is.Lives, l)
+		}
+	}
+	return was, is
+}
+
+// attendance counts the droplet's passes since a restart, and how many of the
+// latest in a row saw no main process.
+func attendance(is detector.Worker, passes []time.Time, restarted time.Time) (n, absent int) {
+	seen := map[time.Time]bool{}
+	for _, l := range is.Lives {
+		if isMain(l) {
+			for _, s := range l.Samples {
+				seen[s.At.UTC()] = true
+			}
+		}
+	}
+	for _, at := range passes {
+		if !at.After(restarted) {
+			continue
+		}
+		n++
+		if absent++; seen[at] {
+			absent = 0
+		}
+	}
+	return n, absent
+}
+
+// work is how much CPU time shows that a pool process did something: five
+// clock ticks, more than it spends waiting.
+const work = 0.05
+
+// working says whether the new life gets anything done. An idle pool process
+// spends no CPU time at all; a node of one process also spends some on its
+// own upkeep, so more is asked of it.
+func working(is detector.Worker) remedy.Working {
+	answer := remedy.WorkUnknown
+	children := false
+	for _, l := range is.Lives {
+		children = children || l.Role == detector.RoleChild
+	}
+	for _, l := range is.Lives {
+		if children && l.Role != detector.RoleChild {
+			continue
+		}
+		spent, over, ok := cpu(l)
+		if !ok {
+			continue
+		}
+		need := work
+		if !children {
+			need = max(work, 0.01*over.Seconds())
+		}
+		if spent >= need {
+			return remedy.Advancing
+		}
+		answer = remedy.Idle
+	}
+	return answer
+}
+
+// cpu is the CPU time a life spent since its second sample, so that its
+// start-up does not count.
+func cpu(l detector.Life) (spent float64, over time.Duration, ok bool) {
+	var measured []detector.Sample
+	for _, s := range l.Samples {
+		if sample.Measured(s.CPU) {
+			measured = append(measured, s)
+		}
+	}
+	if len(measured) < 3 {
+		return 0, 0, false
+	}
+	a, b := measured[1], measured[len(measured)-1]
+	return b.CPU - a.CPU, b.At.Sub(a.At), true
+}

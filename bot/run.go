@@ -1,0 +1,71 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/schedule"
+)
+
+// Run runs the service until ctx ends, and returns when all its loops have
+// stopped. Slack or DigitalOcean being away is no reason to return.
+func (s *Service) Run(ctx context.Context) error {
+	if err := s.chat.Recall(ctx); err != nil {
+		return fmt.Errorf("run service: %w", err)
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	loop := func(name string, run func(context.Context) error) {
+		wg.Go(func() {
+			if err := run(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("a loop ended", "loop", name, "err", err)
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	loop("slack", s.slack.Run)
+	loop("history", s.history.Run)
+	loop("hub", s.hub.Run)
+	loop("runs", s.remedy.Run)
+	loop("inbox", func(ctx context.Context) error { s.chat.Run(ctx); return nil })
+	loop("digitalocean", func(ctx context.Context) error { s.source.Run(ctx); return nil })
+	loop("schedule", s.runSchedule)
+	s.ready.Store(true)
+	wg.Wait()
+	s.ready.Store(false)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := s.slack.Close(drain); err != nil {
+		s.log.Warn("the last updates did not reach Slack", "err", err)
+	}
+	return errors.Join(errs...)
+}
+
+// runSchedule scans and reports when it is time.
+func (s *Service) runSchedule(ctx context.Context) error {
+	jobs := []schedule.Job{{Name: "scan", Spec: s.d.Scan, Do: func(ctx context.Context, _ time.Time) error { return s.Scan(ctx) }}}
+	for i, r := range s.d.Reports {
+		jobs = append(jobs, schedule.Job{Name: fmt.Sprintf("report/%d", i), Spec: r.Spec, Do: func(ctx context.Context, _ time.Time) error {
+			return s.chat.Report(ctx, r.Channel, r.Tag)
+		}})
+	}
+	runner := schedule.Runner{Store: s.d.Store, Log: s.log, Scale: s.d.Scale}
+	runner.Run(ctx, jobs...)
+	return nil
+}
+
+// Scan judges the fleet once.
+func (s *Service) Scan(ctx context.Context) error {
+	sum, err := s.watch.Scan(ctx, time.Now())
+	if len(sum.Views) > 0 {
+		s.latest.Store(&sum)
+		s.scanned.Add(int64(sum.Workers()))
+	}
+	return err
+}
