@@ -165,7 +165,7 @@ func (s *Service) team(ctx context.Context) (string, error) {
 	defer cancel()
 	id, err := s.slack.AuthTest(ctx)
 	if err == nil {
-		return id.Team, s.d.Store.SetCursor(ctx, teamCursor, id.Team)
+		return id.TeamID, s.d.Store.SetCursor(ctx, teamCursor, id.TeamID)
 	}
 	known, kerr := s.d.Store.Cursor(context.WithoutCancel(ctx), teamCursor)
 	if kerr != nil || known == "" {

@@ -32,3 +32,33 @@ func configFlag(cmd *cobra.Command, into *string) {
 	_ = cmd.MarkFlagRequired("config")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
 }
+
+func checkCommand(s streams) *cobra.Command {
+	var path string
+	var online bool
+	cmd := &cobra.Command{
+		Use:     "check --config FILE",
+		GroupID: "serve",
+		Short:   "Check the configuration, and with --online what it speaks to",
+		Long: `Check reads the configuration and the secrets in the environment and lists
+every problem with its line and column. With --online it also asks
+DigitalOcean and Slack whether the tokens are good, and opens the store.
+
+Exit status: 0 good, 1 problems, 2 wrong usage.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := loadConfig(s, path)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(s.out, "ok    %s\n", path)
+			if !online {
+				return nil
+			}
+			return checkOnline(cmd.Context(), s, c)
+		},
+	}
+	configFlag(cmd, &path)
+	cmd.Flags().BoolVar(&online, "online", false, "ask DigitalOcean and Slack, and open the store")
+	return cmd
+}

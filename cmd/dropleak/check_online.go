@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/slackapp"
+	"github.com/dropleak/dropleak/bot/store"
+	"github.com/dropleak/dropleak/configs"
+	"github.com/dropleak/dropleak/doclient"
+)
+
+// probe is one question to the outside, and its answer in a few words.
+type probe struct {
+	name string
+	ask  func(context.Context) (string, error)
+}
+
+// checkOnline asks everything the service will speak to, and says how to mend
+// what does not answer.
+func checkOnline(ctx context.Context, s streams, c configs.Config) error {
+	bad := 0
+	for _, p := range probes(c) {
+		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+		said, err := p.ask(ctx)
+		cancel()
+		if err != nil {
+			bad++
+			fmt.Fprintf(s.out, "FAIL  %s: %v\n", p.name, err)
+			continue
+		}
+		fmt.Fprintf(s.out, "ok    %s: %s\n", p.name, said)
+	}
+	if bad > 0 {
+		return exitError{code: 1}
+	}
+	return nil
+}
+
+func probes(c configs.Config) []probe {
+	quiet := slog.New(slog.DiscardHandler)
+	ps := []probe{
+		{"store", func(ctx context.Context) (string, error) { return probeStore(ctx, c) }},
+		{"DigitalOcean reader", func(ctx context.Context) (string, error) { return probeReader(ctx, c, quiet) }},
+		{"Slack bot token", func(ctx context.Context) (string, error) { return probeSlack(ctx, c, quiet) }},
+	}
+	if c.Secrets.ExecutorToken != "" {
+		ps = append(ps, probe{"DigitalOcean executor", func(ctx context.Context) (string, error) {
+			x, err := doclient.NewExecutor(cloudOptions(c, c.Secrets.ExecutorToken, quiet))
+			if err != nil {
+				return "", err
+			}
+			if _, err := x.Droplets(ctx, c.DigitalOcean.Tag); err != nil {
+				return "", err
+			}
+			return "its token reads; that it may snapshot and reboot shows only when it does", nil
+		}})
+	}
+	return ps
+}
+
+func probeStore(ctx context.Context, c configs.Config) (string, error) {
+	st, err := store.Open(ctx, c.StoreDSN(), store.Options{Beside: true})
+	if err != nil {
+		return "", err
+	}
+	return string(st.Engine()), errors.Join(st.Ping(ctx), st.Close())
+}
+
+func probeReader(ctx context.Context, c configs.Config, log *slog.Logger) (string, error) {
+	r, err := doclient.NewReader(cloudOptions(c, c.Secrets.ReaderToken, log))
+	if err != nil {
+		return "", err
+	}
+	droplets, err := r.Droplets(ctx, c.DigitalOcean.Tag)
+	if err != nil {
+		return "", err
+	}
+	if len(droplets) == 0 {
+		return "", fmt.Errorf("no droplet carries the tag %s; tag those that dropleak shall watch", c.DigitalOcean.Tag)
+	}
+	now := time.Now()
+	missing := 0
+	for _, d := range droplets {
+		_, err := r.Memory(ctx, d.ID, now.Add(-15*time.Minute), now)
+		if errors.Is(err, doclient.ErrNoData) {
+			missing++
+		} else if err != nil {
+			return "", err
+		}
+	}
+	said := fmt.Sprintf("%d droplets tagged %s", len(droplets), c.DigitalOcean.Tag)
+	if missing > 0 {
+		said += fmt.Sprintf("; %d of them without the metrics agent", missing)
+	}
+	return said, nil
+}
+
+func probeSlack(ctx context.Context, c configs.Config, log *slog.Logger) (string, error) {
+	app, err := slackapp.New(slackapp.Options{BotToken: c.Secrets.SlackBot, AppToken: c.Secrets.SlackApp, SigningSecret: c.Secrets.SlackSigning,
+		APIURL: c.Slack.APIURL, Mode: slackapp.Mode(c.Slack.Mode), Logger: log, Handler: deaf{}})
+	if err != nil {
+		return "", err
+	}
+	id, err := app.AuthTest(ctx)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("workspace %s, bot user %s", id.Team, id.UserID), nil
+}
+
+// deaf takes nothing in.
+type deaf struct{}
+
+func (deaf) Receive(context.Context, slackapp.Envelope) (slackapp.Ack, error) {
+	return slackapp.Ack{}, errors.New("this is only a check")
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dropleak/dropleak/bot"
+	"github.com/dropleak/dropleak/bot/schedule"
+	"github.com/dropleak/dropleak/bot/slackapp"
+	"github.com/dropleak/dropleak/bot/store"
+	"github.com/dropleak/dropleak/configs"
+	"github.com/dropleak/dropleak/doclient"
+)
+
+// deps turns the configuration into what the service is put together of. The
+// configuration was checked when it was read.
+func deps(c configs.Config, st *store.Store, log *slog.Logger) (bot.Deps, error) {
+	d := bot.Deps{Store: st, Channel: c.Slack.Channel, Tag: c.DigitalOcean.Tag,
+		Approvers: c.Approvals.Approvers, Quorum: c.Approvals.Quorum, AllowSelf: c.Approvals.AllowSelf,
+		Expires: time.Duration(c.Approvals.Expires), Rehearse: c.Mode == "rehearse", OwnDroplet: ownDroplet(),
+		Retention: time.Duration(c.History.Retention), Scale: c.Scale(), Owner: owner(), Log: log,
+		Slack: slackapp.Options{BotToken: c.Secrets.SlackBot, AppToken: c.Secrets.SlackApp, SigningSecret: c.Secrets.SlackSigning,
+			APIURL: c.Slack.APIURL, Mode: slackapp.Mode(c.Slack.Mode)},
+		Rule: func(id int64, tags []string, worker string) bot.Rule { return rule(c, id, tags, worker) }}
+	reader, err := doclient.NewReader(cloudOptions(c, c.Secrets.ReaderToken, log))
+	if err != nil {
+		return d, fmt.Errorf("DigitalOcean reader: %w", err)
+	}
+	d.Reader = reader
+	if c.Secrets.ExecutorToken != "" {
+		o := cloudOptions(c, c.Secrets.ExecutorToken, log)
+		o.OnlyTag = c.DigitalOcean.Tag
+		if d.Executor, err = doclient.NewExecutor(o); err != nil {
+			return d, fmt.Errorf("DigitalOcean executor: %w", err)
+		}
+	}
+	return d, schedules(&d, c)
+}
+
+// schedules parses what the configuration's check has already parsed once.
+func schedules(d *bot.Deps, c configs.Config) (err error) {
+	if d.Scan, err = schedule.Parse(c.Schedule.Scan, nil); err != nil {
+		return err
+	}
+	for _, r := range c.Schedule.Report {
+		zone, err := time.LoadLocation(r.TimeZone)
+		if err != nil {
+			return err
+		}
+		spec, err := schedule.Parse(r.Cron, zone)
+		if err != nil {
+			return err
+		}
+		d.Reports = append(d.Reports, bot.Report{Spec: spec, Channel: r.Channel, Tag: r.Tag})
+	}
+	return nil
+}
+
+func cloudOptions(c configs.Config, token string, log *slog.Logger) doclient.Options {
+	return doclient.Options{BaseURL: c.DigitalOcean.APIURL, Token: doclient.StaticToken(token), Logger: log, UserAgent: "dropleak/" + version()}
+}
+
+// rule is the configuration's word about a worker, with a hash over the keys
+// it came from: an approval is void when they change.
+func rule(c configs.Config, id int64, tags []string, worker string) bot.Rule {
+	r, ok := c.RuleFor(id, tags, worker)
+	if !ok {
+		return bot.Rule{Hash: hash(nil)}
+	}
+	return bot.Rule{Restart: r.Restart, Unit: r.Unit, Limit: float64(r.Limit), Hash: hash(r)}
+}
+
+func hash(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return "unhashable"
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
+
+// ownDroplet asks DigitalOcean's metadata service which droplet this is; 0
+// where there is none.
+func ownDroplet() int64 {
+	client := http.Client{Timeout: time.Second}
+	resp, err := client.Get("http://169.254.169.254/metadata/v1/id")
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 64))
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return 0
+	}
+	id, err := strconv.ParseInt(strings.TrimSpace(string(body)), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return id
+}

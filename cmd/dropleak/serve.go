@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dropleak/dropleak/bot"
+	"github.com/dropleak/dropleak/bot/store"
+	"github.com/dropleak/dropleak/configs"
+)
+
+func serveCommand(s streams) *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:     "serve --config FILE",
+		GroupID: "serve",
+		Short:   "Run the service",
+		Long: `Serve runs the service: it takes samples from agents and DigitalOcean, judges
+them, reports in Slack, and carries out approved restarts. Secrets come from
+the environment (see configs/dropleak.example.yaml). SIGTERM drains and exits
+with 0; whatever was under way is taken up at the next start.
+
+Exit status: 0 stopped in order, 1 trouble, 2 wrong usage or configuration, or
+the data directory is in use by another dropleak.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := loadConfig(s, path)
+			if err != nil {
+				return usage(err)
+			}
+			log, err := logger(s.talk, c.Log)
+			if err != nil {
+				return usage(err)
+			}
+			return serve(cmd.Context(), c, log)
+		},
+	}
+	configFlag(cmd, &path)
+	return cmd
+}
+
+// logger writes what the operator asked for, secrets hidden by whoever logs.
+func logger(out io.Writer, c configs.Log) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		return nil, fmt.Errorf("log.level: %w", err)
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(out, o)), nil
+	}
+	return slog.New(slog.NewTextHandler(out, o)), nil
+}
+
+// serve opens the store, puts the service together and runs it until ctx
+// ends.
+func serve(ctx context.Context, c configs.Config, log *slog.Logger) (err error) {
+	st, err := store.Open(ctx, c.StoreDSN(), store.Options{})
+	var held *store.HeldError
+	if errors.As(err, &held) {
+		return usage(err)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	deps, err := deps(c, st, log)
+	if err != nil {
+		return err
+	}
+	service, err := bot.New(ctx, deps)
+	if err != nil {
+		return err
+	}
+	return listenAndRun(ctx, c, service, log)
+}
+
+// listenAndRun serves the paths while the service runs. It listens before it
+// runs, so that a taken port is told at once.
+func listenAndRun(ctx context.Context, c configs.Config, service *bot.Service, log *slog.Logger) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	main := &http.Server{Handler: service.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	go func() { cancel(serveOn(main, listener, c.TLS)) }()
+	servers := []*http.Server{main}
+	if c.MetricsListen != "" {
+		metrics := &http.Server{Handler: service.Metrics(), ReadHeaderTimeout: 10 * time.Second}
+		listener, err := net.Listen("tcp", c.MetricsListen)
+		if err != nil {
+			return fmt.Errorf("listen for metrics: %w", err)
+		}
+		go func() { cancel(serveOn(metrics, listener, configs.TLS{})) }()
+		servers = append(servers, metrics)
+	}
+	log.Info("dropleak serves", "version", version(), "listen", listener.Addr().String(), "metrics", c.MetricsListen, "mode", c.Mode, "time_scale", c.TimeScale)
+	runErr := service.Run(ctx)
+	drain, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer done()
+	for _, s := range servers {
+		if err := s.Shutdown(drain); err != nil {
+			log.Warn("connections were cut at the end", "err", err)
+		}
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		runErr = errors.Join(runErr, cause)
+	}
+	log.Info("dropleak has stopped")
+	return runErr
+}
+
+func serveOn(s *http.Server, l net.Listener, tls configs.TLS) error {
+	var err error
+	if tls.Cert != "" {
+		err = s.ServeTLS(l, tls.Cert, tls.Key)
+	} else {
+		err = s.Serve(l)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return context.Canceled
+	}
+	return err
+}
+
+// owner is unique among processes: replicas tell each other apart by it.
+func owner() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d/%d", host, os.Getpid(), time.Now().UnixMilli())
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dropleak/dropleak/bot/hub"
+	"github.com/dropleak/dropleak/bot/store"
+)
+
+// withStore runs fn on the configured store, beside a service that holds it.
+func withStore(ctx context.Context, s streams, path string, fn func(*store.Store) error) (err error) {
+	c, err := loadConfig(s, path)
+	if err != nil {
+		return usage(err)
+	}
+	st, err := store.Open(ctx, c.StoreDSN(), store.Options{Beside: true})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	return fn(st)
+}
+
+func tokenCommand(s streams) *cobra.Command {
+	cmd := &cobra.Command{Use: "token", GroupID: "operate", Short: "Create, list and revoke the tokens of agents and senders", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd.AddCommand(tokenCreate(s), tokenList(s), tokenRevoke(s))
+	return cmd
+}
+
+func tokenCreate(s streams) *cobra.Command {
+	var path, tag, name string
+	var droplet int64
+	cmd := &cobra.Command{
+		Use:   "create --config FILE (--droplet ID | --tag TAG) --name NAME",
+		Short: "Create a token and print it, once",
+		Long: `Create makes a token for the agent of one droplet (--droplet), or for a sender
+of foreign metrics about the droplets of a tag (--tag). It is printed once and
+stored hashed: put it into the agent's token file now.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			t := hub.Token{Name: name, Kind: hub.Agent, Droplet: strconv.FormatInt(droplet, 10)}
+			if (droplet > 0) == (tag != "") {
+				return usage(errors.New("give either --droplet or --tag"))
+			}
+			if tag != "" {
+				t = hub.Token{Name: name, Kind: hub.Sender, Tag: tag}
+			}
+			return withStore(cmd.Context(), s, path, func(st *store.Store) error {
+				_, secret, err := hub.Create(cmd.Context(), st, t)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(s.out, secret)
+				return nil
+			})
+		},
+	}
+	configFlag(cmd, &path)
+	cmd.Flags().Int64Var(&droplet, "droplet", 0, "the droplet's `ID`, for an agent")
+	cmd.Flags().StringVar(&tag, "tag", "", "the `TAG` whose droplets a sender may speak of")
+	cmd.Flags().StringVar(&name, "name", "", "a `NAME` to know it by")
+	_ = cmd.MarkFlagRequired("name")
+	return cmd
+}
+
+// tokenJSON is a token in dropleak token list --json.
+type tokenJSON struct {
+	ID      string     `json:"id"`
+	Name    string     `json:"name"`
+	Kind    hub.Kind   `json:"kind"`
+	Droplet string     `json:"droplet"`
+	Tag     string     `json:"tag"`
+	Created time.Time  `json:"created"`
+	Revoked *time.Time `json:"revoked"`
+	Seen    *time.Time `json:"seen"`
+}
+
+func tokenList(s streams) *cobra.Command {
+	var path string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "list --config FILE", Short: "List tokens; never their values", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withStore(cmd.Context(), s, path, func(st *store.Store) error {
+				tokens, err := st.Tokens(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(s, tokensJSON(tokens))
+				}
+				return printTokens(s, tokens)
+			})
+		},
+	}
+	configFlag(cmd, &path)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func tokensJSON(tokens []hub.Token) []tokenJSON {
+	out := []tokenJSON{}
+	for _, t := range tokens {
+		j := tokenJSON{ID: t.ID, Name: t.Name, Kind: t.Kind, Droplet: t.Droplet, Tag: t.Tag, Created: t.Created}
+		if !t.Revoked.IsZero() {
+			j.Revoked = &t.Revoked
+		}
+		if !t.Seen.At.IsZero() {
+			j.Seen = &t.Seen.At
+		}
+		out = append(out, j)
+	}
+	return out
+}
+
+func printTokens(s streams, tokens []hub.Token) error {
+	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tNAME\tKIND\tFOR\tCREATED\tLAST SEEN\tSTATE")
+	for _, t := range tokens {
+		state, seen := "good", "never"
+		if !t.Revoked.IsZero() {
+			state = "revoked " + t.Revoked.Format(time.DateTime)
+		}
+		if !t.Seen.At.IsZero() {
+			seen = t.Seen.At.Format(time.DateTime)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, printable(t.Name), t.Kind, t.Droplet+t.Tag, t.Created.Format(time.DateTime), seen, state)
+	}
+	return w.Flush()
+}
+
+func tokenRevoke(s streams) *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use: "revoke --config FILE ID", Short: "Revoke a token at once", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withStore(cmd.Context(), s, path, func(st *store.Store) error {
+				if err := st.RevokeToken(cmd.Context(), args[0], time.Now()); err != nil {
+					return fmt.Errorf("revoke %s: %w", args[0], err)
+				}
+				fmt.Fprintf(s.talk, "revoked %s\n", args[0])
+				return nil
+			})
+		},
+	}
+	configFlag(cmd, &path)
+	return cmd
+}
