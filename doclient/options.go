@@ -152,6 +152,9 @@ func newClient(opts Options) (*client, error) {
 	return c, nil
 }
 
+// Close closes idle connections; requests under way are not touched.
+func (c *client) Close() { c.api.HTTPClient.CloseIdleConnections() }
+
 func baseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil {
