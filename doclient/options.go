@@ -153,7 +153,11 @@ func newClient(opts Options) (*client, error) {
 }
 
 // Close closes idle connections; requests under way are not touched.
-func (c *client) Close() { c.api.HTTPClient.CloseIdleConnections() }
+func (c *client) Close() {
+	if t, ok := c.opts.Transport.(interface{ CloseIdleConnections() }); ok { // oauth2's transport would not pass it on
+		t.CloseIdleConnections()
+	}
+}
 
 func baseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -244,6 +246,37 @@ func TestUnsentIsClear(t *testing.T) {
 	if !doclient.Unclear(errors.New("something")) || doclient.Unclear(nil) {
 		t.Error("an unknown error is clear, or no error is not")
 	}
+}
+
+// A connection that broke while it was used says nothing about the order.
+func TestBrokenConnectionIsUnclear(t *testing.T) {
+	for op, unclear := range map[string]bool{"read": true, "write": true, "dial": false, "proxyconnect": false} {
+		x, err := doclient.NewExecutor(doclient.Options{
+			Token: doclient.StaticToken(writeToken),
+			Transport: canned(func(*http.Request) (*http.Response, error) {
+				return nil, &net.OpError{Op: op, Net: "tcp", Err: syscall.ECONNRESET}
+			}),
+		})
+		check(t, err)
+		if _, err := x.Reboot(t.Context(), web1); doclient.Unclear(err) != unclear || !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%s: unclear %v, want %v: %v", op, !unclear, unclear, err)
+		}
+	}
+}
+
+func TestCloseLeavesNoConnection(t *testing.T) {
+	w := newWorld(t, dosim.Options{})
+	srv := httptest.NewServer(w)
+	defer srv.Close()
+	before := goleak.IgnoreCurrent()
+	r, _ := w.clients(t, func(o *doclient.Options) { o.BaseURL, o.Transport = srv.URL, nil })
+	_, err := r.Droplet(t.Context(), web1)
+	check(t, err)
+	if goleak.Find(before, goleak.IgnoreAnyFunction("net/http.(*conn).serve")) == nil {
+		t.Error("there was no idle connection to close")
+	}
+	r.Close()
+	check(t, goleak.Find(before))
 }
 
 // A 2xx that cannot be read means that the order was taken.

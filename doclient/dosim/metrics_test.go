@@ -128,3 +128,21 @@ func TestRecorder(t *testing.T) {
 		}
 	}
 }
+
+// Unless it is kind, a Sim shows a point half a minute after it was measured.
+func TestPointsShowUpLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{})
+		s.AddToken(tok, ReaderScopes...)
+		began := time.Now()
+		s.AddDroplet(Droplet{ID: 42, Created: began})
+		r := rig{s, t, s.Transport()}
+		time.Sleep(2*time.Minute + 20*time.Second)
+		for _, want := range []int{1, 2} {
+			if got := r.points("memory_total", began, time.Now()); len(got) != want {
+				t.Errorf("after %v: %d points, want %d", time.Since(began), len(got), want)
+			}
+			time.Sleep(15 * time.Second)
+		}
+	})
+}
