@@ -145,6 +145,14 @@ func modal() slack.ModalViewRequest {
 
 // conversation is what both transports must carry alike.
 func conversation(t *testing.T, app *slackapp.App, sim *slacksim.Sim, h *recorder) {
+	commandAndModal(t, app, sim, h)
+	messageAndClick(t, app, sim, h)
+	homePage(t, app, sim, h)
+	picture(t, app, sim)
+}
+
+func commandAndModal(t *testing.T, app *slackapp.App, sim *slacksim.Sim, h *recorder) {
+	t.Helper()
 	ctx := t.Context()
 	h.ack = func(in slackapp.Envelope) (slackapp.Ack, error) {
 		if in.Command != nil {
@@ -175,6 +183,11 @@ func conversation(t *testing.T, app *slackapp.App, sim *slacksim.Sim, h *recorde
 	if err := app.Respond(ctx, c.ResponseURL, slackapp.Message{Text: "here it is", Blocks: []slack.Block{section("*here*")}}, slackapp.How{InChannel: true}); err != nil {
 		t.Error(err)
 	}
+}
+
+func messageAndClick(t *testing.T, app *slackapp.App, sim *slacksim.Sim, h *recorder) {
+	t.Helper()
+	ctx := t.Context()
 	ts, err := app.Post(ctx, "C0OPS", slackapp.Message{Text: "leak", Blocks: []slack.Block{section("leak"), buttons("restart", "f-1")}})
 	if err != nil {
 		t.Fatal(err)
@@ -201,6 +214,11 @@ func conversation(t *testing.T, app *slackapp.App, sim *slacksim.Sim, h *recorde
 	if err := app.Ephemeral(ctx, "C0OPS", "U0CARLA", slackapp.Message{Text: "you may not"}); err != nil {
 		t.Error(err)
 	}
+}
+
+func homePage(t *testing.T, app *slackapp.App, sim *slacksim.Sim, h *recorder) {
+	t.Helper()
+	ctx := t.Context()
 	if err := sim.OpenHome("U0ANNA"); err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +236,6 @@ func conversation(t *testing.T, app *slackapp.App, sim *slacksim.Sim, h *recorde
 	if _, err := app.PublishHome(ctx, "U0ANNA", first.Hash, home); !errors.Is(err, slackapp.ErrHashConflict) {
 		t.Errorf("stale hash: %v", err)
 	}
-	picture(t, app, sim)
 }
 
 func picture(t *testing.T, app *slackapp.App, sim *slacksim.Sim) {

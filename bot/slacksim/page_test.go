@@ -84,7 +84,12 @@ func deskBot(t *testing.T, opts slacksim.Options) (*slacksim.Sim, bot) {
 	t.Helper()
 	var b bot
 	opts.AppURL = "http://bot.test"
-	opts.App = app(func(_ string, form url.Values, _ string) (int, string) {
+	opts.App = app(func(path string, form url.Values, _ string) (int, string) {
+		if path == "/slack/events" {
+			go b.call("views.publish", object{"user_id": "U0BEN", "view": object{"type": "home", "blocks": []any{
+				section("*Approvals waiting for you: 1*"), actions(button("open", "1"))}}})
+			return 200, ""
+		}
 		if form.Get("text") == "why" {
 			go b.call("views.open", object{"trigger_id": form.Get("trigger_id"), "view": modal()})
 			return 200, ""
@@ -231,6 +236,11 @@ func TestCommandAndModalInABrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	err = chromedp.Do(ctx, chromedp.Click(chromedp.CSS("#nav button:last-child")), chromedp.WaitVisible(chromedp.CSS("#list [data-action=open]")))
+	if err != nil {
+		t.Fatal("the home never came:", err)
+	}
+	shoot(t, ctx, "home-dark")
 	var sent string
 	for _, e := range sim.Journal() {
 		if e.Kind == slacksim.Deliver && e.Name == "view_submission" {
@@ -243,6 +253,46 @@ func TestCommandAndModalInABrowser(t *testing.T) {
 	if got := sim.Ephemerals("U0ANNA"); len(got) != 0 {
 		t.Error("somebody else saw Ben's answer")
 	}
+}
+
+func TestEveryKindOfBlockIsDrawn(t *testing.T) {
+	sim, b := deskBot(t, slacksim.Options{})
+	raw := func(s string) object { return object{"type": "raw_text", "text": s} }
+	point := func(l string, v float64) object { return object{"label": l, "value": v} }
+	rich := func(kind string, els ...any) object { return object{"type": kind, "elements": els} }
+	word := func(s string, style object) object { return object{"type": "text", "text": s, "style": style} }
+	o := b.post(
+		rich("rich_text", rich("rich_text_section", word("bold ", object{"bold": true}), word("code", object{"code": true}), object{"type": "user", "user_id": "U0ANNA"}),
+			object{"type": "rich_text_list", "style": "bullet", "elements": []any{rich("rich_text_section", word("first", nil)), rich("rich_text_section", word("second", nil))}},
+			rich("rich_text_preformatted", word("MemoryHigh=1500M", nil))),
+		object{"type": "data_table", "caption": "Workers, worst first", "rows": []any{[]any{raw("Worker"), raw("GiB"), raw(" ")},
+			[]any{raw("web@droplet-7"), object{"type": "raw_number", "value": 3.1}, object{"type": "action_cell", "element": button("row", "w1")}}}},
+		object{"type": "data_visualization", "title": "Memory, GiB", "chart": object{"type": "line", "axis_config": object{"categories": []any{"09:00", "10:00", "11:00"}},
+			"series": []any{object{"name": "web", "data": []any{point("09:00", 1.2), point("10:00", 2.1), point("11:00", 3.1)}},
+				object{"name": "mail", "data": []any{point("09:00", 0.4), point("10:00", 0.4), point("11:00", 0.41)}}}}},
+		object{"type": "card", "title": text("plain_text", "web@droplet-7"), "body": text("mrkdwn", "grows *212 MiB* an hour"), "actions": []any{button("card", "w1")}},
+		object{"type": "container", "title": text("plain_text", "Detail"), "child_blocks": []any{section("folded")}},
+		object{"type": "layout", "rows": []any{object{"items": []any{object{"block": section("left")}, object{"block": section("right")}}}}},
+		object{"type": "markdown", "text": "**strong** and `code`"},
+		object{"type": "section", "text": text("mrkdwn", "```\nworker_max_memory_per_child = 400000\n```"), "accessory": button("side", "1")},
+		object{"type": "context", "elements": []any{text("mrkdwn", "<!here> <#C0OPS> <javascript:alert(1)|not a link> <!subteam^S0ONCALL|@oncall>")}})
+	if o["ok"] != true {
+		t.Fatal(o)
+	}
+	ctx := browser(t, sim, "U0ANNA", 1000, 1500, false)
+	if err := chromedp.Do(ctx, chromedp.WaitVisible(chromedp.CSS("[data-action=side]"))); err != nil {
+		t.Fatal(err)
+	}
+	shoot(t, ctx, "blocks")
+	unknown := eval(t, ctx, chromedp.Evaluate[string](`[...document.querySelectorAll('.unknown')].map(e => e.innerText).join()`))
+	links := eval(t, ctx, chromedp.Evaluate[int](`document.querySelectorAll('#list a').length`))
+	if unknown != "" || links != 0 {
+		t.Errorf("not drawn: %q; %d links of foreign schemes", unknown, links)
+	}
+	if err := chromedp.Do(ctx, chromedp.Click(chromedp.CSS("[data-action=row]"))); err != nil {
+		t.Fatal(err)
+	}
+	eval(t, ctx, chromedp.Poll[bool](`document.querySelector('#list').innerText.includes('1.9 GiB freed')`, chromedp.WithPollingTimeout(10*time.Second)))
 }
 
 func TestPhone(t *testing.T) {
