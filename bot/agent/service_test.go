@@ -322,3 +322,8 @@ func (s *service) options(t *testing.T) Options {
 	return Options{Server: s.URL, TokenFile: token, Spool: filepath.Join(dir, "spool"), Every: time.Second, MachineID: machine,
 		MetadataURL: meta.URL, Version: "test"}
 }
+
+func refuseResults(w http.ResponseWriter) bool {
+	http.Error(w, "not now", http.StatusServiceUnavailable)
+	return true
+}
