@@ -189,7 +189,13 @@ func (x *executor) warmShutdown(ctx context.Context, o order.Order, p place) (or
 	if err := x.intent(o, acting, p); err != nil {
 		return order.Result{}, err
 	}
-	if err := x.kill(o.Expect.PID, syscall.SIGTERM); err != nil {
+	if st.PID == o.Expect.PID {
+		// The manager may signal what we may not, and knows its pid for sure.
+		err = m.Terminate(ctx, o.Unit.Name)
+	} else {
+		err = x.kill(o.Expect.PID, syscall.SIGTERM) // behind a wrapper
+	}
+	if err != nil {
 		return order.Result{}, fmt.Errorf("warm shutdown of pid %d: %w", o.Expect.PID, err)
 	}
 	return x.awaitWarm(ctx, o)

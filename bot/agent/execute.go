@@ -25,6 +25,7 @@ const (
 type unitManager interface {
 	State(ctx context.Context, unit string) (manager.State, error)
 	Start(ctx context.Context, unit string) error
+	Terminate(ctx context.Context, unit string) error
 }
 
 // jobManager restarts in one job; halfManager knows only the halves.

@@ -134,6 +134,8 @@ func (w *world) Restart(context.Context, string) error {
 	return nil
 }
 
+func (w *world) Terminate(context.Context, string) error { return w.kill(w.pid, syscall.SIGTERM) }
+
 func (w *world) kill(pid int, sig syscall.Signal) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

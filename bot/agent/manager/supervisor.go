@@ -209,6 +209,16 @@ func (s *Supervisor) Stop(ctx context.Context, program string) error {
 	return nil
 }
 
+// Terminate sends TERM to a program without telling supervisord to stop it:
+// it sees the program end by itself and goes by autorestart=.
+func (s *Supervisor) Terminate(ctx context.Context, program string) error {
+	var ok bool
+	if err := s.call(ctx, &ok, "signalProcess", program, "TERM"); err != nil {
+		return fmt.Errorf("terminate %s: %w", program, err)
+	}
+	return nil
+}
+
 // Start starts a program and waits until supervisord calls it running. One
 // that runs already is left alone.
 func (s *Supervisor) Start(ctx context.Context, program string) error {

@@ -121,6 +121,15 @@ func (s *Systemd) Start(ctx context.Context, unit string) error {
 	return s.await(ctx, "start", unit, done, err)
 }
 
+// Terminate sends TERM to the unit's main process. systemd sees it end by
+// itself and goes by Restart=.
+func (s *Systemd) Terminate(ctx context.Context, unit string) error {
+	if err := s.conn.KillUnitWithTarget(ctx, unit, dbus.Main, int32(syscall.SIGTERM)); err != nil {
+		return fmt.Errorf("terminate the main process of unit %s: %w", unit, explain(err))
+	}
+	return nil
+}
+
 func (s *Systemd) await(ctx context.Context, verb, unit string, done <-chan string, err error) error {
 	if err != nil {
 		return fmt.Errorf("%s unit %s: %w", verb, unit, explain(err))
