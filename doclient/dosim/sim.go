@@ -60,7 +60,7 @@ type Options struct {
 	Panic bool
 
 	// OnAction, when set, is called after an action starts, completes or fails,
-	// without any lock held, so it may call the Sim.
+	// in that order and never twice at once; it may call the Sim.
 	OnAction func(Action)
 }
 
@@ -78,7 +78,8 @@ type Sim struct {
 	faults    []*armed
 	failing   map[string]int
 	journal   []Entry
-	events    []Action
+	events    []Action // not yet told to OnAction
+	telling   bool
 	nextID    int
 }
 
@@ -151,18 +152,30 @@ func (s *Sim) Settle() {
 	s.announce()
 }
 
-// announce hands finished events to OnAction outside the lock.
+// announce hands events to OnAction one after the other, without the lock. While
+// somebody does so, others leave theirs to him, so that OnAction is never called
+// twice at once and may itself call the Sim.
 func (s *Sim) announce() {
 	s.mu.Lock()
-	events := s.events
-	s.events = nil
-	s.mu.Unlock()
-	if s.opts.OnAction == nil {
+	defer s.mu.Unlock()
+	if s.telling {
 		return
 	}
-	for _, e := range events {
-		s.opts.OnAction(e)
+	s.telling = true
+	defer func() { s.telling = false }()
+	for len(s.events) > 0 {
+		next := s.events[0]
+		s.events = s.events[1:]
+		if s.opts.OnAction != nil {
+			s.tell(next)
+		}
 	}
+}
+
+func (s *Sim) tell(a Action) {
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	s.opts.OnAction(a)
 }
 
 // ServeHTTP answers one API request.

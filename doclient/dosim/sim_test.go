@@ -164,8 +164,10 @@ func TestOnActionIsToldInTime(t *testing.T) {
 		var told []string
 		var at []time.Duration
 		began := time.Now()
-		r := newRig(t, Options{OnAction: func(a Action) {
+		var r rig
+		r = newRig(t, Options{OnAction: func(a Action) {
 			told, at = append(told, a.Status), append(at, time.Since(began))
+			r.Settle() // it may call back
 		}})
 		r.want(201, "POST", "/v2/droplets/42/actions", `{"type":"reboot"}`)
 		time.Sleep(time.Hour) // nobody asks meanwhile
