@@ -168,8 +168,10 @@ func TestRefusedTokenIsSaid(t *testing.T) {
 	}
 }
 
-// The load of a large workspace: a hundred people at once, again and again. No
-// ack may take a second, and nothing may be lost.
+// The load of a large workspace: a hundred people at once, again and again. The
+// simulator counts an ack after three seconds as none; how far below that we stay
+// is BenchmarkAck's to say, since here the race detector and other packages' tests
+// take their part of the machine.
 func TestHundredAtOnce(t *testing.T) {
 	h := &recorder{}
 	_, sim := overSocket(t, h)
@@ -184,17 +186,15 @@ func TestHundredAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	var worst time.Duration
-	for _, e := range sim.Journal() {
-		if e.Kind == slacksim.Acked {
-			worst = max(worst, e.Took)
-		}
+	took := slacksim.AckTimes(sim.Journal())
+	if taken, _ := h.counts(); taken != 500 || len(took) != 500 {
+		t.Fatalf("%d of 500 taken, %d acked", taken, len(took))
 	}
-	if taken, _ := h.counts(); taken != 500 || worst > time.Second {
-		t.Errorf("%d of 500 taken, slowest ack %v", taken, worst)
-	}
+	t.Logf("acks: median %v, slowest %v", took[250], took[499])
 }
 
+// BenchmarkAck presses with a hundred people at once and fails when one ack takes
+// a second.
 func BenchmarkAck(b *testing.B) {
 	h := &recorder{}
 	sim := slacksim.New(slacksim.Options{}).Kind()
@@ -225,6 +225,9 @@ func BenchmarkAck(b *testing.B) {
 	})
 	b.StopTimer()
 	took := slacksim.AckTimes(sim.Journal())
+	if worst := took[len(took)-1]; worst > time.Second {
+		b.Errorf("an ack took %v", worst)
+	}
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "ms/p99")
 	b.ReportMetric(float64(took[len(took)-1].Microseconds())/1000, "ms/worst")
 }
