@@ -14,25 +14,30 @@ import (
 
 // laws checks what must hold at every moment, whatever happened.
 func (w *world) laws(ctx context.Context) error {
-	runs, err := w.store.Runs(ctx, workflow.Filter{})
+	runs, err := w.db.Runs(ctx, workflow.Filter{})
 	if err != nil {
 		return err
 	}
 	if w.observer == nil {
-		w.observer = w.start("observer", nil)
+		w.observer, w.checked = w.start("observer", nil), map[string]string{}
 	}
 	p := w.observer
 	acting := 0
 	for _, r := range runs {
+		if r.Live() && r.Step != "ask" && r.Step != "line" {
+			acting++
+		}
+		if state := fmt.Sprint(r.Version, len(w.deeds)); w.checked[r.ID] == state {
+			continue // nothing to see has changed
+		} else {
+			w.checked[r.ID] = state
+		}
 		v, err := p.s.View(ctx, r.ID)
 		if err != nil {
 			return err
 		}
 		if err := w.lawsOf(ctx, r, v); err != nil {
 			return fmt.Errorf("run %s at %s/%s: %w", r.ID, r.Step, r.Outcome, err)
-		}
-		if r.Live() && r.Step != "ask" && r.Step != "line" {
-			acting++
 		}
 	}
 	if acting > 1 {
@@ -166,17 +171,17 @@ func (w *world) pass(ctx context.Context, id string, within time.Duration, ps ..
 				}
 			}
 		}
-		if r, err := w.store.Run(ctx, id); err == nil && !r.Live() && !r.Unannounced() && r.Owner == "" {
+		if r, err := w.db.Run(ctx, id); err == nil && !r.Live() && !r.Unannounced() && r.Owner == "" {
 			return r, nil
 		}
 	}
-	return w.store.Run(ctx, id)
+	return w.db.Run(ctx, id)
 }
 
 // nap is how long nothing will happen, at most the time that is left.
 func (w *world) nap(ctx context.Context, left time.Duration) time.Duration {
 	const short = 5 * time.Second
-	runs, err := w.store.Runs(ctx, workflow.Filter{Live: true})
+	runs, err := w.db.Runs(ctx, workflow.Filter{Live: true})
 	if err != nil || len(runs) == 0 {
 		return short
 	}

@@ -253,6 +253,9 @@ func (st *stage) play() error {
 		}
 		st.replace()
 	}
+	if st.run == "" {
+		return nil // the agent is away: rightly, nothing was offered
+	}
 	for range 12 {
 		if _, err := st.w.pass(st.ctx, st.run, 3*time.Minute, st.ps...); err != nil || st.broken != nil {
 			return firstError(err, st.broken)

@@ -1,11 +1,14 @@
 package remedy_test
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/audit"
 	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/store/storetest"
 )
 
 func click(by string, k remedy.Kind) remedy.Decision {
@@ -119,4 +122,49 @@ func crashAt(t *testing.T, n int, f fault) string {
 		t.Error(err)
 	}
 	return r.Outcome
+}
+
+// TestOnSQLite is the run on the real store, killed between the snapshot and
+// the restart, with the audit log that tells of it.
+func TestOnSQLite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		s := storetest.Open(t, "sqlite:"+t.TempDir())
+		w.db = s
+		log := func(_ *remedy.Config, d *remedy.Deps) { d.Audit = s }
+		a := w.start("a", log)
+		a.choose = func(border string) fault {
+			if border == "store plan restart" {
+				return crashBefore
+			}
+			return none
+		}
+		id := approved(t, a)
+		w.drive(t, id, time.Hour, a)
+		if w.count("snapshot") != 1 || w.count("restart") != 0 {
+			t.Fatalf("%d snapshots and %d restarts before the kill", w.count("snapshot"), w.count("restart"))
+		}
+		b := w.start("b", log)
+		wantRefused(t, decide(t, b, id, click(mallory, remedy.Cancel)), remedy.NotApprover)
+		if r := w.drive(t, id, 2*time.Hour, b); r.Outcome != string(remedy.FreedWorking) || w.count("snapshot") != 1 || w.count("restart") != 1 {
+			t.Errorf("outcome %q with %d snapshots and %d restarts", r.Outcome, w.count("snapshot"), w.count("restart"))
+		}
+		head, err := audit.Verify(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries, err := s.AuditEntries(t.Context(), audit.Filter{Run: id})
+		if err != nil || int64(len(entries)) != head.Seq {
+			t.Fatalf("%d entries of the run, log ends at %d, %v", len(entries), head.Seq, err)
+		}
+		var what []string
+		for _, e := range entries {
+			what = append(what, e.What+" "+e.Subject)
+		}
+		for _, want := range []string{"proposal mail on web-1", "decision approve", "act snapshot", "act restart", "refusal cancel", "outcome mail on web-1"} {
+			if !slices.Contains(what, want) {
+				t.Errorf("the audit log lacks %q: %q", want, what)
+			}
+		}
+	})
 }

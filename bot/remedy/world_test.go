@@ -49,6 +49,7 @@ type deed struct {
 type world struct {
 	mu      sync.Mutex
 	store   storetest.Memory
+	db      workflow.Store               // store, unless a test has a real one
 	life    map[string]order.Fingerprint // by worker
 	boot    string
 	pids    int
@@ -76,6 +77,7 @@ type world struct {
 	choice        remedy.Choice
 	groupErr      error
 	observer      *process
+	checked       map[string]string // run → what the laws were last checked on
 	looked        order.Fingerprint // what the agent saw last
 	rebooting     string            // the run whose droplet restart is expected
 }
@@ -86,6 +88,7 @@ func newWorld() *world {
 		findings: map[string]finding.Finding{}, snapshotTakes: 10 * time.Minute, pool: 4,
 		recovery: detector.DidRecover, working: remedy.Advancing,
 		choice: remedy.Choice{Way: restart.Supervisor, Unit: unit, ConfigHash: "h1"}}
+	w.db = &w.store
 	for _, name := range []string{"mail", "web"} {
 		w.newLife(name)
 	}
@@ -192,7 +195,7 @@ func (w *world) start(name string, change func(*remedy.Config, *remedy.Deps)) *p
 	p := &process{w: w, name: name}
 	cl := &cloud{p}
 	d := remedy.Deps{
-		Store: &flowStore{&w.store, p}, Audit: (*auditLog)(w), Findings: (*findings)(w), People: (*people)(w),
+		Store: &flowStore{w.db, p}, Audit: (*auditLog)(w), Findings: (*findings)(w), People: (*people)(w),
 		Watcher: (*watcher)(w), Looker: &looker{p}, Cloud: cl,
 		Ways: restart.Ways{restart.Supervisor: restart.Agent{Orders: &orders{p}}, restart.Reboot: restart.Droplet{API: cl}},
 		Choose: func(finding.Subject) (remedy.Choice, error) {
@@ -220,24 +223,24 @@ func (w *world) start(name string, change func(*remedy.Config, *remedy.Deps)) *p
 // flowStore is the store as one process reaches it. Reads cross unharmed
 // while the process lives: a fault there changes nothing anybody could see.
 type flowStore struct {
-	*storetest.Memory
+	workflow.Store
 	p *process
 }
 
 func (s *flowStore) CreateRun(ctx context.Context, r workflow.Run, e ...workflow.Entry) error {
-	return s.p.cross("store create", func() error { return s.Memory.CreateRun(ctx, r, e...) })
+	return s.p.cross("store create", func() error { return s.Store.CreateRun(ctx, r, e...) })
 }
 
 func (s *flowStore) DecideRun(ctx context.Context, id string, gv int64, gate json.RawMessage, now time.Time, e ...workflow.Entry) error {
-	return s.p.cross("store decide", func() error { return s.Memory.DecideRun(ctx, id, gv, gate, now, e...) })
+	return s.p.cross("store decide", func() error { return s.Store.DecideRun(ctx, id, gv, gate, now, e...) })
 }
 
 func (s *flowStore) RetellRun(ctx context.Context, id string) error {
-	return s.p.cross("store retell", func() error { return s.Memory.RetellRun(ctx, id) })
+	return s.p.cross("store retell", func() error { return s.Store.RetellRun(ctx, id) })
 }
 
 func (s *flowStore) ClaimRun(ctx context.Context, owner string, now time.Time, lease time.Duration) (r workflow.Run, err error) {
-	err = s.p.cross("store claim", func() error { r, err = s.Memory.ClaimRun(ctx, owner, now, lease); return err })
+	err = s.p.cross("store claim", func() error { r, err = s.Store.ClaimRun(ctx, owner, now, lease); return err })
 	return r, err
 }
 
@@ -245,25 +248,25 @@ func (s *flowStore) RenewRun(ctx context.Context, id string, token int64, lease 
 	if s.p.frozen.Load() || s.p.dead.Load() {
 		return errDead
 	}
-	return s.Memory.RenewRun(ctx, id, token, lease)
+	return s.Store.RenewRun(ctx, id, token, lease)
 }
 
 func (s *flowStore) SaveRun(ctx context.Context, r workflow.Run, changed bool, e ...workflow.Entry) (out workflow.Run, err error) {
-	err = s.p.cross("store save "+r.Step, func() error { out, err = s.Memory.SaveRun(ctx, r, changed, e...); return err })
+	err = s.p.cross("store save "+r.Step, func() error { out, err = s.Store.SaveRun(ctx, r, changed, e...); return err })
 	return out, err
 }
 
 func (s *flowStore) TakeSlots(ctx context.Context, id string, token int64, slots []workflow.Slot) (full []workflow.Slot, err error) {
-	err = s.p.cross("store take", func() error { full, err = s.Memory.TakeSlots(ctx, id, token, slots); return err })
+	err = s.p.cross("store take", func() error { full, err = s.Store.TakeSlots(ctx, id, token, slots); return err })
 	return full, err
 }
 
 func (s *flowStore) PlanAct(ctx context.Context, a workflow.Act, token int64, e ...workflow.Entry) error {
-	return s.p.cross("store plan "+a.Name, func() error { return s.Memory.PlanAct(ctx, a, token, e...) })
+	return s.p.cross("store plan "+a.Name, func() error { return s.Store.PlanAct(ctx, a, token, e...) })
 }
 
 func (s *flowStore) MoveAct(ctx context.Context, a workflow.Act, from workflow.ActState, token, gv int64, e ...workflow.Entry) error {
-	return s.p.cross(fmt.Sprintf("store %s %s", a.State, a.Name), func() error { return s.Memory.MoveAct(ctx, a, from, token, gv, e...) })
+	return s.p.cross(fmt.Sprintf("store %s %s", a.State, a.Name), func() error { return s.Store.MoveAct(ctx, a, from, token, gv, e...) })
 }
 
 // cloud is DigitalOcean.
