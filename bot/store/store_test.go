@@ -21,6 +21,12 @@ func TestPostgres(t *testing.T) {
 	storetest.Run(t, freshPostgres)
 }
 
+func TestBackup(t *testing.T) {
+	storetest.Backups(t, map[string]storetest.Fresh{
+		"SQLite": func(t *testing.T) string { return "sqlite:" + t.TempDir() }, "PostgreSQL": freshPostgres,
+	})
+}
+
 // TestSQLiteVersion: releases up to 3.51.2 can corrupt a file when a WAL is
 // reset while another connection checkpoints.
 func TestSQLiteVersion(t *testing.T) {
