@@ -60,6 +60,9 @@ func (s *spikes) bytes(m moment, r *rand.Rand) (float64, float64) {
 type inFlight struct{ perLoad, now float64 }
 
 func (f *inFlight) bytes(m moment, r *rand.Rand) (float64, float64) {
+	if m.calls == 0 {
+		return f.now, 0
+	}
 	want := f.perLoad * m.load * math.Exp(0.15*r.NormFloat64())
 	f.now += 0.3 * (want - f.now)
 	return f.now, 0
@@ -105,14 +108,18 @@ func (c *cache) bytes(m moment, r *rand.Rand) (float64, float64) {
 }
 
 // wander is mean-reverting noise with relaxation time tau in hours; a tau of
-// many windows makes it a random walk. It stays within ±4 sd.
-type wander struct{ mean, sd, tau, off, every float64 }
+// many windows makes it a random walk. It stays within ±4 sd and
+// moves only when a task runs.
+type wander struct{ mean, sd, tau, off, every, seen float64 }
 
-func (w *wander) bytes(_ moment, r *rand.Rand) (float64, float64) {
+func (w *wander) bytes(m moment, r *rand.Rand) (float64, float64) {
 	rho := math.Exp(-w.every / w.tau)
 	w.off = rho*w.off + w.sd*math.Sqrt(1-rho*rho)*r.NormFloat64()
 	w.off = min(max(w.off, -4*w.sd), 4*w.sd)
-	return max(0, w.mean+w.off), 0
+	if m.calls > 0 {
+		w.seen = w.off
+	}
+	return max(0, w.mean+w.seen), 0
 }
 
 // pages is the fidget of a process at work: now and then some pages more or

@@ -164,7 +164,7 @@ func (h *host) fill(c *DropletCase) {
 	}
 	wobble := wander{mean: 4 * h.wobble, sd: h.wobble, tau: 1, every: 1.0 / 60}
 	for i := range used {
-		v, _ := wobble.bytes(moment{}, h.rng)
+		v, _ := wobble.bytes(moment{calls: 1}, h.rng)
 		filled := h.cache * (1 - math.Exp(-4*float64(i)/float64(passes)))
 		used[i] += 200*mib + v + h.sticky*filled + h.kernel*float64(i)/float64(passes)
 	}

@@ -119,7 +119,7 @@ func drawMeanReverting(p *plan) {
 func drawWalk(p *plan) {
 	sd, tau := ratio(p.rng, 5, 40)*mib, p.pace*between(p.rng, 0.08, 0.4)
 	p.add(p.wandering(sd, tau))
-	p.give = max(p.give, 0.2)
+	p.give = 1
 	p.reasons = anyCalm
 }
 
@@ -135,7 +135,7 @@ func (p *plan) wandering(sd, tau float64) func(*rand.Rand) cause {
 func drawGrowingLoad(p *plan) {
 	p.load.trend = between(p.rng, 0.8, 3)
 	size := ratio(p.rng, 15, 120) * mib / float64(p.children)
-	p.give = max(p.give, 0.05)
+	p.give = max(p.give, 0.02)
 	p.add(func(*rand.Rand) cause { return &inFlight{perLoad: size} })
 	p.reasons = loading
 }
@@ -145,7 +145,7 @@ func drawWeek(p *plan) {
 	p.load.weekend = between(p.rng, 0.4, 0.9)
 	p.load.period, p.load.swing, p.load.phase = 24, between(p.rng, 0.2, 0.7), p.rng.Float64()
 	size := ratio(p.rng, 15, 120) * mib / float64(p.children)
-	p.give = max(p.give, 0.05)
+	p.give = max(p.give, 0.02)
 	p.add(func(*rand.Rand) cause { return &inFlight{perLoad: size} })
 	p.reasons = loading
 }

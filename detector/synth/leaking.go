@@ -14,7 +14,7 @@ func leakingFamilies() []Family {
 		{Name: "l2", Text: "unbounded cache, fast", Leaks: true, draw: func(p *plan) { p.leaky(20) }},
 		{Name: "l3", Text: "cycles with the collector off", Leaks: true, draw: drawCycles},
 		{Name: "l4", Text: "files and sockets never closed, one child does the work", Leaks: true, draw: drawSockets},
-		{Name: "l5", Text: "malloc never freed", Leaks: true, draw: func(p *plan) { p.give = 0.01; p.leaky(12) }},
+		{Name: "l5", Text: "malloc never freed", Leaks: true, draw: func(p *plan) { p.give = 0.001; p.leaky(12) }},
 		{Name: "l6", Text: "three to six task names, one leaks", Leaks: true, draw: drawLeakyTask},
 		{Name: "l7", Text: "leak plus load cycle", Leaks: true, draw: func(p *plan) { drawLoadCycle(p); p.leaky(6) }},
 		{Name: "l8", Text: "restart at half into leaky code", Leaks: true, draw: drawLeakyDeploy},

@@ -184,7 +184,7 @@ func (n *node) boot(hour float64) {
 func (n *node) start(hour float64, role detector.Role, slot int, parts []func(*rand.Rand) cause) *proc {
 	serial := len(n.procs)
 	p := &proc{pid: n.nextPID, slot: slot, serial: serial, generation: n.generation, role: role, start: hour,
-		rng: n.stream(fmt.Sprint("proc", serial)), drip: n.stream(fmt.Sprint("drip", serial))}
+		rng: n.stream(fmt.Sprint("proc", serial)), drip: n.stream(fmt.Sprint("drip", serial)), trims: n.stream(fmt.Sprint("trims", serial))}
 	n.nextPID += 1 + n.rng.IntN(40)
 	for i, make := range parts {
 		r := n.stream(fmt.Sprint("part", serial, "/", i))

@@ -28,7 +28,7 @@ type plan struct {
 	others      int     // processes outside the node that map the same files
 	childBase   float64
 	touched     float64 // share of inherited pages a child ends up writing to
-	give        float64 // share of freed heap returned at each pass
+	give        float64 // share of passes with work in which the allocator returns freed heap
 	calls       float64 // tasks a pass, whole node, at mean load
 	skew        float64 // weight of child i+1 over child i
 	cpuPerCall  float64
@@ -70,6 +70,7 @@ type leakPlan struct {
 	perLife  float64 // bytes in a life, for masked leaks
 	perCall  float64 // bytes, set by sizeLeak
 	growth   float64 // bytes over the window, set by sizeLeak
+	shown    float64 // hour from which it shows in the footprint, set by show
 	mde      float64
 	kind     detector.Kind
 	multiple float64 // of the minimum detectable growth, at most
@@ -104,16 +105,16 @@ func newPlan(f Family, seed uint64, p Params) *plan {
 		children: []int{1, 1, 2, 2, 3, 4, 8}[r.IntN(7)],
 		base:     ratio(r, 16, 180) * mib, lib: between(r, 7, 14) * mib, others: r.IntN(4),
 		childBase: between(r, 2, 8) * mib, touched: between(r, 0.3, 0.65),
-		give: 1, calls: ratio(r, 0.4, 4), skew: between(r, 0.15, 1),
+		give: 1, calls: ratio(r, 0.3, 2.5), skew: between(r, 0.15, 1),
 		cpuPerCall: ratio(r, 0.02, 2),
 		tasks:      taskNames(r, 1+r.IntN(2)),
 		load:       loadShape{jitter: between(r, 0.05, 0.3)},
 	}
 	pl.pace = min(pl.span(), ratio(r, 20, 50))
-	if r.IntN(3) > 0 {
-		pl.give = ratio(r, 0.003, 0.3) // most allocators let go slowly
+	if r.IntN(4) > 0 {
+		pl.give = ratio(r, 0.0005, 0.05) // most allocators keep nearly all
 	}
-	pl.add(func(r *rand.Rand) cause { return &pages{chance: ratio(r, 0.01, 0.5), bound: ratio(r, 0.1, 3) * mib} })
+	pl.add(func(r *rand.Rand) cause { return &pages{chance: ratio(r, 0.003, 0.3), bound: ratio(r, 0.3, 3) * mib} })
 	start := ratio(r, 2, 30) * mib
 	pl.add(func(r *rand.Rand) cause { return &warmUp{size: start, calls: ratio(r, 2, 12)} })
 	pl.addParent(func(r *rand.Rand) cause { return &pages{chance: 0.01, bound: 0.3 * mib} })

@@ -15,8 +15,9 @@ import (
 type proc struct {
 	pid, slot, serial, generation int
 	role                          detector.Role
-	start                         float64    // hour
-	rng, drip                     *rand.Rand // drip is for the leak alone, so the twin draws the same rng
+	start                         float64 // hour
+	rng                           *rand.Rand
+	drip, trims                   *rand.Rand // apart, so that a leak does not change what else is drawn
 	causes                        []cause
 	streams                       []*rand.Rand
 	base, resident, mapped        float64
@@ -38,17 +39,22 @@ func (p *proc) own() float64 {
 	return p.base + p.resident + p.mapped + p.inherited - p.shared
 }
 
-// step lets a pass go by in which the process ran m.calls tasks.
+// step lets a pass go by in which the process ran m.calls tasks. Freed heap
+// stays resident until the allocator trims, which happens in a share give of
+// the passes with work; 1 is an allocator that keeps nothing.
 func (p *proc) step(m moment, give float64) {
 	heap, mapped := p.leaked, 0.0
 	for i, c := range p.causes {
 		h, mm := c.bytes(m, p.streams[i])
 		heap, mapped = heap+h, mapped+mm
 	}
-	if heap >= p.resident {
+	switch {
+	case heap >= p.resident:
 		p.resident = heap
-	} else {
-		p.resident -= give * (p.resident - heap)
+	case give == 1:
+		p.resident = heap
+	case m.calls > 0 && p.trims.Float64() < give:
+		p.resident -= (0.2 + 0.8*p.trims.Float64()) * (p.resident - heap)
 	}
 	p.mapped = mapped
 	p.calls += m.calls

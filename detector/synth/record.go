@@ -95,8 +95,8 @@ func (p *plan) truth(r, twin *run) Truth {
 		return t
 	}
 	t.Leaks, t.LeakyRole, t.MDE = true, p.leak.role, p.leak.mde
-	t.Onset = p.when(p.dirt.shown(p.leak.onset))
-	grown, from := r.grown(twin), p.leak.onset
+	t.Onset = p.when(p.dirt.shown(p.leak.shown))
+	grown, from := r.grown(twin), p.leak.shown
 	for _, rs := range p.restarts {
 		from = max(from, rs.at)
 	}

@@ -138,6 +138,25 @@ func (p *plan) sizeLeak(twin *run) {
 	}
 }
 
+// show finds the hour from which the leak shows, the last in which less than
+// a twentieth of its growth does, and reports whether it shows enough: 0.8 of
+// its growth, for at least half of its time.
+func (p *plan) show(r, twin *run) bool {
+	l := p.leak
+	l.shown = l.onset
+	if l.masked || r.stalled || r.oomKills > 0 {
+		return true
+	}
+	grown := r.grown(twin)
+	for i := len(r.totals) - 1; i > int(l.onset/p.every); i-- {
+		if r.totals[i]-twin.totals[i] < 0.05*grown {
+			l.shown = max(l.onset, float64(i)*p.every-0.05*(p.hours-l.onset))
+			break
+		}
+	}
+	return grown >= 0.8*l.growth && p.hours-l.shown >= 0.5*(p.hours-l.onset)
+}
+
 // material is the least growth of the worker that anybody would act on: in
 // the process that leaks most, 20 MiB and 0.45 MiB an hour. The slowest leak
 // of the shared recordings is 0.6 MiB an hour.

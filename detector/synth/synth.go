@@ -38,8 +38,8 @@ type Truth struct {
 	Kind    detector.Kind     // Healthy, Leak or LeakMasked
 	Reasons []detector.Reason // any of these is a right reason
 	// RateBytesPerHour is the mean growth of the worker's footprint beyond
-	// its leak-free twin's from the onset, or the last restart after it, to
-	// the end of the window, 0 without a leak. Where recycling, the OOM killer or throttling takes growth
+	// its leak-free twin's from Onset, or the last restart after it, to the
+	// end of the window, 0 without a leak. Where recycling, the OOM killer or throttling takes growth
 	// back, it is what was leaked.
 	RateBytesPerHour float64
 	Onset            time.Time     // zero without a leak
@@ -84,10 +84,10 @@ func (f Family) Make(seed uint64, p Params) Case {
 	before := play(pl.withoutLeak())
 	pl.sizeLeak(before)
 	after := play(pl)
-	// A leak may vanish in memory that the allocator had kept; it must show
-	// to count.
-	for range 6 {
-		if pl.leak.masked || after.stalled || after.oomKills > 0 || after.grown(before) >= 0.8*pl.leak.growth {
+	// A leak first uses up what the allocator had kept; it must come out of
+	// there to count.
+	for range 8 {
+		if pl.show(after, before) {
 			break
 		}
 		pl.leak.perCall *= 1.5
