@@ -8,12 +8,12 @@ import (
 )
 
 // score counts how one way of judging did on some subjects. A leak is found
-// by the first alarm after its onset; an alarm on a healthy subject, or
-// before the onset, is false.
+// by the first alarm after the code began to leak; an alarm on a healthy
+// subject, or before that, is false.
 type score struct {
 	leaks, found     int
 	healthy, falsely int
-	early            int       // leaks with an alarm before their onset
+	early            int       // leaks with an alarm before they began
 	delays           []float64 // hours from onset to first alarm, +Inf where never
 	months           float64   // watched without a leak
 	episodes         int       // times a false alarm began
@@ -27,10 +27,10 @@ func (c *score) add(s subject, looks []look) {
 	}
 	delay, wrong, was := math.Inf(1), false, false
 	for _, l := range looks {
-		right := s.leaks && !l.at.Before(s.onset)
+		right := s.leaks && !l.at.Before(s.started)
 		switch {
 		case l.alarm && right:
-			delay = min(delay, l.at.Sub(s.onset).Hours())
+			delay = min(delay, max(0, l.at.Sub(s.onset).Hours()))
 		case l.alarm:
 			wrong = true
 			if !was {
@@ -42,7 +42,7 @@ func (c *score) add(s subject, looks []look) {
 	clean := s.end
 	if s.leaks {
 		c.delays = append(c.delays, delay)
-		clean = s.onset
+		clean = s.started
 		if !math.IsInf(delay, 1) {
 			c.found++
 		}

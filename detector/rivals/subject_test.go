@@ -17,14 +17,15 @@ type subject struct {
 	leaks             bool
 	kind              detector.Kind
 	reasons           []detector.Reason
-	rate              float64 // bytes per hour
-	onset, begin, end time.Time
+	rate              float64   // bytes per hour
+	started, onset    time.Time // of the leak, and of its showing
+	begin, end        time.Time // of the series
 	exhausts          time.Time
 }
 
 func ofCase(c synth.Case) subject {
 	s := subject{set: "synth", family: c.Family, name: c.Worker.Name, seed: c.Seed, worker: c.Worker, leaks: c.Truth.Leaks,
-		kind: c.Truth.Kind, reasons: c.Truth.Reasons, rate: c.Truth.RateBytesPerHour, onset: c.Truth.Onset, end: c.At, exhausts: c.Truth.Exhausts}
+		kind: c.Truth.Kind, reasons: c.Truth.Reasons, rate: c.Truth.RateBytesPerHour, started: c.Truth.Started, onset: c.Truth.Onset, end: c.At, exhausts: c.Truth.Exhausts}
 	for _, l := range c.Worker.Lives {
 		if at := l.Samples[0].At; s.begin.IsZero() || at.Before(s.begin) {
 			s.begin = at
@@ -35,7 +36,7 @@ func ofCase(c synth.Case) subject {
 
 func ofRecording(r corpus.Recording, set string) subject {
 	return subject{set: set, family: r.Family, name: r.Name, worker: r.Worker, leaks: r.Kind.Leaks(), kind: r.Kind,
-		rate: r.Rate, onset: r.Onset, begin: r.Begin, end: r.End}
+		rate: r.Rate, started: r.Onset, onset: r.Onset, begin: r.Begin, end: r.End}
 }
 
 // withLimit gives a worker without a limit the one the rivals need: twice

@@ -135,7 +135,7 @@ func shift(c *Case, by time.Duration) {
 	}
 	c.At = c.At.Add(by)
 	if c.Truth.Leaks {
-		c.Truth.Onset = c.Truth.Onset.Add(by)
+		c.Truth.Started, c.Truth.Onset = c.Truth.Started.Add(by), c.Truth.Onset.Add(by)
 	}
 	if !c.Truth.Exhausts.IsZero() {
 		c.Truth.Exhausts = c.Truth.Exhausts.Add(by)

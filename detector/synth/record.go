@@ -95,6 +95,7 @@ func (p *plan) truth(r, twin *run) Truth {
 		return t
 	}
 	t.Leaks, t.LeakyRole, t.MDE = true, p.leak.role, p.leak.mde
+	t.Started = p.when(p.dirt.shown(p.leak.onset))
 	t.Onset = p.when(p.dirt.shown(p.leak.shown))
 	grown, from := r.grown(twin), p.leak.shown
 	for _, rs := range p.restarts {
