@@ -42,12 +42,15 @@ type Truth struct {
 	// end of the window, 0 without a leak. Where recycling, the OOM killer or throttling takes growth
 	// back, it is what was leaked.
 	RateBytesPerHour float64
-	Onset            time.Time     // zero without a leak
-	LeakyRole        detector.Role // parent or child; empty without a leak
-	LeakyPIDs        []int         // processes that leak, those of the last lives first
-	LeakyTask        string        // empty where no task name is to blame
-	Exhausts         time.Time     // when the played-on node reached Worker.Limit; zero: not within three windows
-	MDE              float64       // bytes: the twin's minimum detectable growth over the leaking time
+	// Started is when the code begins to leak, Onset when the leak begins to
+	// show: the allocator may first fill memory it had kept. Both are zero
+	// without a leak.
+	Started, Onset time.Time
+	LeakyRole      detector.Role // parent or child; empty without a leak
+	LeakyPIDs      []int         // processes that leak, those of the last lives first
+	LeakyTask      string        // empty where no task name is to blame
+	Exhausts       time.Time     // when the played-on node reached Worker.Limit; zero: not within three windows
+	MDE            float64       // bytes: the twin's minimum detectable growth over the leaking time
 }
 
 // Case is one labelled worker and the moment to judge it at.
