@@ -271,3 +271,40 @@ func TestReal(t *testing.T) {
 		t.Logf("%s: %v", k, c)
 	}
 }
+
+// TestTasks asks of every recording with a task log which task leaks.
+func TestTasks(t *testing.T) {
+	dir := filepath.Join(corpus(t), "celery")
+	truth := map[string]string{}
+	for _, m := range records(t, filepath.Join(dir, "labels.csv")) {
+		truth[strings.TrimSuffix(filepath.Base(m["file"]), ".csv.gz")] = m["leaky_task"]
+	}
+	accused, found, leaks := 0, 0, 0
+	for _, r := range loadCelery(t) {
+		for _, m := range records(t, filepath.Join(dir, "tasks", r.name+".csv.gz")) {
+			pid, _ := strconv.Atoi(m["pid"])
+			r.worker.Tasks = append(r.worker.Tasks, TaskRun{PID: pid, Task: m["task"], Begin: secs(num(m["start"])), End: secs(num(m["end"]))})
+		}
+		v := Judge(r.worker, time.Time{}, Options{})
+		line, hit := "", false
+		for _, k := range v.Tasks {
+			line += fmt.Sprintf(" %s %.0f (%.0f..%.0f) %s;", k.Task, k.BytesPerCall.Value, k.BytesPerCall.Low, k.BytesPerCall.High, k.Kind)
+			if k.Kind == TaskLeak && k.Task != truth[r.name] {
+				t.Errorf("%s: %s is innocent", r.name, k.Task)
+				accused++
+			}
+			hit = hit || k.Kind == TaskLeak && k.Task == truth[r.name]
+		}
+		if truth[r.name] != "" {
+			leaks++
+			if hit {
+				found++
+			}
+		}
+		t.Logf("%s %s leaky %q:%s", r.name, r.family, truth[r.name], line)
+	}
+	t.Logf("leaking tasks named %d of %d, innocent accused %d", found, leaks, accused)
+	if found < leaks*3/4 {
+		t.Errorf("named %d of %d leaking tasks", found, leaks)
+	}
+}

@@ -77,6 +77,7 @@ func JudgeSummary(s Summary, at time.Time, o Options) Verdict {
 	v.Tasks = s.Tasks
 	b.quantify(&v)
 	b.throttle(&v)
+	settleTasks(&v)
 	b.explain(&v)
 	return v.finite()
 }
@@ -133,7 +134,8 @@ func (b *bench) judgeProcesses() {
 	b.load = loadOf(curves)
 	for i := range b.procs {
 		p := &b.procs[i]
-		s := setting{age: p.age, quiet: b.quiet(p.life, p.age), lag: b.lag(p), odds: 1, load: b.load}
+		s := setting{age: p.age, quiet: b.quiet(p.life, p.age), lag: b.lag(p), odds: 1, load: b.load,
+			arenas: b.sum.Pool == PoolThreads}
 		if p.life.Role == RoleParent && b.hasChildren() {
 			s.odds = b.th.parentOdds
 		}

@@ -50,6 +50,8 @@ type thresholds struct {
 	warmQuiet    float64
 	warmMax      float64
 	parentOdds   float64
+	arenaBytes   float64
+	arenaHours   float64
 	loadShare    float64
 	leakPace     float64
 	leakSigma    float64
@@ -106,20 +108,21 @@ func (o Options) defaults() thresholds {
 		warmStraight: 0.45, // half of the warm-ups bend visibly while they last
 		warmQuiet:    0.2,  // an earlier life of the same role showed no warm-up
 		warmMax:      0.55,
-		parentOdds:   3,           // a backlog of tasks not yet due fills the parent more often than a leak does
-		loadShare:    0.6,         // more than this of the growth follows the load: judge the load, not the code
-		leakPace:     3 * MiB * s, // leaking processes recorded grow by 0.5 to 31 MB an hour
-		leakSigma:    1.3,
-		fall:         0.3, // of the range so far: more than this given back at once is a cache that clears
-		fallBytes:    4 * MiB * s,
-		step:         0.35,
-		confirm:      2,
-		poolLives:    3,
-		poolGrowth:   4 * MiB * s,
-		taskZ:        3.3,
-		throttle:     0.98,
-		pressure:     0.1,
-		threshold:    0.95,
-		conformal:    1.15,
+		parentOdds:   3,                  // a backlog of tasks not yet due fills the parent more often than a leak does
+		arenaBytes:   2, arenaHours: 1.4, // glibc keeps up to eight arenas of 64 MiB a core for threads (synth h16)
+		loadShare:  0.6,         // more than this of the growth follows the load: judge the load, not the code
+		leakPace:   3 * MiB * s, // leaking processes recorded grow by 0.5 to 31 MB an hour
+		leakSigma:  1.3,
+		fall:       0.3, // of the range so far: more than this given back at once is a cache that clears
+		fallBytes:  4 * MiB * s,
+		step:       0.35,
+		confirm:    2,
+		poolLives:  3,
+		poolGrowth: 4 * MiB * s,
+		taskZ:      3.3,
+		throttle:   0.98,
+		pressure:   0.1,
+		threshold:  0.95,
+		conformal:  1.15,
 	}
 }

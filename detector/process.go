@@ -25,11 +25,12 @@ var windows = []float64{1, 0.85, 0.7, 0.55, 0.4, 0.25, 0.15, 0.0625}
 
 // setting is what is known about a series beside its curve.
 type setting struct {
-	age   float64 // hours since the process started
-	quiet float64 // growth of an earlier life of the same role at this age, NaN where there was none
-	lag   float64 // how many times more its busiest sibling works, at least 1
-	odds  float64 // what the role alone does to the odds of a passing cause, 1: nothing
-	load  load
+	age    float64 // hours since the process started
+	quiet  float64 // growth of an earlier life of the same role at this age, NaN where there was none
+	lag    float64 // how many times more its busiest sibling works, at least 1
+	odds   float64 // what the role alone does to the odds of a passing cause, 1: nothing
+	load   load
+	arenas bool // threads share the process: each may fill an arena of the allocator
 }
 
 // assess judges one series by itself, and again on what was known a little
@@ -163,7 +164,7 @@ func slowed(c curve, w trend, th thresholds) bool {
 	}
 	startUp := math.Min(1, c.span()/12)
 	before := c.since(math.Max(w.from-length, c.t[0]+startUp)).until(w.from)
-	if before.len() < 5 || before.span() < 0.15*length {
+	if before.len() < 5 || before.span() < 0.12*length {
 		return false
 	}
 	y, _, _ := withoutJumps(before, th)

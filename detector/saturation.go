@@ -2,14 +2,15 @@ package detector
 
 import "math"
 
-// saturationGain returns by how much (in AICc) the best saturating curve,
+// saturationGain returns by how much (in AIC) the best saturating curve,
 // a + b(1-exp(-t/τ)) with τ at most half the span or a + b·log(1+t/τ),
 // explains y better than a straight line; negative where the line wins. The
 // sample size is what is left of it after lag-1 correlation of the line's
 // residuals.
 //
-// Source: Hurvich and Tsai, Regression and time series model selection in
-// small samples, Biometrika 76 (1989), for AICc.
+// Source: H. Akaike, IEEE Trans. Automatic Control 19 (1974). The small-sample
+// correction is left out: at the few independent readings of a short window
+// it would forbid the curve whatever the data say.
 func saturationGain(t, y []float64) float64 {
 	n := len(t)
 	span := t[n-1] - t[0]
@@ -19,7 +20,7 @@ func saturationGain(t, y []float64) float64 {
 	_, res := ols(t, y)
 	rssLine := dot(res, res)
 	r1 := clamp(autocov(res, 1)/math.Max(autocov(res, 0), 1e-300), 0, 0.95)
-	eff := math.Max(float64(n)*(1-r1)/(1+r1), 6)
+	eff := math.Max(float64(n)*(1-r1)/(1+r1), 8)
 	best := math.Inf(1)
 	x := make([]float64, n)
 	for _, f := range []float64{0.08, 0.15, 0.25, 0.35, 0.5} {
@@ -34,7 +35,7 @@ func saturationGain(t, y []float64) float64 {
 		best = math.Min(best, residualOn(x, y))
 	}
 	floor := 1e-12 * (rssLine + 1)
-	return aicc(rssLine+floor, eff, 3) - aicc(best+floor, eff, 4)
+	return eff*math.Log((rssLine+floor)/(best+floor)) - 2
 }
 
 // residualOn returns the residual sum of squares of y regressed on x.
@@ -49,10 +50,4 @@ func dot(a, b []float64) float64 {
 		s += a[i] * b[i]
 	}
 	return s
-}
-
-// aicc is the corrected Akaike criterion of a least-squares fit with k
-// parameters (the variance counted) on n observations.
-func aicc(rss, n, k float64) float64 {
-	return n*math.Log(rss/n) + 2*k + 2*k*(k+1)/math.Max(n-k-1, 1)
 }

@@ -44,6 +44,10 @@ func paceOdds(w trend, s setting, lag float64, th thresholds) float64 {
 	logPace := math.Log(w.fit.slope * lag)
 	v := th.warmSigma*th.warmSigma + th.warmSpread*th.warmSpread
 	mu := math.Log(th.warmBytes / th.warmHours)
+	if s.arenas {
+		th.warmHours *= th.arenaHours
+		mu = math.Log(th.warmBytes * th.arenaBytes / th.warmHours)
+	}
 	warm := distuv.Normal{Mu: mu, Sigma: math.Sqrt(v)}
 	leak := distuv.Normal{Mu: math.Log(th.leakPace), Sigma: th.leakSigma}
 	lasting := distuv.Normal{
