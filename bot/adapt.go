@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -160,7 +161,15 @@ func (o orders) Result(ctx context.Context, key string) (order.Result, bool, err
 // Void implements [restart.Orders].
 func (o orders) Void(ctx context.Context, key string) (bool, error) {
 	run, kind := splitKey(key)
-	return o.hub.Withdraw(ctx, run, kind)
+	if ok, err := o.hub.Withdraw(ctx, run, kind); ok || err != nil {
+		return ok, err
+	}
+	// It may have been withdrawn before, by an owner that died of it.
+	placed, err := o.hub.Order(ctx, run, kind)
+	if errors.Is(err, hub.ErrNoOrder) {
+		return true, nil
+	}
+	return placed.State == hub.Void, err
 }
 
 // splitKey is the inverse of [order.Key].

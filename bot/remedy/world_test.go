@@ -58,6 +58,7 @@ type world struct {
 	names   map[int64]string // action → snapshot name
 	orders  map[string]order.Order
 	claimed map[string]bool
+	void    map[string]bool
 	results map[string]order.Result
 	deeds   []deed
 
@@ -84,7 +85,7 @@ type world struct {
 
 func newWorld() *world {
 	w := &world{life: map[string]order.Fingerprint{}, boot: "boot-1", pids: 100, names: map[int64]string{},
-		orders: map[string]order.Order{}, claimed: map[string]bool{}, results: map[string]order.Result{},
+		orders: map[string]order.Order{}, claimed: map[string]bool{}, void: map[string]bool{}, results: map[string]order.Result{},
 		findings: map[string]finding.Finding{}, snapshotTakes: 10 * time.Minute, pool: 4,
 		recovery: detector.DidRecover, working: remedy.Advancing,
 		choice: remedy.Choice{Way: restart.Supervisor, Unit: unit, ConfigHash: "h1"}}
@@ -233,6 +234,10 @@ func (s *flowStore) CreateRun(ctx context.Context, r workflow.Run, e ...workflow
 
 func (s *flowStore) DecideRun(ctx context.Context, id string, gv int64, gate json.RawMessage, now time.Time, e ...workflow.Entry) error {
 	return s.p.cross("store decide", func() error { return s.Store.DecideRun(ctx, id, gv, gate, now, e...) })
+}
+
+func (s *flowStore) AmendRun(ctx context.Context, id string, gv int64, gate json.RawMessage, e ...workflow.Entry) error {
+	return s.p.cross("store amend", func() error { return s.Store.AmendRun(ctx, id, gv, gate, e...) })
 }
 
 func (s *flowStore) RetellRun(ctx context.Context, id string) error {
@@ -444,8 +449,8 @@ func (o *orders) Void(_ context.Context, key string) (void bool, err error) {
 	err = o.p.cross("call void", func() error {
 		o.p.w.mu.Lock()
 		defer o.p.w.mu.Unlock()
-		void = !o.p.w.claimed[key]
-		o.p.w.claimed[key] = true
+		void = !o.p.w.claimed[key] || o.p.w.void[key]
+		o.p.w.claimed[key], o.p.w.void[key] = true, void
 		return nil
 	})
 	return void, err

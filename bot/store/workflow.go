@@ -106,10 +106,31 @@ func runQuery(f workflow.Filter) (string, []any) {
 
 // DecideRun implements [workflow.Runs].
 func (s *Store) DecideRun(ctx context.Context, id string, gateVersion int64, gate json.RawMessage, now time.Time, entries ...workflow.Entry) error {
+	err := s.setGate(ctx, id, entries, `
+		update run set gate = $1, gate_version = gate_version + 1, version = version + 1, due = $2
+		where id = $3 and gate_version = $4 and outcome = ''`, string(gate), ms(now), id, gateVersion)
+	if err != nil {
+		return fmt.Errorf("decide run %s: %w", id, err)
+	}
+	return nil
+}
+
+// AmendRun implements [workflow.Runs].
+func (s *Store) AmendRun(ctx context.Context, id string, gateVersion int64, gate json.RawMessage, entries ...workflow.Entry) error {
+	err := s.setGate(ctx, id, entries, `
+		update run set gate = $1, gate_version = gate_version + 1, version = version + 1
+		where id = $2 and gate_version = $3 and outcome <> ''`, string(gate), id, gateVersion)
+	if err != nil {
+		return fmt.Errorf("amend run %s: %w", id, err)
+	}
+	return nil
+}
+
+// setGate writes a gate and its journal, and tells a conflict from a run
+// that is not there.
+func (s *Store) setGate(ctx context.Context, id string, entries []workflow.Entry, update string, args ...any) error {
 	err := s.tx(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, `
-			update run set gate = $1, gate_version = gate_version + 1, version = version + 1, due = $2
-			where id = $3 and gate_version = $4 and outcome = ''`, string(gate), ms(now), id, gateVersion)
+		res, err := tx.ExecContext(ctx, update, args...)
 		if err := one(res, err, workflow.ErrConflict); err != nil {
 			return err
 		}
@@ -120,10 +141,7 @@ func (s *Store) DecideRun(ctx context.Context, id string, gateVersion int64, gat
 			return rerr
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("decide run %s: %w", id, err)
-	}
-	return nil
+	return err
 }
 
 // RetellRun implements [workflow.Runs].

@@ -25,6 +25,9 @@ type Runs interface {
 	// given one, raises GateVersion and Version, and makes the run due now;
 	// else ErrConflict (also for an ended run), or ErrNotFound.
 	DecideRun(ctx context.Context, id string, gateVersion int64, gate json.RawMessage, now time.Time, journal ...Entry) error
+	// AmendRun is DecideRun for a run that has ended: what people say of what
+	// it left behind. It makes nothing due; ErrConflict for a live run.
+	AmendRun(ctx context.Context, id string, gateVersion int64, gate json.RawMessage, journal ...Entry) error
 	// RetellRun raises Version of a run, ended or not, so that its owner
 	// announces it once more; or ErrNotFound.
 	RetellRun(ctx context.Context, id string) error

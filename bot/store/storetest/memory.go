@@ -98,6 +98,25 @@ func (m *Memory) DecideRun(_ context.Context, id string, gateVersion int64, gate
 	return nil
 }
 
+// AmendRun implements workflow.Runs.
+func (m *Memory) AmendRun(_ context.Context, id string, gateVersion int64, gate json.RawMessage, journal ...workflow.Entry) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.runs[id]
+	if !ok {
+		return workflow.ErrNotFound
+	}
+	if r.GateVersion != gateVersion || r.Live() {
+		return workflow.ErrConflict
+	}
+	r.Gate = gate
+	r.GateVersion++
+	r.Version++
+	m.runs[id] = r
+	m.journal = append(m.journal, journal...)
+	return nil
+}
+
 // RetellRun implements workflow.Runs.
 func (m *Memory) RetellRun(_ context.Context, id string) error {
 	m.mu.Lock()

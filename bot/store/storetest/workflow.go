@@ -160,6 +160,7 @@ func runGate(t *testing.T, a, b workflow.Store) {
 	if err := b.DecideRun(t.Context(), "r1", 0, json.RawMessage(`"yes"`), time.Now()); err != nil {
 		t.Fatal(err)
 	}
+	wantErr(t, "amending a live run", b.AmendRun(t.Context(), "r1", 1, nil), workflow.ErrConflict)
 	wantErr(t, "deciding on an old gate", a.DecideRun(t.Context(), "r1", 0, json.RawMessage(`"no"`), time.Now()), workflow.ErrConflict)
 	got := claim(t, a, "o", time.Minute)
 	if string(got.Gate) != `"yes"` || got.GateVersion != 1 || got.Version != 2 {
@@ -169,6 +170,14 @@ func runGate(t *testing.T, a, b workflow.Store) {
 	if _, err := a.SaveRun(t.Context(), got, true); err != nil {
 		t.Fatal(err)
 	}
+	wantErr(t, "amending on an old gate", b.AmendRun(t.Context(), "r1", 0, json.RawMessage(`"keep"`)), workflow.ErrConflict)
+	if err := b.AmendRun(t.Context(), "r1", 1, json.RawMessage(`"keep"`)); err != nil {
+		t.Error(err)
+	}
+	if r, err := a.Run(t.Context(), "r1"); err != nil || string(r.Gate) != `"keep"` || !r.Due.IsZero() || !r.Unannounced() {
+		t.Errorf("amended %+v, %v", r, err)
+	}
+	wantErr(t, "amending no run", b.AmendRun(t.Context(), "r2", 0, nil), workflow.ErrNotFound)
 	wantErr(t, "deciding an ended run", b.DecideRun(t.Context(), "r1", 1, nil, time.Now()), workflow.ErrConflict)
 }
 
