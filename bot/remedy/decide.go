@@ -95,6 +95,12 @@ func (s *Service) decide(ctx context.Context, run string, d Decision) (string, e
 	if words, ok := t.g.Seen[d.Envelope]; ok && d.Envelope != "" {
 		return words, nil // the same delivery again
 	}
+	if d.Kind == KeepSnapshot || d.Kind == DeleteSnapshot {
+		if no := s.auth.check(ctx, d.By, d.Team); no != nil {
+			return "", no
+		}
+		return s.decideLeft(ctx, &t, d)
+	}
 	if err := s.may(ctx, t, d); err != nil {
 		return "", err
 	}

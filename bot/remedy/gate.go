@@ -44,6 +44,7 @@ type gate struct {
 	Skip      *Vote             `json:"skip,omitempty"`   // who let it go without a snapshot
 	Cancel    *Vote             `json:"cancel,omitempty"` // who stopped it after approval
 	Moved     []string          `json:"moved,omitempty"`  // what had changed at the click
+	Left      *Vote             `json:"left,omitempty"`   // what is to become of the snapshot
 	Seen      map[string]string `json:"seen,omitempty"`   // delivery id → what was answered
 }
 

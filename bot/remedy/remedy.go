@@ -59,6 +59,7 @@ type Deps struct {
 	Watcher  Watcher
 	Looker   Looker
 	Cloud    Cloud
+	Shelf    Shelf // nil: snapshots are never deleted
 	Ways     restart.Ways
 	// Choose says how the configuration wants a worker restarted.
 	Choose func(finding.Subject) (Choice, error)
@@ -80,6 +81,8 @@ type Config struct {
 	Expires     time.Duration // of the question; 0: 24 h
 	SkipReasons []string      // to choose from when a snapshot is skipped; nil: DefaultSkipReasons
 	Fleet       int           // runs that may act at a time; 0: any number
+	Keep        int           // snapshots that stay for each droplet; 0: any number
+	MaxAge      time.Duration // of a snapshot; 0: any
 	Rehearse    bool          // carry nothing out
 	OwnDroplet  int64         // the droplet dropleak runs on: never rebooted
 	Owner       string        // unique among processes
@@ -169,7 +172,7 @@ func New(d Deps, c Config) *Service {
 	s := &Service{d: d, c: c, log: d.Log,
 		auth: &authority{people: d.People, team: c.Team, approvers: c.Approvers, remember: c.Pace.GroupsMemory}}
 	c.Engine.Owner, c.Engine.Log = c.Owner, d.Log
-	s.engine = workflow.New(d.Store, c.Engine, s.recipe())
+	s.engine = workflow.New(d.Store, c.Engine, s.recipe(), s.tidy())
 	return s
 }
 

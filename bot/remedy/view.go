@@ -70,6 +70,8 @@ type View struct {
 	Ahead        []string // runs it waits for in line
 	Steps        []StepView
 	Snapshot     *Snapshot
+	Disposal     string // of the snapshot: empty, "deleting", "deleted" or "refused"
+	Left         *Vote  // who said what is to become of the snapshot
 	SnapshotName string
 	Evidence     *order.Findings
 	Before       Numbers
@@ -104,7 +106,20 @@ func (s *Service) viewOf(ctx context.Context, r *workflow.Run, err error) (View,
 	if err != nil {
 		return View{}, err
 	}
-	return s.view(t, sent), nil
+	v := s.view(t, sent)
+	if t.d.Snapshot != nil && !t.r.Live() && s.d.Shelf != nil {
+		if v.Disposal, err = s.disposed(ctx, r.ID); err != nil {
+			return View{}, err
+		}
+		v.Left = t.g.Left
+		if v.Disposal == "" {
+			v.Buttons = append(v.Buttons, Button{Kind: DeleteSnapshot})
+			if v.Left == nil {
+				v.Buttons = append(v.Buttons, Button{Kind: KeepSnapshot})
+			}
+		}
+	}
+	return v, nil
 }
 
 // restartSent reports whether the restart order has left, or may have.

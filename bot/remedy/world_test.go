@@ -197,7 +197,7 @@ func (w *world) start(name string, change func(*remedy.Config, *remedy.Deps)) *p
 	cl := &cloud{p}
 	d := remedy.Deps{
 		Store: &flowStore{w.db, p}, Audit: (*auditLog)(w), Findings: (*findings)(w), People: (*people)(w),
-		Watcher: (*watcher)(w), Looker: &looker{p}, Cloud: cl,
+		Watcher: (*watcher)(w), Looker: &looker{p}, Cloud: cl, Shelf: cl,
 		Ways: restart.Ways{restart.Supervisor: restart.Agent{Orders: &orders{p}}, restart.Reboot: restart.Droplet{API: cl}},
 		Choose: func(finding.Subject) (remedy.Choice, error) {
 			w.mu.Lock()
@@ -333,7 +333,7 @@ func (w *world) settle() {
 		}
 		w.actions[i] = a
 		if a.Status == doclient.Completed && a.Type == doclient.TypeSnapshot {
-			w.snaps = append(w.snaps, doclient.Snapshot{ID: fmt.Sprint(len(w.snaps) + 1), DropletID: droplet, Name: w.names[a.ID], SizeGB: 11})
+			w.snaps = append(w.snaps, doclient.Snapshot{ID: fmt.Sprint(a.ID), DropletID: droplet, Name: w.names[a.ID], SizeGB: 11})
 		}
 		if a.Status == doclient.Completed && a.Type == doclient.TypeReboot {
 			w.boot = fmt.Sprintf("boot-%d", len(w.actions)+1)
@@ -387,6 +387,28 @@ func (c *cloud) SnapshotByName(_ context.Context, _ int64, name string) (s docli
 		return nil
 	})
 	return s, err
+}
+
+// Snapshots lists what stands.
+func (c *cloud) Snapshots(context.Context, int64) (out []doclient.Snapshot, err error) {
+	err = c.p.cross("call snapshots", func() error {
+		c.p.w.lock(func() { c.p.w.settle(); out = slices.Clone(c.p.w.snaps) })
+		return nil
+	})
+	return out, err
+}
+
+func (c *cloud) DeleteSnapshot(_ context.Context, s doclient.Snapshot) error {
+	return c.p.cross("call delete", func() error {
+		c.p.w.mu.Lock()
+		defer c.p.w.mu.Unlock()
+		i := slices.IndexFunc(c.p.w.snaps, func(x doclient.Snapshot) bool { return x.ID == s.ID && x.Name == s.Name })
+		if i < 0 {
+			return doclient.ErrNotFound
+		}
+		c.p.w.snaps = slices.Delete(c.p.w.snaps, i, i+1)
+		return nil
+	})
 }
 
 // orders is the hub and the agent behind it: an order placed is claimed at
