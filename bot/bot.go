@@ -40,6 +40,7 @@ type Store interface {
 // Executor is DigitalOcean as far as runs act on it.
 type Executor interface {
 	remedy.Cloud
+	remedy.Shelf
 	restart.Droplets
 }
 
@@ -76,6 +77,8 @@ type Deps struct {
 	Quorum     int
 	AllowSelf  bool
 	Expires    time.Duration
+	Keep       int           // of dropleak's own snapshots, for each droplet; 0: any number
+	MaxAge     time.Duration // of those; 0: any
 	Rehearse   bool
 	OwnDroplet int64 // the droplet the service runs on; 0 elsewhere or unknown
 	Retention  time.Duration
@@ -180,6 +183,7 @@ func (s *Service) remedyConfig(team string) remedy.Config {
 	scale := max(float64(d.Scale), 1)
 	return remedy.Config{Approvers: d.Approvers, Team: team, Quorum: d.Quorum, AllowSelf: d.AllowSelf,
 		Expires: d.Scale.Real(d.Expires), Rehearse: d.Rehearse, OwnDroplet: d.OwnDroplet, Owner: d.Owner,
+		Keep: d.Keep, MaxAge: d.Scale.Real(d.MaxAge),
 		Pace:   remedy.Pace{}.Scale(scale),
 		Engine: workflow.Options{Lease: d.Lease}.Scale(scale)}
 }
@@ -192,7 +196,7 @@ func (s *Service) remedyDeps() remedy.Deps {
 		Watcher: measure{s}, Looker: agent, Ways: ways, Choose: s.choose, Expect: s.expect, Log: s.log,
 		Announce: func(ctx context.Context, v remedy.View) error { return s.chat.RunChanged(ctx, v) }}
 	if s.d.Executor != nil {
-		deps.Cloud = s.d.Executor
+		deps.Cloud, deps.Shelf = s.d.Executor, s.d.Executor
 		ways[restart.Reboot], ways[restart.PowerCycle] = restart.Droplet{API: s.d.Executor}, restart.Droplet{API: s.d.Executor}
 	}
 	return deps

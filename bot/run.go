@@ -36,6 +36,7 @@ func (s *Service) Run(ctx context.Context) error {
 	loop("inbox", func(ctx context.Context) error { s.chat.Run(ctx); return nil })
 	loop("digitalocean", func(ctx context.Context) error { s.source.Run(ctx); return nil })
 	loop("schedule", s.runSchedule)
+	loop("tidy", s.runTidy)
 	s.ready.Store(true)
 	wg.Wait()
 	s.ready.Store(false)
@@ -45,6 +46,22 @@ func (s *Service) Run(ctx context.Context) error {
 		s.log.Warn("the last updates did not reach Slack", "err", err)
 	}
 	return errors.Join(errs...)
+}
+
+// runTidy deletes dropleak's own snapshots that are too many or too old.
+func (s *Service) runTidy(ctx context.Context) error {
+	tick := time.NewTicker(max(s.d.Scale.Real(time.Hour), time.Second))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if _, err := s.remedy.Tidy(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("tidying snapshots", "err", err)
+		}
+	}
 }
 
 // runSchedule scans and reports when it is time.

@@ -133,7 +133,7 @@ func (s *Service) decideLeft(ctx context.Context, t *record, d Decision) (string
 	switch {
 	case err != nil:
 		return "", err
-	case t.r.Live() || t.d.Snapshot == nil:
+	case t.r.Live() || t.d.Snapshot == nil || s.d.Shelf == nil:
 		return "", refuse(TooLate, "This run has no finished snapshot to decide about.")
 	case done != "":
 		return "", refuse(Decided, "The snapshot is %s already.", map[string]string{"deleting": "being deleted", "refused": "beyond deleting"}[done])
@@ -158,6 +158,9 @@ func (s *Service) decideLeft(ctx context.Context, t *record, d Decision) (string
 // first. Only what this store knows to have made is listed, whatever names
 // others give to theirs.
 func (s *Service) Shelf(ctx context.Context) ([]Kept, error) {
+	if s.d.Shelf == nil {
+		return nil, nil
+	}
 	runs, err := s.d.Store.Runs(ctx, workflow.Filter{Ended: true, Recipe: Recipe})
 	if err != nil {
 		return nil, fmt.Errorf("listing snapshots made: %w", err)

@@ -166,6 +166,9 @@ func New(d Deps, c Config) *Service {
 	if c.SkipReasons == nil {
 		c.SkipReasons = DefaultSkipReasons
 	}
+	if c.Rehearse {
+		d.Shelf = nil // deleting is carrying out, too
+	}
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}

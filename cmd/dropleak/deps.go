@@ -25,7 +25,7 @@ import (
 func deps(c configs.Config, st *store.Store, log *slog.Logger) (bot.Deps, error) {
 	d := bot.Deps{Store: st, Channel: c.Slack.Channel, Tag: c.DigitalOcean.Tag,
 		Approvers: c.Approvals.Approvers, Quorum: c.Approvals.Quorum, AllowSelf: c.Approvals.AllowSelf,
-		Expires: time.Duration(c.Approvals.Expires), Rehearse: c.Mode == "rehearse", OwnDroplet: ownDroplet(),
+		Expires: time.Duration(c.Approvals.Expires), Keep: c.Snapshots.Keep, MaxAge: time.Duration(c.Snapshots.MaxAge), Rehearse: c.Mode == "rehearse", OwnDroplet: ownDroplet(),
 		Retention: time.Duration(c.History.Retention), Scale: c.Scale(), Owner: owner(), Log: log,
 		Slack: slackapp.Options{BotToken: c.Secrets.SlackBot, AppToken: c.Secrets.SlackApp, SigningSecret: c.Secrets.SlackSigning,
 			APIURL: c.Slack.APIURL, Mode: slackapp.Mode(c.Slack.Mode)},
