@@ -13,6 +13,8 @@ import (
 	"github.com/dropleak/dropleak/bot/store/storetest"
 )
 
+func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+
 func TestSQLite(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) string { return "sqlite:" + t.TempDir() })
 }

@@ -54,6 +54,7 @@ var cases = []struct {
 	{"inbox/each envelope once", inboxOnce},
 	{"inbox/lease", inboxLease},
 	{"open/again", openAgain},
+	{"open/killed", killed},
 }
 
 // Open opens dsn for the length of the test.
