@@ -257,3 +257,17 @@ func list[T any](ctx context.Context, db querier, scan func(scanner) (T, error),
 	}
 	return out, rows.Err()
 }
+
+// HistorySize returns the bytes that samples take on disk, without the room
+// that deleted rows left for new ones.
+func (s *Store) HistorySize(ctx context.Context) (n int64, err error) {
+	q := `select (select page_count from pragma_page_count()) * (select page_size from pragma_page_size())
+		- (select freelist_count from pragma_freelist_count()) * (select page_size from pragma_page_size())`
+	if s.engine == Postgres {
+		q = `select pg_total_relation_size('chunk') + pg_total_relation_size('series')`
+	}
+	if err := s.history.read.QueryRowContext(ctx, q).Scan(&n); err != nil {
+		return 0, fmt.Errorf("size of history: %w", err)
+	}
+	return n, nil
+}

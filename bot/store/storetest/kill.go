@@ -91,7 +91,7 @@ func killed(t *testing.T, dsn string) {
 		}
 		series := selectAll(t, history.New(s, history.Options{}))
 		if len(series) != 2 || len(series[0].Points) <= last || len(series[0].Points) != len(series[1].Points) {
-			t.Fatalf("round %d: %d was acknowledged; there are %+v", round, last, series)
+			t.Fatalf("round %d: %d was acknowledged, and not all of it is there: %.300v", round, last, series)
 		}
 		for i, p := range series[0].Points {
 			if p != grid(noon.Add(time.Duration(i)*time.Second), 0, 1, i)[0] {
