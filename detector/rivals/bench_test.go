@@ -10,19 +10,21 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/dropleak/dropleak/detector"
 	"github.com/dropleak/dropleak/detector/corpus"
 	"github.com/dropleak/dropleak/detector/synth"
 )
 
 var (
-	seriesFlag = flag.Int("series", 2, "generated series a family")
-	firstFlag  = flag.Uint64("first", 1_000_000, "first seed; calibration uses those below a million")
-	looksFlag  = flag.Int("looks", 10, "looks at each series, as alerts come")
-	daysFlag   = flag.Float64("days", 0, "length of the generated series; 0: drawn")
-	familyFlag = flag.String("families", "", "comma-separated families; empty: all")
-	mdFlag     = flag.String("md", "", "write the tables as Markdown to this file")
-	aloneFlag  = flag.Bool("alone", false, "judge with dropleak alone")
-	missFlag   = flag.Bool("misses", false, "list every miss and false alarm of dropleak")
+	seriesFlag  = flag.Int("series", 1, "generated series a family")
+	firstFlag   = flag.Uint64("first", 1_000_000, "first seed; calibration uses those below a million")
+	looksFlag   = flag.Int("looks", 10, "looks at each series, as alerts come")
+	daysFlag    = flag.Float64("days", 0, "length of the generated series; 0: drawn, and 1.4 in the smoke run")
+	recordsFlag = flag.Bool("recordings", false, "judge the reported halves of the recordings too")
+	familyFlag  = flag.String("families", "", "comma-separated families; empty: all")
+	mdFlag      = flag.String("md", "", "write the tables as Markdown to this file")
+	aloneFlag   = flag.Bool("alone", false, "judge with dropleak alone")
+	missFlag    = flag.Bool("misses", false, "list every miss and false alarm of dropleak")
 )
 
 // report is everything one run measured.
@@ -31,11 +33,15 @@ type report struct {
 	scores  map[[2]string][]*score // by set and family; dropleak first, then the rivals
 	numbers map[string]*numbers    // by set
 	misses  []string
+	hosts   map[string]*hosts // by droplet family
 	done    int
 }
 
+// hosts counts droplets of one family at the last look.
+type hosts struct{ n, alarms, blamed, named int }
+
 func newReport() *report {
-	return &report{scores: map[[2]string][]*score{}, numbers: map[string]*numbers{}}
+	return &report{scores: map[[2]string][]*score{}, numbers: map[string]*numbers{}, hosts: map[string]*hosts{}}
 }
 
 // add judges a subject and counts it.
@@ -60,6 +66,38 @@ func (r *report) add(s subject) {
 	r.note(s, looks[0])
 	if r.done++; r.done%500 == 0 {
 		fmt.Fprintf(os.Stderr, "bench-detect: %d series judged\n", r.done)
+	}
+}
+
+// addDroplet judges a droplet once, at its end, with its workers.
+func (r *report) addDroplet(c synth.DropletCase) {
+	var verdicts []detector.Verdict
+	for _, w := range c.Workers {
+		verdicts = append(verdicts, detector.Judge(w, c.At, detector.Options{}))
+	}
+	v := detector.JudgeDroplet(c.Droplet, c.Workers, verdicts, c.At, detector.Options{})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.hosts[c.Family]
+	if n == nil {
+		n = &hosts{}
+		r.hosts[c.Family] = n
+	}
+	n.n++
+	if !v.Kind.Leaks() {
+		return
+	}
+	n.alarms++
+	if c.Culprit == "" {
+		return
+	}
+	n.blamed++
+	first := v.Suspect
+	if len(v.Workers) > 0 && first == "" {
+		first = v.Workers[0].Name
+	}
+	if first == c.Culprit {
+		n.named++
 	}
 }
 
@@ -90,22 +128,25 @@ func families() []synth.Family {
 // measure judges everything there is, on all cores.
 func measure(t *testing.T, dir string) *report {
 	r := newReport()
-	work := make(chan func() subject)
+	work := make(chan func())
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
-			for make := range work {
-				r.add(make())
+			for judge := range work {
+				judge()
 			}
 		})
 	}
 	for i := range uint64(*seriesFlag) {
 		for _, f := range families() {
-			work <- func() subject { return ofCase(f.Make(*firstFlag+i, synth.Params{Days: *daysFlag})) }
+			work <- func() { r.add(ofCase(f.Make(*firstFlag+i, synth.Params{Days: *daysFlag}))) }
+		}
+		for _, f := range synth.DropletFamilies() {
+			work <- func() { r.addDroplet(f.Make(*firstFlag+i, synth.Params{Days: *daysFlag})) }
 		}
 	}
 	for _, s := range recorded(t, dir) {
-		work <- func() subject { return s }
+		work <- func() { r.add(s) }
 	}
 	close(work)
 	wg.Wait()
@@ -118,7 +159,7 @@ func recorded(t *testing.T, dir string) []subject {
 		return nil
 	}
 	var out []subject
-	nodes, err := corpus.Celery(dir, false)
+	nodes, err := corpus.Celery(dir, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +187,16 @@ func TestBenchDetect(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures for seconds")
 	}
-	r := measure(t, os.Getenv(corpus.Env))
+	dir := os.Getenv(corpus.Env)
+	if !*recordsFlag {
+		dir = ""
+	} else if dir == "" {
+		t.Fatalf("-recordings needs %s, the folder with the labelled recordings", corpus.Env)
+	}
+	if *seriesFlag == 1 && *daysFlag == 0 {
+		*daysFlag = 1.4
+	}
+	r := measure(t, dir)
 	var text strings.Builder
 	r.print(&text, plain)
 	fmt.Println(text.String())

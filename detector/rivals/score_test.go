@@ -117,6 +117,8 @@ type numbers struct {
 	why, whyRight      int // reason among right verdicts
 	unsure, all        int
 	rateError          []float64 // |estimate/truth − 1|
+	blamed, named      int       // leaks with a task to blame, of several; those of it that were named
+	innocent, accused  int       // task names that leak nothing; those called leaking
 }
 
 type bin struct{ right, n int }
@@ -127,6 +129,7 @@ func (n *numbers) add(s subject, v detector.Verdict) {
 		n.unsure++
 		return
 	}
+	n.addTasks(s, v)
 	right := v.Kind.Leaks() == s.leaks
 	b := &n.bins[min(9, max(0, int(v.Confidence*10)))]
 	b.n++
@@ -161,6 +164,27 @@ func (n *numbers) addLeak(s subject, v detector.Verdict) {
 		n.exhaust++
 		if !s.exhausts.Before(e.Earliest) && (e.Latest.IsZero() || !s.exhausts.After(e.Latest)) {
 			n.exhaustIn++
+		}
+	}
+}
+
+// addTasks counts whom the verdict accuses; only workers with several task
+// names say anything.
+func (n *numbers) addTasks(s subject, v detector.Verdict) {
+	if len(v.Tasks) < 2 {
+		return
+	}
+	for _, t := range v.Tasks {
+		leaks := t.Kind == detector.TaskLeak
+		switch {
+		case t.Task == s.task && leaks:
+			n.blamed, n.named = n.blamed+1, n.named+1
+		case t.Task == s.task:
+			n.blamed++
+		case leaks:
+			n.innocent, n.accused = n.innocent+1, n.accused+1
+		default:
+			n.innocent++
 		}
 	}
 }

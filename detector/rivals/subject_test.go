@@ -18,6 +18,7 @@ type subject struct {
 	kind              detector.Kind
 	reasons           []detector.Reason
 	rate              float64   // bytes per hour
+	task              string    // to blame; empty: none, or not known
 	started, onset    time.Time // of the leak, and of its showing
 	begin, end        time.Time // of the series
 	exhausts          time.Time
@@ -25,7 +26,7 @@ type subject struct {
 
 func ofCase(c synth.Case) subject {
 	s := subject{set: "synth", family: c.Family, name: c.Worker.Name, seed: c.Seed, worker: c.Worker, leaks: c.Truth.Leaks,
-		kind: c.Truth.Kind, reasons: c.Truth.Reasons, rate: c.Truth.RateBytesPerHour, started: c.Truth.Started, onset: c.Truth.Onset, end: c.At, exhausts: c.Truth.Exhausts}
+		kind: c.Truth.Kind, task: c.Truth.LeakyTask, reasons: c.Truth.Reasons, rate: c.Truth.RateBytesPerHour, started: c.Truth.Started, onset: c.Truth.Onset, end: c.At, exhausts: c.Truth.Exhausts}
 	for _, l := range c.Worker.Lives {
 		if at := l.Samples[0].At; s.begin.IsZero() || at.Before(s.begin) {
 			s.begin = at
@@ -36,7 +37,7 @@ func ofCase(c synth.Case) subject {
 
 func ofRecording(r corpus.Recording, set string) subject {
 	return subject{set: set, family: r.Family, name: r.Name, worker: r.Worker, leaks: r.Kind.Leaks(), kind: r.Kind,
-		rate: r.Rate, started: r.Onset, onset: r.Onset, begin: r.Begin, end: r.End}
+		rate: r.Rate, task: r.Task, started: r.Onset, onset: r.Onset, begin: r.Begin, end: r.End}
 }
 
 // withLimit gives a worker without a limit the one the rivals need: twice

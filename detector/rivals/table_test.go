@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/dropleak/dropleak/detector/synth"
 )
 
 // style is how a table is written.
@@ -53,6 +55,9 @@ func (g grid) write(b *strings.Builder, how style) {
 
 func methods() []string {
 	out := []string{"dropleak"}
+	if *aloneFlag {
+		return out
+	}
 	for _, r := range All() {
 		out = append(out, r.Name)
 	}
@@ -77,6 +82,23 @@ func (r *report) print(b *strings.Builder, how style) {
 			b.WriteString("\n")
 		}
 	}
+	r.title(b, how, "Generated droplets: dropleak at the last look")
+	r.droplets().write(b, how)
+}
+
+// droplets is one row a droplet family.
+func (r *report) droplets() grid {
+	g := grid{{"family", "what", "called leaking", "share (95 %)", "culprit named"}}
+	for _, f := range synth.DropletFamilies() {
+		if n := r.hosts[f.Name]; n != nil {
+			named := "-"
+			if n.blamed > 0 {
+				named = fmt.Sprintf("%d/%d", n.named, n.blamed)
+			}
+			g = append(g, []string{f.Name, f.Text, fmt.Sprintf("%d/%d", n.alarms, n.n), interval(ratio(n.alarms, n.n), n.alarms, n.n), named})
+		}
+	}
+	return g
 }
 
 func (r *report) title(b *strings.Builder, how style, text string) {
@@ -208,6 +230,8 @@ func (r *report) own(set string) grid {
 	add("exhaustion interval (90 %) holds the true time", n.exhaustIn, n.exhaust)
 	add("leak or leak_masked told apart", n.kindRight, n.kinds)
 	add("reason acceptable, where the verdict is right", n.whyRight, n.why)
+	add("leaking task named, of several", n.named, n.blamed)
+	add("innocent task accused", n.accused, n.innocent)
 	add("unsure at the last look", n.unsure, n.all)
 	if len(n.rateError) > 0 {
 		g = append(g, []string{fmt.Sprintf("median relative error of the rate: %.2f", middle(n.rateError)), "", fmt.Sprint(len(n.rateError)), ""})
