@@ -311,7 +311,7 @@ func (a *Agent) orderLoop(ctx context.Context) {
 	for _, e := range a.executor.journal.open() {
 		wg.Go(func() { a.executor.resume(ctx, e) })
 	}
-	wait := &backoff.ExponentialBackOff{InitialInterval: time.Second, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: time.Minute}
+	wait := &backoff.ExponentialBackOff{InitialInterval: time.Second, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 15 * time.Second}
 	wait.Reset()
 	failing := ""
 	for ctx.Err() == nil {

@@ -83,37 +83,26 @@ func (x *executor) handle(ctx context.Context, o order.Order) {
 		return
 	}
 	defer x.release(key)
-	if e, known := x.journal.get(key); known {
+	if e, known := x.journal.get(key); known && e.Step != released {
 		// Handed out twice: the act is not repeated, its result may be.
 		if e.Step == ended || e.Step == delivered {
 			x.deliver(ctx, *e.Result)
 		}
 		return
 	}
-	if o.Kind == order.Restart {
-		if err := x.journal.write(entry{Key: key, At: x.now(), Step: claiming, Order: &o}); err != nil {
-			x.log.Error("order not claimed", "error", err)
+	if o.Kind != order.Restart {
+		if ours, err := x.wire.claim(ctx, key); err != nil || !ours {
+			x.log.Warn("order not claimed", "order", key, "error", err)
 			return
 		}
-	}
-	ours, err := x.wire.claim(ctx, key)
-	if err != nil || !ours {
-		x.log.Warn("order not claimed", "order", key, "error", err)
-		if o.Kind == order.Restart && ctx.Err() == nil {
-			x.finish(ctx, x.notClaimed(o, err))
-		}
-		return
-	}
-	x.log.Info("order claimed", "order", key, "kind", string(o.Kind), "worker", o.Worker, "unit", o.Unit.String())
-	if o.Kind != order.Restart {
 		x.deliver(ctx, x.look(ctx, o))
 		return
 	}
-	if err := x.journal.write(entry{Key: key, At: x.now(), Step: claimed}); err != nil {
-		x.log.Error("order claimed and left alone", "error", err)
+	if err := x.journal.write(entry{Key: key, At: x.now(), Step: claiming, Order: &o}); err != nil {
+		x.log.Error("order not claimed", "error", err)
 		return
 	}
-	x.finish(ctx, x.restart(ctx, o))
+	x.claimAndRestart(ctx, o, false)
 }
 
 // take marks an order as in hand; false: it is already.
@@ -136,14 +125,45 @@ func (x *executor) release(key string) {
 	delete(x.busy, key)
 }
 
-// notClaimed tells the service that nothing was touched, in case it thinks
-// the order is ours because its answer was lost on the way.
-func (x *executor) notClaimed(o order.Order, err error) order.Result {
-	why := "somebody else claimed it"
-	if err != nil {
-		why = err.Error()
+// claimAndRestart claims a restart and carries it out. doubtful: a claim was
+// sent before and its answer never seen, so a "claimed before" may be our own.
+func (x *executor) claimAndRestart(ctx context.Context, o order.Order, doubtful bool) {
+	ours, err := x.claim(ctx, o, &doubtful)
+	switch {
+	case ctx.Err() != nil:
+		return // asked again at the next start
+	case err == nil && ours:
+		x.log.Info("order claimed", "order", o.Key(), "worker", o.Worker, "unit", o.Unit.String())
+		if err := x.journal.write(entry{Key: o.Key(), At: x.now(), Step: claimed}); err != nil {
+			x.log.Error("order claimed and left alone", "error", err)
+			return
+		}
+		x.finish(ctx, x.restart(ctx, o))
+	case doubtful:
+		// The service may think that the order is ours.
+		x.finish(ctx, x.result(o, refuse(order.ClaimLost, "the claim's answer was lost, and the order not carried out")))
+	default:
+		x.log.Warn("order not claimed", "order", o.Key(), "error", err)
+		if err := x.journal.write(entry{Key: o.Key(), At: x.now(), Step: released}); err != nil {
+			x.log.Error("order stays open in the journal", "error", err)
+		}
 	}
-	return x.result(o, refuse(order.ClaimLost, "order not carried out: %s", why))
+}
+
+// claim asks until the service answers, for as long as the order is good. An
+// answer that is neither yes nor "claimed before" is an error: the order is
+// nobody's and may be offered again.
+func (x *executor) claim(ctx context.Context, o order.Order, doubtful *bool) (bool, error) {
+	wait := 500 * time.Millisecond
+	for {
+		ours, err := x.wire.claim(ctx, o.Key())
+		if err == nil || errors.Is(err, errStatus) || x.now().After(o.NotAfter) || ctx.Err() != nil {
+			return ours, err
+		}
+		*doubtful = true
+		sleep(ctx, wait)
+		wait = min(2*wait, 10*time.Second)
+	}
 }
 
 // result fills in what every result has.

@@ -292,9 +292,41 @@ func TestThreeAnHour(t *testing.T) {
 	}
 }
 
-func TestClaimedElsewhere(t *testing.T) {
+// TestClaims is what the service can answer to a claim, and what the agent
+// then does.
+func TestClaims(t *testing.T) {
 	b := newBench(t, newWorld())
+	o := b.order("r1", order.Supervisor)
 	b.s.claims["r1"] = 1
+	b.x.handle(t.Context(), o)
+	if len(b.s.results) != 0 || b.w.stops != 0 {
+		t.Errorf("claimed by another: %s, results %+v", b.w.acts(), b.s.results)
+	}
+	b.s.claims["r1"] = 0
+	b.s.refuse = func(*http.Request) int { return http.StatusServiceUnavailable }
+	b.x.handle(t.Context(), o)
+	if b.w.stops != 0 {
+		t.Errorf("acted on a refused claim: %s", b.w.acts())
+	}
+	b.s.refuse = nil
+	b.boot()
+	b.x.handle(t.Context(), o) // offered again
+	if r := b.result(); r.State != order.Done || b.w.stops != 1 {
+		t.Errorf("offered again: %+v, %s", r, b.w.acts())
+	}
+}
+
+// TestClaimAnswerLost: the service took the claim, the agent never heard. It
+// must not act, and the service must learn that nothing was touched.
+func TestClaimAnswerLost(t *testing.T) {
+	b := newBench(t, newWorld())
+	b.s.refuse = func(r *http.Request) int {
+		if strings.HasSuffix(r.URL.Path, "/claim") && b.s.claims["r1"] == 0 {
+			b.s.claims["r1"] = 1
+			panic(http.ErrAbortHandler)
+		}
+		return 0
+	}
 	b.x.handle(t.Context(), b.order("r1", order.Supervisor))
 	if r := b.result(); r.State != order.Refused || r.Reason != order.ClaimLost || b.w.stops != 0 {
 		t.Errorf("%+v, %s", r, b.w.acts())
@@ -324,28 +356,33 @@ func TestResume(t *testing.T) {
 		world func(*world)
 		state order.State
 		acts  string
+		// the claim never reached the service
+		unheard bool
 	}{
-		{"while claiming", claiming, order.Supervisor, same, order.Refused, "stops=0 starts=0 jobs=0 terms=0 running=true"},
-		{"before the first act", claimed, order.Supervisor, same, order.Done, "stops=1 starts=1 jobs=0 terms=0 running=true"},
-		{"before the first act, overtaken", claimed, order.Supervisor, other, order.Refused, "stops=0 starts=0 jobs=0 terms=0 running=true"},
-		{"stop not carried out", stopping, order.Supervisor, same, order.Failed, "stops=0 starts=0 jobs=0 terms=0 running=true"},
-		{"stop carried out", stopping, order.Supervisor, down, order.Done, "stops=0 starts=1 jobs=0 terms=0 running=true"},
-		{"still stopping", stopping, order.Supervisor, func(w *world) { down(w); w.transient = true }, order.Done, "stops=0 starts=1 jobs=0 terms=0 running=true"},
-		{"manager away at first", stopping, order.Supervisor, func(w *world) { down(w); w.unreachable = 3 }, order.Done, "stops=0 starts=1 jobs=0 terms=0 running=true"},
-		{"stopped and started by somebody", stopping, order.Supervisor, other, order.Done, "stops=0 starts=0 jobs=0 terms=0 running=true"},
-		{"start owed", stopped, order.Supervisor, down, order.Done, "stops=0 starts=1 jobs=0 terms=0 running=true"},
-		{"start done already", stopped, order.Supervisor, other, order.Done, "stops=0 starts=1 jobs=0 terms=0 running=true"},
-		{"start owed and impossible", stopped, order.Supervisor, func(w *world) { down(w); w.startFails = true }, order.Failed, "stops=0 starts=0 jobs=0 terms=0 running=false"},
-		{"job not taken", acting, order.Systemd, same, order.Failed, "stops=0 starts=0 jobs=0 terms=0 running=true"},
-		{"job done", acting, order.Systemd, other, order.Done, "stops=0 starts=0 jobs=0 terms=0 running=true"},
-		{"job died between its halves", acting, order.Systemd, down, order.Done, "stops=0 starts=1 jobs=0 terms=0 running=true"},
-		{"warm shutdown done", acting, order.Celery, other, order.Done, "stops=0 starts=0 jobs=0 terms=0 running=true"},
+		{name: "while claiming, heard", step: claiming, way: order.Supervisor, world: same, state: order.Refused, acts: "stops=0 starts=0 jobs=0 terms=0 running=true"},
+		{name: "while claiming, not heard", step: claiming, way: order.Supervisor, world: same, state: order.Done, acts: "stops=1 starts=1 jobs=0 terms=0 running=true", unheard: true},
+		{name: "before the first act", step: claimed, way: order.Supervisor, world: same, state: order.Done, acts: "stops=1 starts=1 jobs=0 terms=0 running=true"},
+		{name: "before the first act, overtaken", step: claimed, way: order.Supervisor, world: other, state: order.Refused, acts: "stops=0 starts=0 jobs=0 terms=0 running=true"},
+		{name: "stop not carried out", step: stopping, way: order.Supervisor, world: same, state: order.Failed, acts: "stops=0 starts=0 jobs=0 terms=0 running=true"},
+		{name: "stop carried out", step: stopping, way: order.Supervisor, world: down, state: order.Done, acts: "stops=0 starts=1 jobs=0 terms=0 running=true"},
+		{name: "still stopping", step: stopping, way: order.Supervisor, world: func(w *world) { down(w); w.transient = true }, state: order.Done, acts: "stops=0 starts=1 jobs=0 terms=0 running=true"},
+		{name: "manager away at first", step: stopping, way: order.Supervisor, world: func(w *world) { down(w); w.unreachable = 3 }, state: order.Done, acts: "stops=0 starts=1 jobs=0 terms=0 running=true"},
+		{name: "stopped and started by somebody", step: stopping, way: order.Supervisor, world: other, state: order.Done, acts: "stops=0 starts=0 jobs=0 terms=0 running=true"},
+		{name: "start owed", step: stopped, way: order.Supervisor, world: down, state: order.Done, acts: "stops=0 starts=1 jobs=0 terms=0 running=true"},
+		{name: "start done already", step: stopped, way: order.Supervisor, world: other, state: order.Done, acts: "stops=0 starts=1 jobs=0 terms=0 running=true"},
+		{name: "start owed and impossible", step: stopped, way: order.Supervisor, world: func(w *world) { down(w); w.startFails = true }, state: order.Failed, acts: "stops=0 starts=0 jobs=0 terms=0 running=false"},
+		{name: "job not taken", step: acting, way: order.Systemd, world: same, state: order.Failed, acts: "stops=0 starts=0 jobs=0 terms=0 running=true"},
+		{name: "job done", step: acting, way: order.Systemd, world: other, state: order.Done, acts: "stops=0 starts=0 jobs=0 terms=0 running=true"},
+		{name: "job died between its halves", step: acting, way: order.Systemd, world: down, state: order.Done, acts: "stops=0 starts=1 jobs=0 terms=0 running=true"},
+		{name: "warm shutdown done", step: acting, way: order.Celery, world: other, state: order.Done, acts: "stops=0 starts=0 jobs=0 terms=0 running=true"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, newWorld())
 			o := b.order("r1", tt.way)
-			b.s.claims["r1"] = 1
+			if !tt.unheard {
+				b.s.claims["r1"] = 1
+			}
 			must(t, b.x.journal.write(entry{Key: "r1", At: time.Now(), Step: claiming, Order: &o}))
 			if tt.step != claiming {
 				must(t, b.x.journal.write(entry{Key: "r1", At: time.Now(), Step: tt.step, Acted: time.Now()}))

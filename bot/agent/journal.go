@@ -27,6 +27,7 @@ const (
 	stopped   step = "stopped"   // the stop is done, the start is owed
 	ended     step = "ended"     // Result is what became of it
 	delivered step = "delivered" // and the service has it
+	released  step = "released"  // the claim was refused: as if never seen
 )
 
 // entry is one line of the journal. Later lines of the same key add to the
@@ -121,7 +122,7 @@ func (j *journal) merge(e entry) entry {
 func (j *journal) rewrite(name string, now time.Time) error {
 	var out []byte
 	for key, e := range j.entries {
-		if e.Step == delivered && now.Sub(e.At) > keepFor {
+		if e.Step == released || e.Step == delivered && now.Sub(e.At) > keepFor {
 			delete(j.entries, key)
 			continue
 		}
@@ -186,7 +187,7 @@ func (j *journal) open() []entry {
 	defer j.mu.Unlock()
 	var out []entry
 	for _, e := range j.entries {
-		if e.Step != delivered {
+		if e.Step != delivered && e.Step != released {
 			out = append(out, e)
 		}
 	}

@@ -147,7 +147,7 @@ func (x *executor) resume(ctx context.Context, e entry) {
 	defer x.release(e.Key)
 	switch e.Step {
 	case claiming:
-		x.finish(ctx, x.notClaimed(o, errors.New("the agent died while it claimed the order")))
+		x.claimAndRestart(ctx, o, true)
 	case claimed:
 		x.finish(ctx, x.restart(ctx, o))
 	case ended:
