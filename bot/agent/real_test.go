@@ -93,6 +93,7 @@ func restart(run, worker string, f *order.Facts, w order.Way) order.Order {
 // TestSupervisorRestart is the agent's whole work on a real worker: found,
 // measured, shipped, inspected, evidence taken, restarted, reported.
 func TestSupervisorRestart(t *testing.T) {
+	t.Parallel()
 	app := testbed.Celery(t, testbed.Redis(t))
 	leaky, calm := unique("leaky"), unique("calm")
 	testbed.Supervisor(t, app.Program(leaky, testbed.Worker{Name: "leaky@%h", Queue: leaky}),
@@ -189,10 +190,12 @@ func build(t *testing.T) string {
 // stops or starts the worker, and before the service has the result. The
 // next life completes the restart: one stop, one start, one report.
 func TestKilledInTheAct(t *testing.T) {
+	t.Parallel()
 	bin := build(t)
 	app := testbed.Celery(t, testbed.Redis(t))
 	for _, when := range []step{stopping, stopped, ended} {
 		t.Run(string(when), func(t *testing.T) {
+			t.Parallel()
 			worker := unique("w")
 			program := app.Program(worker, testbed.Worker{Pool: "solo", Queue: worker})
 			program.Options["startsecs"] = "3" // a start that can be interrupted

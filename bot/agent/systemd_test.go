@@ -50,6 +50,7 @@ func install(t *testing.T, m *testbed.Machine, s *service, o Options) {
 // own user, one capability, the sandbox, polkit deciding. It must still see
 // another user's worker whole, and restart the unit it is allowed to.
 func TestShippedUnit(t *testing.T) {
+	t.Parallel()
 	m := testbed.Systemd(t, testbed.MachineOptions{HostNetwork: true})
 	s := newService(t)
 	o := s.options(t)
