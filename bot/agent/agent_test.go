@@ -394,6 +394,46 @@ func TestBudgetServesAll(t *testing.T) {
 	}
 }
 
+// TestBudgetSavesForTheCostly: cheap workers that use up the credit of each
+// pass must not keep a costly one waiting for ever.
+func TestBudgetSavesForTheCostly(t *testing.T) {
+	b := &budget{}
+	at := time.Unix(1_700_000_000, 0)
+	crowd := func(pid, children int) (procfs.Node, []float64) {
+		n := node(pid)
+		for c := range children {
+			n.Members = append(n.Members, procfs.Member{PID: pid + 1 + c})
+		}
+		rss := make([]float64, len(n.Members))
+		for i := range rss {
+			rss[i] = 400 << 20
+		}
+		return n, rss
+	}
+	cheap, cheapRSS := crowd(1, 38)       // 39 × 15 ms of the 600 ms a minute
+	costly, costlyRSS := crowd(1000, 199) // 3 s
+	served := 0
+	for range 60 {
+		at = at.Add(time.Minute)
+		b.begin(at)
+		r := procfs.Reading{Nodes: []procfs.Node{cheap, costly}, Cost: map[int]time.Duration{}}
+		for i, n := range r.Nodes {
+			if b.want(n, [][]float64{cheapRSS, costlyRSS}[i]) {
+				if n.Main().PID == 1000 {
+					served++
+				}
+				for _, m := range n.Members {
+					r.Cost[m.PID] = 15 * time.Millisecond
+				}
+			}
+		}
+		b.end(r)
+	}
+	if served < 5 {
+		t.Errorf("the costly worker was read %d times in an hour", served)
+	}
+}
+
 func TestStaleMarkers(t *testing.T) {
 	w := newWorld()
 	s := &sampler{reader: procfs.New(staged{w}, nil)}

@@ -81,6 +81,11 @@ func TestSpoolTornTail(t *testing.T) {
 		if _, lost := s.waiting(); lost != 1 {
 			t.Errorf("cut by %d: %d lost said, want 1", cut, lost)
 		}
+		s.close()
+		s = open(t, dir, 64<<20)
+		if _, lost := s.waiting(); lost != 0 {
+			t.Errorf("cut by %d: the same loss is said twice", cut)
+		}
 		fill(t, s, 3, 5, 4)
 		if got := fmt.Sprint(drain(s)); got != "[0000 0001 0003 0004]" {
 			t.Errorf("cut by %d: drained %s", cut, got)
