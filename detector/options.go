@@ -48,6 +48,8 @@ type thresholds struct {
 	warmSpread   float64
 	warmStraight float64
 	warmQuiet    float64
+	warmLongest  float64
+	warmLate     float64
 	warmMax      float64
 	parentOdds   float64
 	arenaBytes   float64
@@ -105,11 +107,12 @@ func (o Options) defaults() thresholds {
 		warmSigma:    0.3,
 		warmHours:    7, // … in 4 to 9 hours (12 by construction at most)
 		warmSpread:   0.32,
-		warmStraight: 0.45, // half of the warm-ups bend visibly while they last
-		warmQuiet:    0.2,  // an earlier life of the same role showed no warm-up
-		warmMax:      0.55,
-		parentOdds:   3,                  // a backlog of tasks not yet due fills the parent more often than a leak does
-		arenaBytes:   2, arenaHours: 1.4, // glibc keeps up to eight arenas of 64 MiB a core for threads (synth h16)
+		warmStraight: 0.45,               // half of the warm-ups bend visibly while they last
+		warmQuiet:    0.2,                // an earlier life of the same role showed no warm-up
+		warmLongest:  9.5, warmLate: 0.3, // no warm-up recorded was still straight after nine hours
+		warmMax:    0.55,
+		parentOdds: 3,                  // a backlog of tasks not yet due fills the parent more often than a leak does
+		arenaBytes: 2, arenaHours: 1.4, // glibc keeps up to eight arenas of 64 MiB a core for threads (synth h16)
 		loadShare:  0.6,         // more than this of the growth follows the load: judge the load, not the code
 		leakPace:   3 * MiB * s, // leaking processes recorded grow by 0.5 to 31 MB an hour
 		leakSigma:  1.3,

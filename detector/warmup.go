@@ -28,6 +28,9 @@ func warmUpOdds(w trend, s setting, th thresholds) float64 {
 	}
 	bent := clamp((0.9-w.halves)/0.3, 0, 1)
 	odds *= th.warmStraight + (1-th.warmStraight)*bent
+	if s.age/math.Max(s.lag, 1) >= th.warmLongest && w.halves >= 0.85 {
+		odds *= th.warmLate
+	}
 	if s.odds > 0 {
 		odds *= s.odds
 	}
