@@ -45,6 +45,7 @@ func rateInterval(c curve, th thresholds) Interval {
 	}
 	slices.Sort(slopes)
 	half := th.conformal * (slopes[len(slopes)*95/100] - slopes[len(slopes)*5/100]) / 2
+	half = math.Hypot(half, th.rateSpread*l.slope)
 	return Interval{l.slope - half, l.slope, l.slope + half}
 }
 
@@ -59,12 +60,13 @@ func (b *bench) exhaust(v *Verdict) {
 	}
 	left = math.Max(left, 0)
 	e := Exhaustion{Limit: b.sum.Limit, Expected: b.after(left / v.Rate.Value)}
-	e.Earliest = e.Expected
-	if v.Rate.High > 0 {
-		e.Earliest = b.after(left / v.Rate.High)
-	}
+	// The future keeps the past's pace only roughly: spread of the logarithm
+	// of true over told time, beyond what the rate's own interval says.
+	high := math.Max(math.Log(v.Rate.High/v.Rate.Value), 0)
+	e.Earliest = b.after(left / v.Rate.Value * math.Exp(-math.Hypot(high, b.th.timeSpread)))
 	if v.Rate.Low > 0 {
-		e.Latest = b.after(left / v.Rate.Low)
+		low := math.Log(v.Rate.Value / v.Rate.Low)
+		e.Latest = b.after(left / v.Rate.Value * math.Exp(math.Hypot(low, b.th.timeSpread)))
 	}
 	v.Exhaustion = &e
 }

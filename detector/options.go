@@ -68,6 +68,8 @@ type thresholds struct {
 	pressure     float64
 	threshold    float64
 	conformal    float64
+	rateSpread   float64
+	timeSpread   float64
 }
 
 // defaults returns the thresholds, each with its reason and the data that
@@ -126,6 +128,7 @@ func (o Options) defaults() thresholds {
 		throttle:   0.98,
 		pressure:   0.1,
 		threshold:  0.95,
-		conformal:  1.15,
+		rateSpread: 0.1, timeSpread: 0.2, // set so that nine in ten true rates and times of made leaks fall inside
+		conformal: 1.15,
 	}
 }

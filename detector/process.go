@@ -45,7 +45,7 @@ func assess(c curve, s setting, th thresholds) opinion {
 		before := s
 		before.age -= back
 		earlier := assessOnce(c.until(c.t[c.len()-1]-back), before, th)
-		if earlier.kind != Leak && earlier.reason != ReasonTooShort {
+		if earlier.kind == Healthy || earlier.reason == ReasonNoData {
 			o.kind, o.reason, o.need = Unsure, earlier.reason, 2*back
 			break
 		}

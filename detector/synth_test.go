@@ -17,6 +17,8 @@ type score struct {
 	cases, alarmed, last, unsure, wrongReason, wrongKind int
 	delay                                                []float64
 	seeds                                                []uint64
+	told, inside                                         int // times to exhaustion, and those whose interval held the truth
+	sure, right                                          int // verdicts with confidence 0.9 and more
 }
 
 // judgeFamily plays seeds from..from+n-1 of a family and judges each at every
@@ -24,13 +26,14 @@ type score struct {
 func judgeFamily(f synth.Family, from, n int) score {
 	var s score
 	for seed := from; seed < from+n; seed++ {
-		c := f.Make(uint64(seed), synth.Params{Every: 2 * time.Minute})
+		c := f.Make(uint64(seed), synth.Params{Every: 4 * time.Minute})
 		start := firstSample(c.Worker)
 		alarmed, bad := false, false
 		var v detector.Verdict
 		for k := 1; k <= 10; k++ {
 			at := start.Add(c.At.Sub(start) * time.Duration(k) / 10)
 			v = detector.Judge(c.Worker, at, detector.Options{})
+			s.weigh(c, f.Leaks && at.After(c.Truth.Onset), at, v)
 			if v.Kind.Leaks() && !alarmed {
 				alarmed = true
 				if f.Leaks && at.Before(c.Truth.Onset) {
@@ -62,6 +65,22 @@ func judgeFamily(f synth.Family, from, n int) score {
 	return s
 }
 
+// weigh counts how often the numbers of a verdict held.
+func (s *score) weigh(c synth.Case, leaks bool, at time.Time, v detector.Verdict) {
+	if v.Kind != detector.Unsure && v.Confidence >= 0.9 {
+		s.sure++
+		if v.Kind.Leaks() == leaks {
+			s.right++
+		}
+	}
+	if e := v.Exhaustion; e != nil && leaks && c.Truth.Exhausts.After(at) && at.Sub(c.Truth.Onset) > 12*time.Hour {
+		s.told++
+		if !c.Truth.Exhausts.Before(e.Earliest) && (e.Latest.IsZero() || !c.Truth.Exhausts.After(e.Latest)) {
+			s.inside++
+		}
+	}
+}
+
 func firstSample(w detector.Worker) time.Time {
 	first := w.Lives[0].Samples[0].At
 	for _, l := range w.Lives {
@@ -79,7 +98,7 @@ func TestSynth(t *testing.T) {
 	if s := os.Getenv("DROPLEAK_SYNTH_N"); s != "" {
 		n, _ = strconv.Atoi(s)
 	}
-	var leaks, found, healthy, accused int
+	var leaks, found, healthy, accused, told, inside, sure, right int
 	for _, f := range synth.Families() {
 		s := judgeFamily(f, 1, n)
 		slices.Sort(s.delay)
@@ -87,6 +106,7 @@ func TestSynth(t *testing.T) {
 		if len(s.delay) > 0 && f.Leaks {
 			med = s.delay[len(s.delay)/2]
 		}
+		told, inside, sure, right = told+s.told, inside+s.inside, sure+s.sure, right+s.right
 		if f.Leaks {
 			leaks, found = leaks+s.cases, found+s.alarmed
 		} else {
@@ -96,6 +116,13 @@ func TestSynth(t *testing.T) {
 			f.Name, f.Text, s.cases, s.alarmed, s.wrongKind, s.last, s.unsure, s.wrongReason, med, s.seeds)
 	}
 	t.Logf("leaks found %d of %d, healthy accused %d of %d", found, leaks, accused, healthy)
+	t.Logf("time to exhaustion inside its interval %d of %d; verdicts with confidence 0.9 and more right %d of %d", inside, told, right, sure)
+	if float64(inside) < 0.75*float64(told) {
+		t.Errorf("the interval held %d of %d times to exhaustion", inside, told)
+	}
+	if float64(right) < 0.9*float64(sure) {
+		t.Errorf("of %d sure verdicts only %d were right", sure, right)
+	}
 	if float64(found) < 0.9*float64(leaks) {
 		t.Errorf("found %d of %d leaks", found, leaks)
 	}
