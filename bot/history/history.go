@@ -33,7 +33,10 @@ type Options struct {
 	Hold time.Duration
 	// MaxSeries bounds what one owner may create; default 2,000.
 	MaxSeries int
-	Log       *slog.Logger
+	// Remote, if set, keeps the samples instead of the store, which then
+	// only remembers who was heard of when.
+	Remote *Remote
+	Log    *slog.Logger
 }
 
 func (o Options) withDefaults() Options {
@@ -107,7 +110,16 @@ func (h *History) WriteAs(ctx context.Context, owner string, series []sample.Ser
 	if err != nil {
 		return fmt.Errorf("write history: %w", err)
 	}
-	if pushes := split(sets, ids, series, time.Now()); len(pushes) > 0 {
+	pushes := split(sets, ids, series, time.Now())
+	if h.o.Remote != nil {
+		if err := h.o.Remote.Write(ctx, taken(series, ids)); err != nil {
+			return fmt.Errorf("write history: %w", err)
+		}
+		for i := range pushes {
+			pushes[i].Body = nil
+		}
+	}
+	if len(pushes) > 0 {
 		if err := h.store.AppendPushes(ctx, pushes); err != nil {
 			return fmt.Errorf("write history: %w", err)
 		}
@@ -116,6 +128,17 @@ func (h *History) WriteAs(ctx context.Context, owner string, series []sample.Ser
 		return &LimitError{Limit: h.o.MaxSeries, Refused: refused}
 	}
 	return nil
+}
+
+// taken is series without those that were refused.
+func taken(series []sample.Series, ids []int64) []sample.Series {
+	var out []sample.Series
+	for i, s := range series {
+		if ids[i] != 0 {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // newSet checks the labels and times of a series and makes its canonical

@@ -37,6 +37,9 @@ func (m Matcher) matches(s sample.Series) bool {
 // gone, the medians of five minutes stand for them, at the start of each.
 // The order of the series is by their labels.
 func (h *History) Select(ctx context.Context, matchers []Matcher, from, to time.Time) ([]sample.Series, error) {
+	if h.o.Remote != nil {
+		return h.o.Remote.Select(ctx, matchers, from, to)
+	}
 	sel, err := h.find(ctx, matchers)
 	if err != nil {
 		return nil, fmt.Errorf("read history: %w", err)

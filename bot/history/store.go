@@ -18,9 +18,9 @@ type Set struct {
 type Push struct {
 	Seq         int64 // handed out by the store; later pushes have higher ones
 	Droplet     string
-	At          int64 // arrival, ms
-	First, Last int64 // the span of its samples, ms
-	Body        []byte
+	At          int64  // arrival, ms
+	First, Last int64  // the span of its samples, ms
+	Body        []byte // none: the samples are kept elsewhere
 	Presence    []Presence
 }
 

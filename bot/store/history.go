@@ -140,10 +140,12 @@ func (s *Store) AppendPushes(ctx context.Context, pushes []history.Push) error {
 }
 
 func appendPush(ctx context.Context, tx *sql.Tx, p history.Push) error {
-	_, err := tx.ExecContext(ctx, `insert into push (droplet, arrived, first, last, body) values ($1, $2, $3, $4, $5)`,
-		p.Droplet, p.At, p.First, p.Last, p.Body)
-	if err != nil {
-		return err
+	if len(p.Body) > 0 {
+		_, err := tx.ExecContext(ctx, `insert into push (droplet, arrived, first, last, body) values ($1, $2, $3, $4, $5)`,
+			p.Droplet, p.At, p.First, p.Last, p.Body)
+		if err != nil {
+			return err
+		}
 	}
 	for _, pr := range p.Presence {
 		// A long silence is not a new interval: the step only follows gaps
