@@ -23,38 +23,11 @@ import (
 )
 
 // backup fills a store, carries it to another one and looks at what
-// arrived. other names an empty store of either engine.
+// arrived. to names an empty store of either engine.
 func backup(t *testing.T, from, to string) {
 	s, ctx := Open(t, from), t.Context()
-	w := newWorld(t, s, hub.Options{})
-	w.history = soon(s)
-	w.hub = hub.New(s, w.history, hub.Options{})
-	secret := w.agent("42")
-	f := leak("f1", "42", "mailer")
-	for _, err := range []error{
-		s.OpenFinding(ctx, f),
-		s.SetCursor(ctx, "do", "7"),
-		w.hub.Place(ctx, restart("open")),
-		w.hub.Place(ctx, restart("closed")),
-		s.CreateRun(ctx, workflow.Run{ID: "live", Recipe: "remedy", Key: "k", Step: "snapshot", Data: json.RawMessage(`{}`),
-			Gate: json.RawMessage(`{}`), Due: noon, Created: noon, Updated: noon}),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range 3 {
-		if _, err := s.AppendAudit(ctx, audit.Entry{At: noon, Who: "U1", What: "decision", Run: "live"}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	w.post(http.StatusNoContent, order.ClaimPath("closed"), secret, nil)
-	w.post(http.StatusNoContent, order.ResultPath("closed"), secret, resultOf(restart("closed")))
-	w.push(http.StatusNoContent, secret, []sample.Series{rss("42", "mailer", "0", lately(2*time.Hour, 4096), lately(time.Hour, 8192))})
-	fold(t, w.history)
-	w.push(http.StatusNoContent, secret, []sample.Series{rss("42", "mailer", "1", lately(time.Hour, 4096))})
-	series, head := selectAll(t, w.history), must(s.AuditHead(ctx))
-
+	secret, series := filled(t, s)
+	head := must(s.AuditHead(ctx))
 	file := filepath.Join(t.TempDir(), "backup")
 	if err := s.Backup(ctx, file); err != nil {
 		t.Fatal(err)
@@ -81,19 +54,53 @@ func backup(t *testing.T, from, to string) {
 	}
 
 	r := Open(t, to)
-	v := newWorld(t, r, hub.Options{})
-	wantSeries(t, "samples", selectAll(t, v.history), series...)
-	if got, err := r.Finding(ctx, "f1"); err != nil || cmp.Diff(f, got) != "" {
-		t.Errorf("finding: %v\n%s", err, cmp.Diff(f, got))
-	}
+	wantSeries(t, "samples", selectAll(t, soon(r)), series...)
 	if got, err := r.AuditHead(ctx); err != nil || got != head {
 		t.Errorf("audit head %v, %v; want %v", got, err, head)
 	}
-	if _, err := r.AppendAudit(ctx, audit.Entry{At: noon, Who: "U1", What: "decision"}); err != nil {
-		t.Errorf("the record does not go on: %v", err)
+	settled(t, r)
+	goesOn(t, r, secret)
+}
+
+// filled puts something of everything into a store.
+func filled(t *testing.T, s *store.Store) (secret string, series []sample.Series) {
+	ctx := t.Context()
+	w := newWorld(t, s, hub.Options{})
+	w.history = soon(s)
+	w.hub = hub.New(s, w.history, hub.Options{})
+	secret = w.agent("42")
+	for _, err := range []error{
+		s.OpenFinding(ctx, leak("f1", "42", "mailer")),
+		s.SetCursor(ctx, "do", "7"),
+		w.hub.Place(ctx, restart("open")),
+		w.hub.Place(ctx, restart("closed")),
+		s.CreateRun(ctx, workflow.Run{ID: "live", Recipe: "remedy", Key: "k", Step: "snapshot", Data: json.RawMessage(`{}`),
+			Gate: json.RawMessage(`{}`), Due: noon, Created: noon, Updated: noon}),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	if got := must(r.Cursor(ctx, "do")); got != "7" {
-		t.Errorf("cursor %q", got)
+	for range 3 {
+		if _, err := s.AppendAudit(ctx, audit.Entry{At: noon, Who: "U1", What: "decision", Run: "live"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.post(http.StatusNoContent, order.ClaimPath("closed"), secret, nil)
+	w.post(http.StatusNoContent, order.ResultPath("closed"), secret, resultOf(restart("closed")))
+	w.push(http.StatusNoContent, secret, []sample.Series{rss("42", "mailer", "0", lately(2*time.Hour, 4096), lately(time.Hour, 8192))})
+	fold(t, w.history)
+	w.push(http.StatusNoContent, secret, []sample.Series{rss("42", "mailer", "1", lately(time.Hour, 4096))})
+	return secret, selectAll(t, w.history)
+}
+
+// settled looks at what was under way in a restored store.
+func settled(t *testing.T, r *store.Store) {
+	ctx := t.Context()
+	v := newWorld(t, r, hub.Options{})
+	want := leak("f1", "42", "mailer")
+	if got, err := r.Finding(ctx, "f1"); err != nil || cmp.Diff(want, got) != "" {
+		t.Errorf("finding: %v\n%s", err, cmp.Diff(want, got))
 	}
 	if got := must(v.hub.Order(ctx, "open", order.Restart)); got.State != hub.Void {
 		t.Errorf("the open order is %s", got.State)
@@ -104,7 +111,18 @@ func backup(t *testing.T, from, to string) {
 	if got := must(r.Run(ctx, "live")); got.Outcome != "unknown" || got.Trouble == "" || !got.Due.IsZero() || !got.Unannounced() {
 		t.Errorf("the open run is %+v", got)
 	}
-	// The token opens, and series go on under their ids.
+}
+
+// goesOn uses a restored store: its token opens, its record continues, and
+// series go on under their ids.
+func goesOn(t *testing.T, r *store.Store, secret string) {
+	v := newWorld(t, r, hub.Options{})
+	if _, err := r.AppendAudit(t.Context(), audit.Entry{At: noon, Who: "U1", What: "decision"}); err != nil {
+		t.Errorf("the record does not go on: %v", err)
+	}
+	if got := must(r.Cursor(t.Context(), "do")); got != "7" {
+		t.Errorf("cursor %q", got)
+	}
 	v.push(http.StatusNoContent, secret, []sample.Series{rss("42", "mailer", "0", lately(0, 1)), rss("42", "mailer", "2", lately(0, 1))})
 	if got := selectAll(t, v.history, history.Is("slot", "0")); len(got) != 1 || len(got[0].Points) != 3 {
 		t.Errorf("the series goes on as %v", got)
