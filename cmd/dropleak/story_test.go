@@ -1,0 +1,134 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/slacksim"
+	"github.com/dropleak/dropleak/bot/testbed"
+)
+
+// leaky starts a worker that leaks beside one that does not, both under a real
+// supervisord, and tasks for both.
+func (w *town) leaky(pool string) *testbed.SupervisorServer {
+	w.t.Helper()
+	redis := testbed.Redis(w.t)
+	app := testbed.Celery(w.t, redis)
+	mailer := testbed.Worker{Name: "mailer@" + dropletName, Queue: "mail", Pool: pool}
+	if pool == "eventlet" {
+		mailer.Concurrency = 10
+	}
+	super := testbed.Supervisor(w.t, app.Program("mailer", mailer),
+		app.Program("video", testbed.Worker{Name: "video@" + dropletName, Queue: "video"}))
+	app.Feed(w.t, testbed.Load{Task: testbed.Leak, Amount: 150 << 10, Every: 100 * time.Millisecond, Queue: "mail"})
+	app.Feed(w.t, testbed.Load{Task: testbed.Steady, Amount: 200 << 10, Every: 250 * time.Millisecond, Queue: "video"})
+	w.dropletFollows(func() []int { return []int{super.PID()} })
+	return super
+}
+
+// found waits until the leak is reported with its chart and a restart is
+// offered.
+func (w *town) found() slacksim.Message {
+	w.t.Helper()
+	w.await(5*time.Minute, "the leak is found", "mailer", dropletName, "Grows")
+	m := w.await(time.Minute, "a restart is offered", "mailer", "Snapshot & restart", "supervisor")
+	if !strings.Contains(fmt.Sprint(m.Blocks), "slack_file") {
+		w.t.Errorf("the report has no chart:\n%s", m.PlainText())
+	}
+	for _, other := range w.slack.Messages(channel) {
+		if says(other, "video", "leaks") {
+			w.t.Errorf("the healthy worker is accused:\n%s", other.PlainText())
+		}
+	}
+	return m
+}
+
+func TestStory(t *testing.T) {
+	w := newTown(t, 1)
+	super := w.leaky("prefork")
+	w.serve()
+	w.startAgent("supervisor:mailer")
+	m := w.found()
+	old := super.ProgramPID(t, "mailer")
+
+	w.click(carla, m, report.ActionRestart)
+	w.refused(carla, "approve")
+
+	w.click(anna, m, report.ActionRestart)
+	done := w.await(4*time.Minute, "the run ends", "mailer", "Memory freed, worker working", "→")
+	w.gone(done, report.ActionRestart)
+	w.once()
+	if pid := super.ProgramPID(t, "mailer"); pid == old {
+		t.Errorf("supervisord still runs pid %d", pid)
+	}
+	w.audited("proposal", "refusal", "approve", "snapshot", "restart", "outcome")
+}
+
+// refused waits until somebody alone is told why not.
+func (w *town) refused(user, word string) {
+	w.t.Helper()
+	testbed.Eventually(w.t, 20*time.Second, func() error {
+		for _, m := range w.slack.Ephemerals(user) {
+			if says(m, word) {
+				w.t.Logf("%s is refused:\n%s", user, indent(m.PlainText()))
+				return nil
+			}
+		}
+		return fmt.Errorf("%s is not told %q", user, word)
+	})
+}
+
+// gone checks that a button no longer stands in a message.
+func (w *town) gone(m slacksim.Message, action string) {
+	w.t.Helper()
+	for _, b := range m.Buttons() {
+		if b.ActionID == action {
+			w.t.Errorf("the button %s still stands in the message", action)
+		}
+	}
+}
+
+// once checks by the simulator's own journal that one snapshot was ordered and
+// finished.
+func (w *town) once() {
+	w.t.Helper()
+	posts := 0
+	for _, e := range w.cloud.Requests("POST", "/v2/droplets/") {
+		if strings.HasSuffix(e.Path, "/actions") {
+			posts++
+		}
+	}
+	if n := len(w.cloud.Snapshots()); posts != 1 || n != 1 {
+		w.t.Errorf("%d orders to DigitalOcean and %d snapshots, want one of each", posts, n)
+	}
+	if bad := w.cloud.Unmodelled(); len(bad) > 0 {
+		w.t.Errorf("requests that DigitalOcean does not know: %+v", bad)
+	}
+}
+
+// audited checks that the audit log is whole and holds these acts in order.
+func (w *town) audited(want ...string) {
+	w.t.Helper()
+	w.run("audit", "verify", "--config", w.config)
+	var seen []string
+	for line := range strings.SplitSeq(w.run("audit", "export", "--config", w.config, "--format", "jsonl"), "\n") {
+		var e struct{ What, Who, Why, After, Subject string }
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			w.t.Fatalf("audit line %q: %v", line, err)
+		}
+		seen = append(seen, e.What+" "+e.Subject+" "+e.After)
+	}
+	rest := strings.Join(seen, "\n")
+	w.t.Logf("the audit log:\n%s", indent(rest))
+	for _, word := range want {
+		_, after, ok := strings.Cut(rest, word)
+		if !ok {
+			w.t.Fatalf("the audit log lacks %q where it should be:\n%s", word, strings.Join(seen, "\n"))
+		}
+		rest = after
+	}
+}

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/slacksim"
+	"github.com/dropleak/dropleak/bot/testbed"
+	"github.com/dropleak/dropleak/doclient/dosim"
+)
+
+// What the town is made of.
+const (
+	dropletID   = 4711
+	dropletName = "web-1"
+	channel     = "C0OPS"
+	anna        = "U0ANNA" // approver
+	ben         = "U0BEN"  // approver
+	carla       = "U0CARLA"
+	scale       = 240 // one second counts as four minutes
+	mib         = 1 << 20
+)
+
+// town is a droplet with real Celery workers under a real manager, a real
+// agent and the real service, between a simulated DigitalOcean and a
+// simulated Slack.
+type town struct {
+	t       testing.TB
+	dir     string
+	cloud   *dosim.Sim
+	slack   *slacksim.Sim
+	listen  string
+	config  string
+	env     []string
+	service *testbed.Process
+	agent   *testbed.Process
+	programs
+}
+
+// programs are built once for all tests of the package.
+type programs struct{ dropleak, agentProgram string }
+
+var buildOnce = sync.OnceValues(func() (programs, error) {
+	dir, err := os.MkdirTemp("", "dropleak-build-")
+	if err != nil {
+		return programs{}, err
+	}
+	p := programs{filepath.Join(dir, "dropleak"), filepath.Join(dir, "dropleak-agent")}
+	for out, pkg := range map[string]string{p.dropleak: ".", p.agentProgram: "../dropleak-agent"} {
+		if said, err := exec.Command("go", "build", "-o", out, pkg).CombinedOutput(); err != nil {
+			return p, fmt.Errorf("build %s: %w\n%s", pkg, err, said)
+		}
+	}
+	return p, nil
+})
+
+func build(t testing.TB) programs {
+	t.Helper()
+	p, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// freePort returns an address on loopback that nobody listens on.
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// newTown starts the two simulators and writes the configuration.
+func newTown(t testing.TB, seed uint64) *town {
+	w := &town{t: t, dir: testbed.Folder(t), programs: build(t), listen: freePort(t)}
+	w.cloud = dosim.New(dosim.Options{Seed: seed, TimeScale: scale, Durations: map[string]time.Duration{"snapshot": 20 * time.Minute}})
+	w.cloud.AddToken("dop_v1_reader", "monitoring:read", "droplet:read", "actions:read", "tag:read", "snapshot:read")
+	w.cloud.AddToken("dop_v1_executor", "monitoring:read", "droplet:read", "actions:read", "tag:read", "snapshot:read",
+		"droplet:update", "image:create", "image:delete", "snapshot:delete")
+	api := httptest.NewServer(w.cloud)
+	t.Cleanup(api.Close)
+	w.slack = slacksim.New(slacksim.Options{Seed: seed})
+	if err := w.slack.Start("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.slack.Close() })
+	w.config = filepath.Join(w.dir, "dropleak.yaml")
+	w.write(w.config, fmt.Sprintf(`listen: %s
+metrics_listen: ""
+data_dir: %s
+digitalocean: {api_url: "%s", tag: dropleak}
+slack: {api_url: "%s", channel: %s}
+schedule: {scan: "@every 10m", report: "@every 12h"}
+approvals: {approvers: [%s, %s]}
+time_scale: %d
+`, w.listen, filepath.Join(w.dir, "data"), api.URL, w.slack.APIURL(), channel, anna, ben, scale))
+	w.env = append(os.Environ(), "DIGITALOCEAN_ACCESS_TOKEN=dop_v1_reader", "DIGITALOCEAN_EXECUTOR_TOKEN=dop_v1_executor",
+		"SLACK_BOT_TOKEN=xoxb-sim", "SLACK_APP_TOKEN=xapp-sim")
+	return w
+}
+
+func (w *town) write(path, text string) {
+	w.t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// dropletFollows adds the droplet; its memory follows the real processes.
+func (w *town) dropletFollows(roots func() []int) {
+	const total = 4096 * mib
+	rec := &dosim.Recorder{}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	w.t.Cleanup(func() { cancel(); <-done })
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(500 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			rec.Observe(time.Now(), total-600*mib-held(roots()), total)
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	w.cloud.AddDroplet(dosim.Droplet{ID: dropletID, Name: dropletName, Tags: []string{"dropleak"}, MemoryMiB: 4096, Memory: rec.Memory})
+}
+
+// held sums the resident memory of processes and their children, in bytes.
+func held(roots []int) (sum int64) {
+	procs, _ := filepath.Glob("/proc/[0-9]*/stat")
+	parents := map[int]int{}
+	for _, path := range procs {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		i := bytes.LastIndexByte(text, ')')
+		var state string
+		var ppid int
+		if _, err := fmt.Sscan(string(text[i+1:]), &state, &ppid); err == nil {
+			pid, _ := strconv.Atoi(strings.Split(path, "/")[2])
+			parents[pid] = ppid
+		}
+	}
+	for pid := range parents {
+		for p := pid; p > 1; p = parents[p] {
+			if slices.Contains(roots, p) {
+				sum += resident(pid)
+				break
+			}
+		}
+	}
+	return sum
+}
+
+func resident(pid int) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0
+	}
+	var size, pages int64
+	if _, err := fmt.Sscan(string(text), &size, &pages); err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}
+
+// run runs dropleak and returns what it printed.
+func (w *town) run(args ...string) string {
+	w.t.Helper()
+	cmd := exec.Command(w.dropleak, args...)
+	cmd.Env = w.env
+	var talk bytes.Buffer
+	cmd.Stderr = &talk
+	out, err := cmd.Output()
+	if err != nil {
+		w.t.Fatalf("dropleak %s: %v\n%s", strings.Join(args, " "), err, talk.String())
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// serve starts the service and waits until it is ready.
+func (w *town) serve() {
+	w.t.Helper()
+	cmd := exec.Command(w.dropleak, "serve", "--config", w.config)
+	cmd.Env = w.env
+	w.service = testbed.Start(w.t, "dropleak", w.dir, cmd)
+	testbed.Eventually(w.t, 30*time.Second, func() error {
+		resp, err := http.Get("http://" + w.listen + "/readyz")
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("readyz: %s", resp.Status)
+		}
+		return nil
+	})
+}
+
+// startAgent starts the agent with a token of its own. prefix may put it into
+// another namespace; allowed are the units it may restart.
+func (w *town) startAgent(allowed string) {
+	w.t.Helper()
+	token := filepath.Join(w.dir, "agent.token")
+	w.write(token, w.run("token", "create", "--config", w.config, "--droplet", strconv.Itoa(dropletID), "--name", "web-1"))
+	meta := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, dropletID) }))
+	w.t.Cleanup(meta.Close)
+	cmd := exec.Command(w.agentProgram, "--server", "http://"+w.listen, "--token-file", token, "--spool", filepath.Join(w.dir, "spool"),
+		"--every", "1s", "--allow", allowed, "--metadata-url", meta.URL, "--log-level", "debug")
+	w.agent = testbed.Start(w.t, "agent", w.dir, cmd)
+}
+
+// await waits for a message that says all of the words, and returns it.
+func (w *town) await(within time.Duration, what string, words ...string) slacksim.Message {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), within)
+	defer cancel()
+	m, err := w.slack.WaitFor(ctx, func(m slacksim.Message) bool { return says(m, words...) })
+	if err != nil {
+		w.t.Fatalf("%s: no message says %q: %v\n%s", what, words, err, w.state())
+	}
+	w.t.Logf("%s  %s\n%s", time.Now().Format("15:04:05"), what, indent(m.PlainText()))
+	return m
+}
+
+func says(m slacksim.Message, words ...string) bool {
+	text := m.PlainText()
+	return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(text, word) })
+}
+
+func indent(s string) string {
+	return "    " + strings.ReplaceAll(strings.TrimSpace(s), "\n", "\n    ")
+}
+
+// state is what to look at when the story stops.
+func (w *town) state() string {
+	var b strings.Builder
+	for _, m := range w.slack.Messages(channel) {
+		fmt.Fprintf(&b, "--- message %s\n%s\n", m.TS, indent(m.PlainText()))
+	}
+	fmt.Fprintf(&b, "--- service\n%s\n", w.service.Log())
+	if w.agent != nil {
+		fmt.Fprintf(&b, "--- agent\n%s\n", w.agent.Log())
+	}
+	return b.String()
+}
+
+// click presses a button of a message, as it stands now.
+func (w *town) click(user string, m slacksim.Message, action string) {
+	w.t.Helper()
+	if err := w.slack.Click(user, m.Channel, m.TS, action); err != nil {
+		w.t.Fatalf("click %s: %v\n%s", action, err, w.state())
+	}
+}
