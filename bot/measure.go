@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/finding"
@@ -26,7 +27,7 @@ func (m measure) Measure(ctx context.Context, droplet, worker string) (remedy.Nu
 	if err != nil {
 		return remedy.Numbers{}, err
 	}
-	n := numbers(w)
+	n := numbers(w, "")
 	key := finding.Subject{Kind: finding.KindLeak, DropletID: droplet, Worker: worker}.Key()
 	if f, err := m.s.d.Store.LiveFinding(ctx, key); err == nil && f.Verdict.Rate != nil {
 		n.Rate = &f.Verdict.Rate.Value
@@ -60,14 +61,23 @@ func (m measure) worker(ctx context.Context, droplet, worker string, from, to ti
 	return detector.Worker{Name: worker, Droplet: droplet}, passes, nil
 }
 
-// numbers are a worker's memory at its newest complete pass.
-func numbers(w detector.Worker) remedy.Numbers {
+// stale is how far PSS, which is read less often, may lie behind RSS and
+// still be "now".
+const stale = 5 * time.Minute
+
+// numbers are a worker's memory at its newest complete pass, of one metric if
+// it is named, else of the best that is fresh.
+func numbers(w detector.Worker, metric string) remedy.Numbers {
 	var n remedy.Numbers
-	points, metric := detector.Footprint(w, detector.Options{})
-	if k := len(points); k > 0 {
-		n.At, n.Bytes, n.Metric = points[k-1].At, points[k-1].V, metric
-	}
 	newest := newestSample(w)
+	metric, _, _ = strings.Cut(metric, "+")
+	points, name := detector.Footprint(w, detector.Options{Metric: metric})
+	if k := len(points); metric == "" && (k == 0 || newest.Sub(points[k-1].At) > stale) {
+		points, name = detector.Footprint(w, detector.Options{Metric: "rss"})
+	}
+	if k := len(points); k > 0 {
+		n.At, n.Bytes, n.Metric = points[k-1].At, points[k-1].V, name
+	}
 	for _, l := range w.Lives {
 		if !ends(l).Equal(newest) {
 			continue
@@ -110,7 +120,7 @@ func (m measure) NewLife(ctx context.Context, droplet, worker string, old order.
 		return remedy.Life{}, err
 	}
 	was, is := split(w, old, restarted)
-	l := remedy.Life{Now: numbers(is), Working: working(is)}
+	l := remedy.Life{Now: numbers(is, before.Metric), Working: working(is)}
 	for _, x := range is.Lives {
 		if isMain(x) {
 			l.Lives++
