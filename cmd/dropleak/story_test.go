@@ -53,19 +53,91 @@ func TestStory(t *testing.T) {
 	w.serve()
 	w.startAgent("supervisor:mailer")
 	m := w.found()
-	old := super.ProgramPID(t, "mailer")
+	pid := super.ProgramPID(t, "mailer")
 
 	w.click(carla, m, report.ActionRestart)
 	w.refused(carla, "approve")
-
 	w.click(anna, m, report.ActionRestart)
-	done := w.await(4*time.Minute, "the run ends", "mailer", "Memory freed, worker working", "→")
-	w.gone(done, report.ActionRestart)
-	w.once()
-	if pid := super.ProgramPID(t, "mailer"); pid == old {
-		t.Errorf("supervisord still runs pid %d", pid)
+	w.cured(m, 1)
+	pid = w.restarted(super, pid)
+
+	t.Run("killed between snapshot and restart", func(t *testing.T) {
+		w.asked(m)
+		w.when("completed", w.service.Kill)
+		w.click(ben, m, report.ActionRestart)
+		<-w.service.Exited()
+		if now := super.ProgramPID(t, "mailer"); now != pid {
+			t.Fatalf("the worker was restarted before the service was killed: pid %d, was %d", now, pid)
+		}
+		w.serve()
+		w.cured(m, 2)
+		pid = w.restarted(super, pid)
+	})
+
+	t.Run("restarted by somebody else during the snapshot", func(t *testing.T) {
+		w.asked(m)
+		w.when("in-progress", func() {
+			go func() {
+				if said, err := super.Control("restart", "mailer"); err != nil {
+					t.Errorf("restart by somebody else: %v\n%s", err, said)
+				}
+			}()
+		})
+		w.click(anna, m, report.ActionRestart)
+		w.await(3*time.Minute, "the run is overtaken", "Overtaken, nothing was restarted", "is kept")
+		theirs := super.ProgramPID(t, "mailer")
+		w.orders(3, 2)
+		if theirs == pid {
+			t.Error("nobody restarted the worker")
+		}
+	})
+	w.audited("proposal", "refusal", "approve", "snapshot", "restart", "outcome", "freed_working", "outcome", "freed_working", "outcome", "overtaken")
+}
+
+func TestStoryEventlet(t *testing.T) {
+	w := newTown(t, 2)
+	super := w.leaky("eventlet")
+	w.serve()
+	w.startAgent("supervisor:mailer")
+	m := w.found()
+	pid := super.ProgramPID(t, "mailer")
+	w.click(anna, m, report.ActionRestart)
+	w.cured(m, 1)
+	w.restarted(super, pid)
+}
+
+// asked offers another restart of the worker by a slash command.
+func (w *town) asked(m slacksim.Message) {
+	w.t.Helper()
+	if err := w.slack.Command(anna, channel, "/leaks restart mailer"); err != nil {
+		w.t.Fatal(err)
 	}
-	w.audited("proposal", "refusal", "approve", "snapshot", "restart", "outcome")
+	testbed.Eventually(w.t, 30*time.Second, func() error {
+		now, _ := w.slack.Message(m.Channel, m.TS)
+		if !says(now, "Snapshot & restart") {
+			return fmt.Errorf("no restart is offered:\n%s", w.state())
+		}
+		return nil
+	})
+}
+
+// cured waits until the message says that memory came back, and checks that
+// the n-th run ordered what it should, once.
+func (w *town) cured(m slacksim.Message, n int) {
+	w.t.Helper()
+	done := w.await(4*time.Minute, "the run ends", "mailer", "Memory freed, worker working", "→", "Snapshot `dropleak-")
+	w.gone(done, report.ActionRestart)
+	w.orders(n, n)
+}
+
+// restarted checks that the supervisor runs another process, and returns it.
+func (w *town) restarted(super *testbed.SupervisorServer, old int) int {
+	w.t.Helper()
+	pid := super.ProgramPID(w.t, "mailer")
+	if pid == old {
+		w.t.Errorf("supervisord still runs pid %d", pid)
+	}
+	return pid
 }
 
 // refused waits until somebody alone is told why not.
@@ -92,9 +164,9 @@ func (w *town) gone(m slacksim.Message, action string) {
 	}
 }
 
-// once checks by the simulator's own journal that one snapshot was ordered and
-// finished.
-func (w *town) once() {
+// orders checks, by the journals of DigitalOcean and of the agent, how many
+// snapshots and restarts were ordered, and that each snapshot was finished.
+func (w *town) orders(snapshots, restarts int) {
 	w.t.Helper()
 	posts := 0
 	for _, e := range w.cloud.Requests("POST", "/v2/droplets/") {
@@ -102,8 +174,11 @@ func (w *town) once() {
 			posts++
 		}
 	}
-	if n := len(w.cloud.Snapshots()); posts != 1 || n != 1 {
-		w.t.Errorf("%d orders to DigitalOcean and %d snapshots, want one of each", posts, n)
+	if n := len(w.cloud.Snapshots()); posts != snapshots || n != snapshots {
+		w.t.Errorf("%d orders to DigitalOcean and %d snapshots, want %d of each", posts, n, snapshots)
+	}
+	if n := strings.Count(w.agent.Log(), "msg=\"order claimed\"") - strings.Count(w.agent.Log(), "kind=inspect") - strings.Count(w.agent.Log(), "kind=evidence"); n > restarts {
+		w.t.Errorf("the agent claimed %d restart orders, want %d", n, restarts)
 	}
 	if bad := w.cloud.Unmodelled(); len(bad) > 0 {
 		w.t.Errorf("requests that DigitalOcean does not know: %+v", bad)

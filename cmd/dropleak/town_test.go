@@ -48,6 +48,9 @@ type town struct {
 	service *testbed.Process
 	agent   *testbed.Process
 	programs
+
+	mu       sync.Mutex
+	onAction func(dosim.Action) // told of what DigitalOcean does
 }
 
 // programs are built once for all tests of the package.
@@ -90,7 +93,14 @@ func freePort(t testing.TB) string {
 // newTown starts the two simulators and writes the configuration.
 func newTown(t testing.TB, seed uint64) *town {
 	w := &town{t: t, dir: testbed.Folder(t), programs: build(t), listen: freePort(t)}
-	w.cloud = dosim.New(dosim.Options{Seed: seed, TimeScale: scale, Durations: map[string]time.Duration{"snapshot": 20 * time.Minute}})
+	w.cloud = dosim.New(dosim.Options{Seed: seed, TimeScale: scale, Durations: map[string]time.Duration{"snapshot": 20 * time.Minute},
+		OnAction: func(a dosim.Action) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if w.onAction != nil {
+				w.onAction(a)
+			}
+		}})
 	w.cloud.AddToken("dop_v1_reader", "monitoring:read", "droplet:read", "actions:read", "tag:read", "snapshot:read")
 	w.cloud.AddToken("dop_v1_executor", "monitoring:read", "droplet:read", "actions:read", "tag:read", "snapshot:read",
 		"droplet:update", "image:create", "image:delete", "snapshot:delete")
@@ -108,7 +118,7 @@ data_dir: %s
 digitalocean: {api_url: "%s", tag: dropleak}
 slack: {api_url: "%s", channel: %s}
 schedule: {scan: "@every 10m", report: "@every 12h"}
-approvals: {approvers: [%s, %s]}
+approvals: {approvers: [%s, %s], expires: 14d}
 time_scale: %d
 `, w.listen, filepath.Join(w.dir, "data"), api.URL, w.slack.APIURL(), channel, anna, ben, scale))
 	w.env = append(os.Environ(), "DIGITALOCEAN_ACCESS_TOKEN=dop_v1_reader", "DIGITALOCEAN_EXECUTOR_TOKEN=dop_v1_executor",
@@ -265,6 +275,18 @@ func (w *town) state() string {
 		fmt.Fprintf(&b, "--- agent\n%s\n", w.agent.Log())
 	}
 	return b.String()
+}
+
+// when has fn called at the next change of an action to a status, once.
+func (w *town) when(status string, fn func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.onAction = func(a dosim.Action) {
+		if a.Status == status {
+			w.onAction = nil
+			fn()
+		}
+	}
 }
 
 // click presses a button of a message, as it stands now.
