@@ -78,7 +78,11 @@ func Left(e *detector.Exhaustion, at time.Time) string {
 	case e.Latest.IsZero():
 		return fmt.Sprintf("in %s (not before %s)", Duration(left), Duration(e.Earliest.Sub(at)))
 	}
-	return fmt.Sprintf("in %s (%s)", Duration(left), Between(e.Earliest.Sub(at), e.Latest.Sub(at)))
+	about, between := Duration(left), Between(e.Earliest.Sub(at), e.Latest.Sub(at))
+	if about == between {
+		return "in " + about
+	}
+	return fmt.Sprintf("in %s (%s)", about, between)
 }
 
 // Headline is the story of a finding in one line of plain text.

@@ -114,8 +114,11 @@ func (w *Watch) cured(ctx context.Context, v View, f finding.Finding, worker det
 	if f.State == finding.InHand {
 		return nil, nil // the run says what became of it
 	}
-	since := since(worker, w.o.Scale.Stretch(f.LastSeen, v.At))
-	verdict := detector.Judge(since, v.At, detector.Options{})
+	seen := w.o.Scale.Stretch(f.LastSeen, v.At)
+	if v.At.Sub(seen) < w.calm(f) {
+		return nil, nil
+	}
+	verdict := detector.Judge(since(worker, seen), v.At, detector.Options{})
 	least := verdict.MinDetectable
 	if verdict.Kind != detector.Healthy || least == nil || *least > f.Worst/2 {
 		return nil, nil
@@ -133,11 +136,28 @@ func (w *Watch) cured(ctx context.Context, v View, f finding.Finding, worker det
 	return &Change{What: Resolved, Finding: f, View: &v}, nil
 }
 
+// The least and the most time without growth before a finding is over.
+const (
+	leastCalm = 6 * time.Hour
+	mostCalm  = 72 * time.Hour
+)
+
+// calm is how long memory must be seen not to grow: as long as it took from
+// the leak's onset until it was found, for what took that long to see takes
+// that long to rule out.
+func (w *Watch) calm(f finding.Finding) time.Duration {
+	took := time.Duration(0)
+	if onset := f.Verdict.Onset; onset != nil {
+		took = w.o.Scale.Stretch(f.Opened, f.LastSeen).Sub(*onset)
+	}
+	return min(max(took, leastCalm), mostCalm)
+}
+
 // settleHost keeps the finding about growth that no worker explains.
 func (w *Watch) settleHost(ctx context.Context, v View) (*Change, error) {
 	subject := finding.Subject{Kind: finding.KindUnexplained, DropletID: v.Droplet.ID, DropletName: v.Droplet.Name}
 	d := v.Verdict
-	unexplained := d.Kind.Leaks() && d.Suspect != ""
+	unexplained := d.Kind.Leaks() && d.Suspect != "" && d.Onset != nil && v.At.Sub(*d.Onset) >= leastCalm
 	f, err := w.o.Findings.LiveFinding(ctx, subject.Key())
 	switch {
 	case errors.Is(err, finding.ErrNotFound):
@@ -151,7 +171,7 @@ func (w *Watch) settleHost(ctx context.Context, v View) (*Change, error) {
 	what := Seen
 	f, err = finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
 		switch {
-		case f.State.Final(), !unexplained && d.Kind != detector.Healthy:
+		case f.State.Final(), !unexplained && (d.Kind != detector.Healthy || v.At.Sub(w.o.Scale.Stretch(f.LastSeen, v.At)) < leastCalm):
 			return finding.ErrUnchanged
 		case !unexplained:
 			what = Resolved
@@ -163,6 +183,9 @@ func (w *Watch) settleHost(ctx context.Context, v View) (*Change, error) {
 	})
 	if err != nil || f.State.Final() && what != Resolved {
 		return nil, err
+	}
+	if !unexplained && what == Seen {
+		return nil, nil
 	}
 	if f.MessageTS == "" && what == Seen {
 		what = Opened

@@ -24,7 +24,7 @@ func (w *town) leaky(pool string) *testbed.SupervisorServer {
 	}
 	super := testbed.Supervisor(w.t, app.Program("mailer", mailer),
 		app.Program("video", testbed.Worker{Name: "video@" + dropletName, Queue: "video"}))
-	app.Feed(w.t, testbed.Load{Task: testbed.Leak, Amount: 150 << 10, Every: 100 * time.Millisecond, Queue: "mail"})
+	app.Feed(w.t, testbed.Load{Task: testbed.Leak, Amount: 300 << 10, Every: 100 * time.Millisecond, Queue: "mail"})
 	app.Feed(w.t, testbed.Load{Task: testbed.Steady, Amount: 200 << 10, Every: 250 * time.Millisecond, Queue: "video"})
 	w.dropletFollows(func() []int { return []int{super.PID()} })
 	return super
@@ -62,6 +62,7 @@ func TestStory(t *testing.T) {
 	pid = w.restarted(super, pid)
 
 	t.Run("killed between snapshot and restart", func(t *testing.T) {
+		w.grown(super, 120*mib)
 		w.asked(m)
 		w.when("completed", w.service.Kill)
 		w.click(ben, m, report.ActionRestart)
@@ -104,6 +105,19 @@ func TestStoryEventlet(t *testing.T) {
 	w.click(anna, m, report.ActionRestart)
 	w.cured(m, 1)
 	w.restarted(super, pid)
+}
+
+// grown waits until the worker holds so much more than when it began that a
+// restart has something to free.
+func (w *town) grown(super *testbed.SupervisorServer, bytes int64) {
+	w.t.Helper()
+	began := held([]int{super.ProgramPID(w.t, "mailer")})
+	testbed.Eventually(w.t, 3*time.Minute, func() error {
+		if now := held([]int{super.ProgramPID(w.t, "mailer")}); now < began+bytes {
+			return fmt.Errorf("the worker holds %d MiB, had %d", now/mib, began/mib)
+		}
+		return nil
+	})
 }
 
 // asked offers another restart of the worker by a slash command.
