@@ -107,7 +107,11 @@ func (b *bench) sentence(p judged) string {
 	hours := span(w.to - w.from)
 	switch {
 	case p.kind == Leak:
-		return fmt.Sprintf("%s grew %s in %s and still at %.0f %% of its early pace; a warm-up would have slowed.", who, size(w.growth), hours, 100*w.halves)
+		return fmt.Sprintf("%s grew %s in %s, %s an hour, and %s; a warm-up would have slowed.", who, size(w.growth), hours, size(w.fit.slope), keptPace(w.halves))
+	case p.kind == Unsure && p.reason == ReasonWarmUp && p.like != 0:
+		return fmt.Sprintf("%s grew %s in %s; its sibling %d gained %s and then stopped, so this may be the same warm-up.", who, size(w.growth), hours, p.like, size(p.likeGain))
+	case p.kind == Unsure && p.reason == ReasonWarmUp && p.lag > 1.5:
+		return fmt.Sprintf("%s grew %s in %s without slowing, but it does 1/%.0f of the work of its busiest sibling, so it is as if it were %s old, and a warm-up could still do that.", who, size(w.growth), hours, p.lag, span(p.age/p.lag))
 	case p.kind == Unsure && p.reason == ReasonWarmUp:
 		return fmt.Sprintf("%s grew %s in %s without slowing, but it is only %s old and a warm-up could still do that.", who, size(w.growth), hours, span(p.age))
 	case p.kind == Unsure && p.reason == ReasonTooShort:
@@ -115,9 +119,9 @@ func (b *bench) sentence(p judged) string {
 	case p.kind == Unsure:
 		return fmt.Sprintf("%s grew %s in %s, but a moment ago the same test still said: %s.", who, size(w.growth), hours, plain(p.reason))
 	case p.reason == ReasonWarmUp:
-		return fmt.Sprintf("%s grew %s in %s and has slowed to %.0f %% of its early pace, with %.0f %% of the gain in the last third.", who, size(w.growth), hours, 100*math.Max(w.halves, 0), 100*clamp(w.lastThird, 0, 1))
+		return fmt.Sprintf("%s gained %s in %s and has slowed: the second half ran at %.0f %% of the first half's pace and the last third brought %.0f %% of the gain; a leak would have gone on.", who, size(p.gain()), hours, 100*math.Max(w.halves, 0), 100*clamp(w.lastThird, 0, 1))
 	case p.reason == ReasonStep:
-		return fmt.Sprintf("%s gained %s in %d sharp steps and %s between them in %s.", who, size(w.jumped), w.jumps, size(w.growth), hours)
+		return fmt.Sprintf("%s gained %s in %s and was level between and after them: %s in %s; a leak would have gone on.", who, size(w.jumped), count(w.jumps, "sharp step"), size(w.growth), hours)
 	case p.reason == ReasonStaircase:
 		return fmt.Sprintf("%s grew %s in %s, but in only about %.0f stairs; a leak grows in many small ones.", who, size(w.growth), hours, math.Ceil(w.neff))
 	case p.reason == ReasonBounded:
@@ -126,4 +130,23 @@ func (b *bench) sentence(p judged) string {
 		return fmt.Sprintf("%s moved by %s in %s, no more than its ordinary ups and downs of %s (trend statistic %.1f, 4 needed).", who, size(w.growth), hours, size(w.sigma), w.z)
 	}
 	return fmt.Sprintf("%s moved by %s in %s: %s.", who, size(w.growth), hours, plain(p.reason))
+}
+
+// keptPace says how the second half of a growth compares with the first.
+func keptPace(halves float64) string {
+	switch {
+	case halves >= 1.5:
+		return "it is getting faster"
+	case halves >= 0.95:
+		return "has kept its pace to the end"
+	}
+	return fmt.Sprintf("still runs at %.0f %% of its early pace", 100*halves)
+}
+
+// count writes a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "one " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

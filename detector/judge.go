@@ -49,7 +49,9 @@ type judged struct {
 	first float64 // hours
 	last  float64
 	work  float64 // CPU seconds per hour, NaN unknown
-	like  int     // pid of the sibling that excuses it, 0: none
+
+	like     int // pid of the sibling that excuses it, 0: none
+	likeGain float64
 }
 
 // bench is a judgement in the making.
@@ -200,7 +202,7 @@ func (b *bench) excuse() {
 			if p.gain() < 1.25*q.gain() && !(p.work*p.age > 1.5*q.work*q.age) {
 				p.kind, p.reason = Unsure, ReasonWarmUp
 				p.need = math.Max((1.25*q.gain()-p.gain())/p.win.fit.slope, 0.5)
-				p.like = q.life.PID
+				p.like, p.likeGain = q.life.PID, q.gain()
 			}
 		}
 	}

@@ -96,7 +96,7 @@ func (o Options) defaults() thresholds {
 		saturation:  4,             // how much better (AICc) a saturating curve must fit to win over a line
 		neff:        12,            // fewer equal-sized growth events than this is a staircase (recordings h5: up to 8; synth h5: up to 10)
 		grain:       2.5 * MiB * s, // pymalloc's arenas are 1 MiB; a table of 10^5 entries doubles by 2 MiB
-		neffGrain:   6,
+		neffGrain:   5,
 		neffLate:    7, lateFrom: 8, // hours; stairs recorded and made (h5) all end in the first half of a window
 		burstSpan: 12, burstEvents: 15, // hours; recordings l11 come in bursts every seven hours and show 20 to 40 events
 		material: 1.5 * MiB * s,

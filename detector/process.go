@@ -12,7 +12,8 @@ type opinion struct {
 	win    trend   // the window that decided
 	curve  curve   // what was judged
 	age    float64 // hours since the process started, as far as seen
-	warm   float64 // probability that this is still a warm-up
+	lag    float64 // how many times more its busiest sibling works
+	warm   float64 // odds that this is still a warm-up
 	peak   float64 // with bounded: the level it fell from
 	onset  float64 // hours, with leak
 	need   float64 // hours more, with unsure
@@ -55,7 +56,7 @@ func assess(c curve, s setting, th thresholds) opinion {
 
 // assessOnce is assess without confirmation.
 func assessOnce(c curve, s setting, th thresholds) opinion {
-	o := opinion{kind: Unsure, reason: ReasonTooShort, curve: c, age: s.age}
+	o := opinion{kind: Unsure, reason: ReasonTooShort, curve: c, age: s.age, lag: math.Max(s.lag, 1)}
 	if c.len() == 0 {
 		o.reason = ReasonNoData
 		return o
@@ -89,8 +90,8 @@ func assessOnce(c curve, s setting, th thresholds) opinion {
 
 // search looks through the windows for the longest that leaks. It returns
 // the whole, the one found, why the whole does not leak, and the steady
-// growth, in bytes per hour, that would have been seen: in the best of the
-// windows four times the scatter, and never less than what matters.
+// growth, in bytes per hour, that would have been seen: four times the
+// scatter of the whole, and never less than what matters.
 func search(c curve, s setting, th thresholds) (first, found *trend, reason Reason, mdg float64) {
 	mdg = math.Inf(1)
 	for _, share := range windows {
@@ -99,7 +100,9 @@ func search(c curve, s setting, th thresholds) (first, found *trend, reason Reas
 			break
 		}
 		w := trendOf(part, th)
-		mdg = math.Min(mdg, math.Max(math.Max(4*w.sigma, th.material)/part.span(), th.materialRate))
+		if first == nil {
+			mdg = math.Max(math.Max(4*w.sigma, th.material)/part.span(), th.materialRate)
+		}
 		why := w.refusal(th)
 		rest, byLoad, ok := s.load.unload(part)
 		switch {
