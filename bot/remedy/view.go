@@ -145,6 +145,9 @@ func (s *Service) view(t record, sent bool) View {
 	if r.Tries >= 3 {
 		v.Trouble = r.Trouble
 	}
+	if v.Outcome == Unclear && v.Why == "" {
+		v.Why = r.Trouble // a run that a restored backup left open
+	}
 	if d.Restart != nil {
 		v.New = d.Restart.New
 	}

@@ -457,3 +457,41 @@ func TestStartRefuses(t *testing.T) {
 		t.Errorf("second live run of a key: %v, want %v", err, workflow.ErrExists)
 	}
 }
+
+// TestSleptWhileTelling: an owner that slept past its lease while it told
+// makes the next one tell again, so that the newest is told last.
+func TestSleptWhileTelling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s storetest.Memory
+		var told []string
+		w := world{}
+		stalled := &stall{Store: &s}
+		recipe := oneAct(&w, false, &told)
+		tell := recipe.Announce
+		b := workflow.New(&s, workflow.Options{Owner: "b"}, recipe)
+		slept := false
+		recipe.Announce = func(ctx context.Context, r workflow.Run) error {
+			if !slept {
+				slept = true
+				stalled.on.Store(true)
+				settle(t, b, &s, time.Hour)
+				stalled.on.Store(false)
+			}
+			return tell(ctx, r)
+		}
+		a := workflow.New(stalled, workflow.Options{Owner: "a"}, recipe)
+		if err := a.Start(t.Context(), workflow.Run{ID: "r1", Recipe: "one"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := say(t, &s, "yes"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Once(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		settle(t, b, &s, time.Minute)
+		if last := told[len(told)-1]; last != "act/done" {
+			t.Errorf("last told %q of %q", last, told)
+		}
+	})
+}
