@@ -22,6 +22,14 @@ test: ## the whole check: install what is missing, lint, all tests with the race
 lint: ## check the source without running it
 	.ci/lint
 
+.PHONY: mutants
+mutants: ## break the code with each kept patch of .ci/mutants, and expect a test to notice (about 10 minutes)
+	.ci/mutate
+
+.PHONY: soak
+soak: ## a hundred thousand random runs, or RUNS, against the laws of docs/run.md
+	DROPLEAK_RUNS=$(or $(RUNS),100000) go test ./bot/remedy -run 'TestRuns$$' -v -timeout 0
+
 .PHONY: fuzz
 fuzz: ## fuzz every target for FUZZTIME each (default 10s)
 	.ci/fuzz $(FUZZTIME)

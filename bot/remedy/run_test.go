@@ -168,3 +168,32 @@ func TestOnSQLite(t *testing.T) {
 		}
 	})
 }
+
+// TestStaleLook: what was seen before everybody slept is looked at again.
+func TestStaleLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		p := w.start("a", nil)
+		looks := 0
+		p.meanwhile = func() { time.Sleep(time.Minute) }
+		p.choose = func(border string) fault {
+			switch border {
+			case "call inspect":
+				looks++
+			case "store plan restart":
+				p.choose = func(border string) fault {
+					if border == "call inspect" {
+						looks++
+					}
+					return none
+				}
+				return stall
+			}
+			return none
+		}
+		id := approved(t, p)
+		if r := w.drive(t, id, 2*time.Hour, p); r.Outcome != string(remedy.FreedWorking) || looks != 4 {
+			t.Errorf("outcome %q after %d looks, want 4: at the proposal, the click, before the restart and again", r.Outcome, looks)
+		}
+	})
+}
