@@ -9,6 +9,8 @@ package chat
 import (
 	"context"
 	"errors"
+	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"sync"
 	"time"
@@ -83,10 +85,9 @@ type Chat struct {
 	o     Options
 	wake  chan struct{}
 	mu    sync.Mutex
-	runs  map[string]string // finding id → its newest run
 	steps map[string]string // run id → the step last told in the thread
 	noRun map[string]string // finding id → why no restart is offered
-	edit  map[string]*sync.Mutex
+	edit  [64]chan struct{} // full while a message is edited; by hash of the finding's id
 }
 
 // New returns a Chat; Run makes it work.
@@ -100,19 +101,26 @@ func New(o Options) *Chat {
 	if o.Trouble == nil {
 		o.Trouble = func() []string { return nil }
 	}
-	return &Chat{o: o, wake: make(chan struct{}, 1), runs: map[string]string{}, steps: map[string]string{},
-		noRun: map[string]string{}, edit: map[string]*sync.Mutex{}}
+	c := &Chat{o: o, wake: make(chan struct{}, 1), steps: map[string]string{}, noRun: map[string]string{}}
+	for i := range c.edit {
+		c.edit[i] = make(chan struct{}, 1)
+	}
+	return c
 }
 
-// one returns the lock of a finding's message: posting it, and editing what
-// was posted, happen one after the other.
-func (c *Chat) one(id string) *sync.Mutex {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.edit[id] == nil {
-		c.edit[id] = &sync.Mutex{}
+// one lets the caller alone with a finding's message until it calls done:
+// posting it, and editing what was posted, happen one after the other. Slack
+// may keep the one before waiting, so the wait ends with ctx.
+func (c *Chat) one(ctx context.Context, id string) (done func(), err error) {
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	busy := c.edit[h.Sum32()%uint32(len(c.edit))]
+	select {
+	case busy <- struct{}{}:
+		return func() { <-busy }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for the message of finding %s: %w", id, ctx.Err())
 	}
-	return c.edit[id]
 }
 
 // message is a report's message as the wire takes it.
@@ -142,7 +150,7 @@ func words(err error) (string, bool) {
 	case errors.As(err, &refused):
 		return report.Escape(refused.Words), true
 	case errors.As(err, &over):
-		return report.Escape(over.Error()) + ".", true
+		return report.Escape(sentence(over.Error())) + ".", true
 	case errors.Is(err, finding.ErrNotFound):
 		return "That finding is not known here any more.", true
 	}

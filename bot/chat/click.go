@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -19,6 +20,9 @@ const quiet = 4 * time.Hour
 // click acts on a button. Whether the clicker may decide on a run is the
 // remedy's to say, which also writes refusals down.
 func (c *Chat) click(ctx context.Context, in slackapp.Envelope, k slackapp.Click) error {
+	if k.ActionID == report.ActionMore {
+		k.ActionID, k.Value, _ = strings.Cut(k.Value, ":")
+	}
 	switch k.ActionID {
 	case report.ActionRestart:
 		return c.decide(ctx, in, k.Who, k.Value, remedy.Decision{Kind: remedy.Approve})
@@ -26,7 +30,7 @@ func (c *Chat) click(ctx context.Context, in slackapp.Envelope, k slackapp.Click
 		return c.decide(ctx, in, k.Who, k.Value, remedy.Decision{Kind: remedy.Cancel})
 	case report.ActionSkip:
 		return c.askReason(ctx, k)
-	case report.ActionNotNow, report.ActionFalseAlarm:
+	case report.ActionNotNow, report.ActionUntilWorse, report.ActionFalseAlarm:
 		return c.setAside(ctx, in, k)
 	}
 	if err := c.mayAsk(ctx, k.Who); err != nil {
@@ -54,7 +58,11 @@ func (c *Chat) decide(ctx context.Context, in slackapp.Envelope, who slackapp.Wh
 		return err
 	}
 	if !a.Accepted {
-		c.tell(ctx, in, ":no_entry: "+report.Escape(a.Words))
+		words := ":no_entry: " + report.Escape(a.Words)
+		if no := a.Refusal; no != nil && no.By != "" && no.By != who.User {
+			words += " It was " + report.Mention(no.By) + "."
+		}
+		c.tell(ctx, in, words)
 		return nil
 	}
 	if a.Words != "" {
@@ -66,16 +74,25 @@ func (c *Chat) decide(ctx context.Context, in slackapp.Envelope, who slackapp.Wh
 // setAside is "not now" and "false alarm": a decision on the live run where
 // there is one, else on the finding itself.
 func (c *Chat) setAside(ctx context.Context, in slackapp.Envelope, k slackapp.Click) error {
-	until := time.Now().Add(c.o.Scale.Real(quiet))
+	var until time.Time
 	kind := remedy.NotNow
-	if k.ActionID == report.ActionFalseAlarm {
+	switch k.ActionID {
+	case report.ActionNotNow:
+		until = time.Now().Add(c.o.Scale.Real(quiet))
+	case report.ActionFalseAlarm:
 		kind = remedy.FalseAlarm
 	}
-	if run := c.runOf(k.Value); run != "" {
-		v, err := c.o.Remedy.View(ctx, run)
-		if err == nil && v.Outcome == "" {
-			return c.decide(ctx, in, k.Who, run, remedy.Decision{Kind: kind, Until: until})
-		}
+	f, err := c.o.Findings.Finding(ctx, k.Value)
+	if err != nil {
+		return err
+	}
+	run, err := c.runOf(ctx, f)
+	if err != nil {
+		return err
+	}
+	// To call it a false alarm takes an approver, also on a stale message.
+	if run != nil && (run.Outcome == "" || kind == remedy.FalseAlarm) {
+		return c.decide(ctx, in, k.Who, run.Run, remedy.Decision{Kind: kind, Until: until})
 	}
 	if err := c.mayAsk(ctx, k.Who); err != nil {
 		return err
@@ -145,26 +162,26 @@ const (
 )
 
 func skipModal(v remedy.View, reasons []string) slack.ModalViewRequest {
-	var options []*slack.OptionBlockObject
-	for _, r := range reasons {
-		options = append(options, slack.NewOptionBlockObject(r, slack.NewTextBlockObject(slack.PlainTextType, report.Plain(r, 75), false, false), nil))
-	}
-	choice := slack.NewOptionsSelectBlockElement(slack.OptTypeStatic, nil, inputReason, options...)
-	if len(options) > 0 {
+	remark := slack.NewInputBlock(inputRemark, plain("In your words"), nil, slack.NewPlainTextInputBlockElement(nil, inputRemark))
+	blocks := []slack.Block{report.Section(":warning: " + report.Escape(v.Title()) +
+		" would be restarted *without a snapshot*: there is no way back to the disk as it is now. This is written into the audit log.")}
+	if len(reasons) > 0 {
+		var options []*slack.OptionBlockObject
+		for _, r := range reasons {
+			options = append(options, slack.NewOptionBlockObject(report.Plain(r, 75), plain(report.Plain(r, 75)), nil))
+		}
+		choice := slack.NewOptionsSelectBlockElement(slack.OptTypeStatic, nil, inputReason, options...)
 		choice.InitialOption = options[0]
+		blocks = append(blocks, slack.NewInputBlock(inputReason, plain("Why?"), nil, choice))
+		remark.Optional = true
 	}
-	remark := slack.NewInputBlock(inputRemark, slack.NewTextBlockObject(slack.PlainTextType, "In your words", false, false), nil,
-		slack.NewPlainTextInputBlockElement(nil, inputRemark))
-	remark.Optional = true
 	return slack.ModalViewRequest{Type: slack.VTModal, CallbackID: callbackSkip, PrivateMetadata: v.Run,
-		Title:  slack.NewTextBlockObject(slack.PlainTextType, "Skip the snapshot", false, false),
-		Submit: slack.NewTextBlockObject(slack.PlainTextType, "Restart now", false, false),
-		Close:  slack.NewTextBlockObject(slack.PlainTextType, "Back", false, false),
-		Blocks: slack.Blocks{BlockSet: []slack.Block{
-			report.Section(":warning: " + report.Escape(v.Title()) + " would be restarted *without a snapshot*: there is no way back to the disk as it is now. This is written into the audit log."),
-			slack.NewInputBlock(inputReason, slack.NewTextBlockObject(slack.PlainTextType, "Why?", false, false), nil, choice),
-			remark,
-		}}}
+		Title: plain("Skip the snapshot"), Submit: plain("Restart now"), Close: plain("Back"),
+		Blocks: slack.Blocks{BlockSet: append(blocks, remark)}}
+}
+
+func plain(s string) *slack.TextBlockObject {
+	return slack.NewTextBlockObject(slack.PlainTextType, s, false, false)
 }
 
 // submission acts on a modal sent in.
@@ -173,8 +190,8 @@ func (c *Chat) submission(ctx context.Context, in slackapp.Envelope, s slackapp.
 		return nil
 	}
 	reason := s.State.Get(inputReason)
-	if remark := s.State.Get(inputRemark); remark != "" {
-		reason += ": " + report.Plain(remark, 300)
+	if remark := report.Plain(s.State.Get(inputRemark), 300); remark != "" {
+		reason = strings.TrimPrefix(reason+": "+remark, ": ")
 	}
 	return c.decide(ctx, in, s.Who, s.Metadata, remedy.Decision{Kind: remedy.Skip, Reason: reason})
 }
@@ -191,14 +208,12 @@ func (c *Chat) details(ctx context.Context, k slackapp.Click) error {
 		blocks = append(blocks, report.Picture(f.Picture, report.Alt(f, f.LastSeen)))
 	}
 	_, err = c.o.Slack.OpenView(ctx, k.TriggerID, slack.ModalViewRequest{Type: slack.VTModal, CallbackID: callbackShown,
-		Title:  slack.NewTextBlockObject(slack.PlainTextType, "Why?", false, false),
-		Close:  slack.NewTextBlockObject(slack.PlainTextType, "Close", false, false),
-		Blocks: slack.Blocks{BlockSet: blocks}})
+		Title: plain("Why?"), Close: plain("Close"), Blocks: slack.Blocks{BlockSet: blocks}})
 	if err == nil {
 		return nil
 	}
 	c.o.Log.Info("details go to the clicker instead of a modal", "err", err)
-	return c.respond(ctx, k.ResponseURL, k.Channel, k.User, slackapp.Message{Text: report.Headline(f, f.LastSeen), Blocks: blocks[:len(blocks)-pictures(blocks)]})
+	return c.respond(ctx, k.ResponseURL, k.Channel, k.User, slackapp.Message{Text: report.Escape(report.Headline(f, f.LastSeen)), Blocks: blocks[:len(blocks)-pictures(blocks)]})
 }
 
 // pictures counts the pictures at the end; a response address cannot show

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -68,7 +69,7 @@ func (c *Chat) command(ctx context.Context, _ slackapp.Envelope, k slackapp.Comm
 	if len(found) == 1 {
 		return found[0].do(c, ctx, k, strings.TrimSpace(arg))
 	}
-	return c.answerTo(ctx, k, slackapp.Message{Text: "dropleak does not know " + report.Plain(word, 40),
+	return c.answerTo(ctx, k, slackapp.Message{Text: "dropleak does not know " + report.Code(word),
 		Blocks: append([]slack.Block{report.Section("dropleak does not know " + report.Code(word) + ".")}, helpBlocks()...)})
 }
 
@@ -148,12 +149,12 @@ func (c *Chat) pick(ctx context.Context, k slackapp.Command, name string) (repor
 	blocks := []slack.Block{report.Section(lead)}
 	for _, l := range lines[:min(len(lines), 20)] {
 		// A block for each: one row may not hold an action twice.
-		blocks = append(blocks, report.Buttons(report.Press{Action: report.ActionWorker, Value: l.DropletID + "/" + l.Worker, Text: l.Worker + " on " + l.Droplet}))
+		blocks = append(blocks, report.Buttons(nil, report.Press{Action: report.ActionWorker, Value: l.DropletID + "/" + l.Worker, Text: l.Worker + " on " + l.Droplet}))
 	}
 	if len(lines) == 0 {
 		blocks = []slack.Block{report.Section("No worker is seen yet. Is an agent running on a droplet?")}
 	}
-	return report.WorkerLine{}, false, c.answerTo(ctx, k, slackapp.Message{Text: report.Plain(lead, 200), Blocks: blocks})
+	return report.WorkerLine{}, false, c.answerTo(ctx, k, slackapp.Message{Text: lead, Blocks: blocks})
 }
 
 func (c *Chat) commandWorker(ctx context.Context, k slackapp.Command, arg string) error {
@@ -203,8 +204,8 @@ func (c *Chat) commandRestart(ctx context.Context, k slackapp.Command, arg strin
 func (c *Chat) findingOf(ctx context.Context, line report.WorkerLine, by string) (finding.Finding, error) {
 	subject := finding.Subject{Kind: finding.KindLeak, DropletID: line.DropletID, DropletName: line.Droplet, Worker: line.Worker}
 	f, err := c.o.Findings.LiveFinding(ctx, subject.Key())
-	if err == nil {
-		return f, nil
+	if err == nil || !errors.Is(err, finding.ErrNotFound) {
+		return f, err
 	}
 	now := time.Now()
 	f = finding.Finding{ID: watch.NewID(), Subject: subject, State: finding.Acknowledged, Version: 1, Opened: now, Updated: now,
@@ -246,8 +247,11 @@ func (c *Chat) commandUnmute(ctx context.Context, k slackapp.Command, arg string
 func (c *Chat) onLive(ctx context.Context, k slackapp.Command, line report.WorkerLine, what string, fn func(*finding.Finding) error) error {
 	subject := finding.Subject{Kind: finding.KindLeak, DropletID: line.DropletID, DropletName: line.Droplet, Worker: line.Worker}
 	f, err := c.o.Findings.LiveFinding(ctx, subject.Key())
-	if err != nil {
+	if errors.Is(err, finding.ErrNotFound) {
 		return refusal{"There is no open finding about " + report.Code(line.Worker) + "."}
+	}
+	if err != nil {
+		return err
 	}
 	if err := c.alter(ctx, f.ID, k.User, what, fn); err != nil {
 		return err

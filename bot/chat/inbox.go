@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/slackapp"
@@ -90,7 +91,11 @@ func (c *Chat) Once(ctx context.Context) (bool, error) {
 	}
 	work, cancel := context.WithTimeout(ctx, answerIn)
 	defer cancel()
-	err = c.answer(work, in)
+	if before < tries {
+		err = c.guarded(work, in)
+	} else {
+		err = errors.New("the process ended each time it was tried") // it would end this one too
+	}
 	told, theirs := words(err)
 	switch {
 	case err == nil:
@@ -103,6 +108,17 @@ func (c *Chat) Once(ctx context.Context) (bool, error) {
 		c.tell(work, in, ":warning: That did not work, and nothing more is tried. The service's log has the reason.")
 	}
 	return true, c.o.Inbox.FinishEnvelope(ctx, id, time.Now())
+}
+
+// guarded keeps one envelope that makes the code panic from ending them all.
+func (c *Chat) guarded(ctx context.Context, in slackapp.Envelope) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.o.Log.Error("answering panicked", "kind", kindOf(in), "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return c.answer(ctx, in)
 }
 
 func kindOf(in slackapp.Envelope) string {

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/slackapp"
 )
 
 // ask is what a notification asks for.
@@ -233,39 +235,56 @@ func icon(o remedy.Outcome) string {
 
 func dollars(v float64) string { return fmt.Sprintf("$%.2f", v) }
 
-// buttons are those of the run, then what is always there.
+// buttons are those of the run that would be taken now. Two stand before the
+// fold of a phone; what is rare is in the menu behind them.
 func buttons(f finding.Finding, v remedy.View) slack.Block {
 	var row []report.Press
+	var menu []report.Choice
 	for _, b := range v.Buttons {
 		switch b.Kind {
 		case remedy.Approve:
 			row = append(row, report.Press{Action: report.ActionRestart, Value: v.Run, Text: "Snapshot & restart", Style: slack.StylePrimary, Confirm: confirm(v)})
 		case remedy.NotNow:
 			row = append(row, report.Press{Action: report.ActionNotNow, Value: f.ID, Text: "Not now"})
+			menu = append(menu, report.Choice{Value: report.ActionUntilWorse + ":" + f.ID, Text: "Not until it gets worse"})
+		case remedy.FalseAlarm:
+			menu = append(menu, report.Choice{Value: report.ActionFalseAlarm + ":" + f.ID, Text: "False alarm"})
 		case remedy.Cancel:
 			row = append(row, report.Press{Action: report.ActionCancel, Value: v.Run, Text: "Cancel"})
+		case remedy.Skip:
+			if v.TooLate {
+				row = append(row, report.Press{Action: report.ActionSkip, Value: v.Run, Text: "Restart now, skip snapshot", Style: slack.StyleDanger})
+				continue
+			}
+			menu = append(menu, report.Choice{Value: report.ActionSkip + ":" + v.Run, Text: "Restart, skip snapshot"})
 		}
+	}
+	if v.Outcome != "" {
+		row = append(row, after(f, v)...)
 	}
 	row = append(row, report.Press{Action: report.ActionDetails, Value: f.ID, Text: "Details"})
-	for _, b := range v.Buttons {
-		switch b.Kind {
-		case remedy.Skip:
-			row = append(row, report.Press{Action: report.ActionSkip, Value: v.Run, Text: "Restart, skip snapshot", Style: slack.StyleDanger})
-		case remedy.FalseAlarm:
-			row = append(row, report.Press{Action: report.ActionFalseAlarm, Value: f.ID, Text: "False alarm"})
-		}
+	return report.Buttons(menu, row...)
+}
+
+// after is what can be done once a run has ended.
+func after(f finding.Finding, v remedy.View) (row []report.Press) {
+	switch {
+	case f.State.Final():
+		return nil
+	case f.State == finding.Muted:
+		row = append(row, report.Press{Action: report.ActionUnmute, Value: f.ID, Text: "Unmute"})
 	}
-	if v.Outcome != "" && !f.State.Final() && v.Outcome != remedy.FreedWorking {
-		row = append([]report.Press{{Action: report.ActionAskAgain, Value: f.ID, Text: "Offer a restart"}}, row...)
+	if v.Outcome != remedy.FreedWorking {
+		row = append(row, report.Press{Action: report.ActionAskAgain, Value: f.ID, Text: "Offer a restart"})
 	}
-	return report.Buttons(row...)
+	return row
 }
 
 // confirm names target and effect once more.
 func confirm(v remedy.View) *report.Ask {
 	return &report.Ask{Title: "Snapshot, then restart?", Yes: "Snapshot & restart", No: "Back",
 		Text: fmt.Sprintf("%s is restarted after a snapshot of %s is complete. Running tasks %s.",
-			report.Code(v.Plan.Worker), report.Escape(v.Plan.Droplet), orElse(stopping(v), "are stopped as their manager stops them"))}
+			report.Code(report.Plain(v.Plan.Worker, 40)), report.Escape(report.Plain(v.Plan.Droplet, 40)), orElse(stopping(v), "are stopped as their manager stops them"))}
 }
 
 func orElse(s, otherwise string) string {
@@ -285,29 +304,92 @@ func (c *Chat) log(ctx context.Context, v remedy.View) error {
 	c.mu.Lock()
 	old := c.steps[v.Run]
 	c.mu.Unlock()
-	if old == mark || v.Settled == nil && v.Outcome == "" {
+	if old == mark || v.Settled == nil && v.Outcome == "" || !v.Ended.IsZero() && time.Since(v.Ended) > oldNews {
 		return nil
 	}
 	f, err := c.o.Findings.Finding(ctx, v.Finding)
 	if err != nil || f.MessageTS == "" {
 		return err
 	}
-	text := logLine(v)
-	if text != "" {
-		if _, err := c.o.Slack.Reply(ctx, f.Channel, f.MessageTS, say(text)); err != nil {
+	if text := logLine(v); text != "" {
+		err := c.reply(ctx, f, v, say(text))
+		if err != nil {
 			return err
 		}
 	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.steps) >= maxSteps {
+		clear(c.steps)
+	}
 	c.steps[v.Run] = mark
-	c.mu.Unlock()
 	return nil
+}
+
+const (
+	maxSteps = 1000           // runs whose last line is remembered
+	oldNews  = 24 * time.Hour // an end is not told of again after a restart of the service
+)
+
+// reply writes into the finding's thread; what a person must look at is shown
+// in the channel too. When somebody deleted the message, a new one begins a
+// new thread.
+func (c *Chat) reply(ctx context.Context, f finding.Finding, v remedy.View, m slackapp.Message) error {
+	m.Broadcast = loud(v.Outcome)
+	_, err := c.o.Slack.Reply(ctx, f.Channel, f.MessageTS, m)
+	if !errors.Is(err, slackapp.ErrGone) {
+		return err
+	}
+	if err := c.show(ctx, f.ID, true); err != nil {
+		return err
+	}
+	if f, err = c.o.Findings.Finding(ctx, f.ID); err != nil {
+		return err
+	}
+	_, err = c.o.Slack.Reply(ctx, f.Channel, f.MessageTS, m)
+	return err
+}
+
+// loud outcomes leave something for a person to do now.
+func loud(o remedy.Outcome) bool {
+	switch o {
+	case remedy.NotRunning, remedy.CameBackBad, remedy.NotFreed, remedy.Unclear, remedy.Failed:
+		return true
+	}
+	return false
+}
+
+// story is the headline while the run's end is newer than the forecast; ""
+// leaves it to the forecast.
+func story(f finding.Finding, v remedy.View) string {
+	if v.Outcome == "" || v.Ended.Before(f.LastSeen) || f.State.Final() {
+		return ""
+	}
+	switch v.Outcome {
+	case remedy.FreedWorking, remedy.FreedNotSeenWorking:
+		if freed := v.Freed(); freed > 0 {
+			return f.Subject.Title() + " was restarted, " + report.Bytes(freed) + " came back"
+		}
+		return f.Subject.Title() + " was restarted, memory came back"
+	case remedy.NotFreed:
+		return f.Subject.Title() + " was restarted, memory did not come back"
+	case remedy.CameBackBad:
+		return f.Subject.Title() + " was restarted and came back bad"
+	case remedy.Unclear:
+		return f.Subject.Title() + " needs a person: nobody knows how the restart went"
+	case remedy.NotRunning:
+		return f.Subject.Title() + " IS NOT RUNNING"
+	}
+	return ""
 }
 
 func logLine(v remedy.View) string {
 	switch {
 	case v.Outcome != "":
 		text := icon(v.Outcome) + " " + report.Escape(sentence(v.Outcome.Words())) + whyOf(v)
+		if v.Settled != nil && began(v) {
+			text = voters(v) + ": " + text
+		}
 		if v.Evidence != nil {
 			text += "\n" + evidence(v)
 		}

@@ -29,10 +29,16 @@ func (c *Chat) FindingChanged(ctx context.Context, ch watch.Change) error {
 	if err := c.show(ctx, f.ID, urgent); err != nil {
 		return err
 	}
-	if urgent && f.Subject.Kind == finding.KindLeak && f.State == finding.Open && c.runOf(f.ID) == "" {
-		return c.offer(ctx, f.ID)
+	if !urgent || f.Subject.Kind != finding.KindLeak || f.State != finding.Open {
+		return nil
 	}
-	return nil
+	switch run, err := c.runOf(ctx, f); {
+	case err != nil:
+		return err
+	case run != nil && run.Outcome == "":
+		return nil // the question stands
+	}
+	return c.offer(ctx, f.ID)
 }
 
 // offer proposes a run, so that what a restart would mean stands below the
@@ -82,7 +88,6 @@ func (c *Chat) draw(ctx context.Context, f finding.Finding, v watch.View) error 
 // end of a run is not believed shown before Slack has it.
 func (c *Chat) RunChanged(ctx context.Context, v remedy.View) error {
 	c.mu.Lock()
-	c.runs[v.Finding] = v.Run
 	delete(c.noRun, v.Finding)
 	c.mu.Unlock()
 	if err := c.show(ctx, v.Finding, v.Outcome != "" || v.Settled == nil); err != nil {
@@ -91,23 +96,35 @@ func (c *Chat) RunChanged(ctx context.Context, v remedy.View) error {
 	return c.log(ctx, v)
 }
 
-// runOf returns the newest run known of a finding, "" for none.
-func (c *Chat) runOf(findingID string) string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.runs[findingID]
+// runOf returns the newest run about a finding, nil for none. It is read
+// anew each time: another replica may have proposed it.
+func (c *Chat) runOf(ctx context.Context, f finding.Finding) (*remedy.View, error) {
+	if f.Subject.Worker == "" {
+		return nil, nil
+	}
+	views, err := c.o.Remedy.Views(ctx, workflow.Filter{Key: f.Subject.DropletID + "/" + f.Subject.Worker, Limit: 5})
+	if err != nil {
+		return nil, fmt.Errorf("look for a run about %s: %w", f.Subject.Title(), err)
+	}
+	for i := range views {
+		if views[i].Finding == f.ID {
+			return &views[i], nil
+		}
+	}
+	return nil, nil
 }
 
-// Recall learns the live runs after a start of the service.
+// Recall shows the live runs again after a start of the service: the one
+// before may have ended between a change and telling of it.
 func (c *Chat) Recall(ctx context.Context) error {
 	views, err := c.o.Remedy.Views(ctx, workflow.Filter{Live: true})
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	for _, v := range views {
-		c.runs[v.Finding] = v.Run
+		if err := c.show(ctx, v.Finding, false); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -115,9 +132,11 @@ func (c *Chat) Recall(ctx context.Context) error {
 // show makes the finding's one message say what is true now. Urgent states
 // wait until Slack has them; the others may be overtaken by newer ones.
 func (c *Chat) show(ctx context.Context, id string, urgent bool) error {
-	lock := c.one(id)
-	lock.Lock()
-	defer lock.Unlock()
+	done, err := c.one(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer done()
 	f, err := c.o.Findings.Finding(ctx, id)
 	if errors.Is(err, finding.ErrNotFound) {
 		return nil
@@ -159,22 +178,18 @@ func (c *Chat) post(ctx context.Context, f finding.Finding, m slackapp.Message) 
 // one worth showing.
 func (c *Chat) render(ctx context.Context, f finding.Finding) (slackapp.Message, error) {
 	look := report.Look{At: f.LastSeen, Picture: f.Picture}
-	run := c.runOf(f.ID)
-	if run == "" {
-		run = f.RunID
-	}
 	c.mu.Lock()
 	look.NoRun = c.noRun[f.ID]
+	if f.State.Final() {
+		delete(c.noRun, f.ID)
+	}
 	c.mu.Unlock()
-	if run != "" {
-		v, err := c.o.Remedy.View(ctx, run)
-		switch {
-		case errors.Is(err, workflow.ErrNotFound):
-		case err != nil:
-			return slackapp.Message{}, err
-		default:
-			look.Run, look.Ask = runBlocks(f, v, time.Now()), ask(v)
-		}
+	v, err := c.runOf(ctx, f)
+	if err != nil {
+		return slackapp.Message{}, err
+	}
+	if v != nil {
+		look.Run, look.Ask, look.Story = runBlocks(f, *v, time.Now()), ask(*v), story(f, *v)
 	}
 	return message(report.Finding(f, look)), nil
 }
@@ -208,8 +223,9 @@ func (c *Chat) digest(ctx context.Context, tag string) (report.Message, error) {
 			return report.Message{}, err
 		}
 	}
-	within := map[string]bool{}
+	known, within := map[string]bool{}, map[string]bool{}
 	for _, v := range s.Views {
+		known[v.Droplet.ID] = true
 		if tag != "" && !tagged(v.Droplet, tag) {
 			continue
 		}
@@ -219,7 +235,9 @@ func (c *Chat) digest(ctx context.Context, tag string) (report.Message, error) {
 		}
 	}
 	for _, f := range live {
-		if scanned && !within[f.Subject.DropletID] {
+		// A droplet that could not be looked at carries nobody knows which
+		// tags: its findings are told rather than left out.
+		if tag != "" && known[f.Subject.DropletID] && !within[f.Subject.DropletID] {
 			continue
 		}
 		if f.Subject.Kind == finding.KindSilent {

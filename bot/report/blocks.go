@@ -2,13 +2,16 @@ package report
 
 import (
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/slack-go/slack"
 )
 
 // Message is what stands in a channel: the text that notifications and screen
-// readers say, the blocks, and plainer layouts to fall back on.
+// readers say (mrkdwn, escaped), the blocks, and plainer layouts to fall back
+// on.
 type Message struct {
 	Text   string
 	Blocks []slack.Block
@@ -21,11 +24,12 @@ const (
 	maxHeader  = 150
 	maxText    = 3900 // a chat.update refuses more than 4,000
 	maxBlocks  = 50
+	maxValue   = 2000
 )
 
 // Header is a line in large letters; text is plain.
 func Header(text string) slack.Block {
-	return slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, Plain(text, maxHeader), true, false))
+	return slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, Plain(text, maxHeader), false, false))
 }
 
 // Section is a paragraph of mrkdwn in which outside strings are escaped.
@@ -49,14 +53,26 @@ func Context(text string) slack.Block {
 
 // markdown keeps names and numbers from being turned into links.
 func markdown(text string, limit int) *slack.TextBlockObject {
-	if r := []rune(text); len(r) > limit {
-		text = string(r[:limit-1]) + "…"
-	}
+	text = cut(text, limit)
 	return &slack.TextBlockObject{Type: slack.MarkdownType, Text: text, Verbatim: true}
 }
 
+// cut shortens mrkdwn to a number of characters: at the end of a line where
+// one is near, so that no mention or code span is left open.
+func cut(text string, limit int) string {
+	r := []rune(text)
+	if len(r) <= limit {
+		return text
+	}
+	text = string(r[:limit-1])
+	if i := strings.LastIndexByte(text, '\n'); i > len(text)/2 {
+		text = text[:i+1]
+	}
+	return text + "…"
+}
+
 func plainText(s string, n int) *slack.TextBlockObject {
-	return slack.NewTextBlockObject(slack.PlainTextType, Plain(s, n), true, false)
+	return slack.NewTextBlockObject(slack.PlainTextType, Plain(s, n), false, false)
 }
 
 // Press is a button. Value is opaque; Confirm asks again before it counts.
@@ -69,10 +85,17 @@ type Press struct {
 // Ask is the question of a confirm dialog.
 type Ask struct{ Title, Text, Yes, No string }
 
-// Buttons stand in one row.
-func Buttons(presses ...Press) slack.Block {
+// Choice is one line of the menu behind the buttons.
+type Choice struct{ Value, Text string }
+
+// Buttons stand in one row, with a menu of rarer things behind them if there
+// are any. A button whose value Slack would refuse is left out.
+func Buttons(menu []Choice, presses ...Press) slack.Block {
 	var elements []slack.BlockElement
 	for _, p := range presses {
+		if utf8.RuneCountInString(p.Value) > maxValue {
+			continue
+		}
 		b := slack.NewButtonBlockElement(p.Action, p.Value, plainText(p.Text, 75))
 		b.Style = p.Style
 		if p.Confirm != nil {
@@ -80,6 +103,13 @@ func Buttons(presses ...Press) slack.Block {
 				plainText(p.Confirm.Yes, 30), plainText(p.Confirm.No, 30))
 		}
 		elements = append(elements, b)
+	}
+	if len(menu) > 0 {
+		var options []*slack.OptionBlockObject
+		for _, c := range menu {
+			options = append(options, slack.NewOptionBlockObject(c.Value, plainText(c.Text, 75), nil))
+		}
+		elements = append(elements, slack.NewOverflowBlockElement(ActionMore, options...))
 	}
 	return slack.NewActionBlock("", elements...)
 }
@@ -99,12 +129,13 @@ func Clock(t time.Time) string {
 	return fmt.Sprintf("<!date^%d^{time}|%s>", t.Unix(), t.UTC().Format("15:04 UTC"))
 }
 
-// laddered adds the plainer layouts: without pictures, then sections alone.
+// laddered adds the plainer layout without pictures: Slack refuses a message
+// whose picture it does not know, or not yet. text is plain.
 func laddered(text string, blocks []slack.Block) Message {
 	if len(blocks) > maxBlocks {
 		blocks = blocks[:maxBlocks]
 	}
-	m := Message{Text: Plain(text, maxText), Blocks: blocks}
+	m := Message{Text: mrkdwn.Replace(Plain(text, maxText)), Blocks: blocks}
 	var bare []slack.Block
 	for _, b := range blocks {
 		if b.BlockType() != slack.MBTImage {

@@ -97,7 +97,7 @@ func (d Digest) entry(f finding.Finding) []slack.Block {
 	if state := stateLine(f); state != "" {
 		line += "\n" + state
 	}
-	return []slack.Block{Section(line), Buttons(Press{Action: ActionDetails, Value: f.ID, Text: "Details"})}
+	return []slack.Block{Section(line), Buttons(nil, Press{Action: ActionDetails, Value: f.ID, Text: "Details"})}
 }
 
 // closest names the worker that would run out first, all being well.

@@ -28,11 +28,16 @@ func bidi(r rune) bool {
 	return r >= 0x200b && r <= 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2060 && r <= 0x2069 || r == 0xfeff || r == 0x061c
 }
 
+// mrkdwn escapes what would become a mention or a link.
 var mrkdwn = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
-// Escape makes an outside string safe within mrkdwn: mentions and links in it
-// stay dead. It is the only place where escaping happens.
-func Escape(s string) string { return mrkdwn.Replace(Plain(s, 500)) }
+// signs look like mrkdwn's own and mean nothing: Slack has no way to quote
+// bold, strike and code.
+var signs = strings.NewReplacer("*", "∗", "~", "∼", "`", "'")
+
+// Escape makes an outside string safe within mrkdwn: mentions, links and
+// styles in it stay dead. It is the only place where escaping happens.
+func Escape(s string) string { return mrkdwn.Replace(signs.Replace(Plain(s, 500))) }
 
 // Code shows an outside name as it is written, in a code span, where none of
 // mrkdwn's signs count.

@@ -18,14 +18,14 @@ type Look struct {
 	Run     []slack.Block // the run about it, put below; its own buttons included
 	Ask     string        // the ask in the notification: "Approve a restart?"
 	NoRun   string        // why no restart can be offered, when that is so
+	Story   string        // the headline, where there is newer news than the forecast
 }
 
 // Finding is the one message of a finding, in every state of its life.
 func Finding(f finding.Finding, l Look) Message {
-	headline := Headline(f, l.At)
-	text := headline
-	if l.Ask != "" && !f.State.Final() {
-		text += ". " + l.Ask
+	headline, text := Headline(f, l.At), Notice(f, l.At, l.Ask)
+	if l.Story != "" {
+		headline, text = l.Story, l.Story
 	}
 	blocks := []slack.Block{Header(headline)}
 	if line := stateLine(f); line != "" {
@@ -40,17 +40,20 @@ func Finding(f finding.Finding, l Look) Message {
 		blocks = append(blocks, Context(":information_source: "+Escape(l.NoRun)))
 	}
 	if buttons := l.buttons(f); len(buttons) > 0 {
-		blocks = append(blocks, Buttons(buttons...))
+		blocks = append(blocks, Buttons(nil, buttons...))
 	}
 	return laddered(text, blocks)
 }
 
 // buttons are those of a finding without a run; a run brings its own.
 func (l Look) buttons(f finding.Finding) []Press {
-	if len(l.Run) > 0 || f.State.Final() {
+	if len(l.Run) > 0 {
 		return nil
 	}
 	details := Press{Action: ActionDetails, Value: f.ID, Text: "Details"}
+	if f.State.Final() {
+		return []Press{details}
+	}
 	if f.State == finding.Muted {
 		return []Press{{Action: ActionUnmute, Value: f.ID, Text: "Unmute"}, details}
 	}

@@ -20,6 +20,9 @@ const (
 	ActionCancel     = "cancel"      // value: run id
 	ActionUnmute     = "unmute"      // value: finding id
 	ActionWorker     = "worker"      // value: droplet id / worker
+	ActionOffer      = "offer"       // value: droplet id / worker
+	ActionUntilWorse = "until_worse" // value: finding id
+	ActionMore       = "more"        // a menu; value: the action of a choice, a colon, its value
 )
 
 // reasons are the detector's reasons in the words of people.
@@ -107,6 +110,26 @@ func Headline(f finding.Finding, at time.Time) string {
 		return fmt.Sprintf("%s runs out of memory %s", title, left)
 	}
 	return fmt.Sprintf("%s %s", title, Reason(f.Verdict.Reason))
+}
+
+// Notice is what a notification says. Its first 80 characters hold the
+// worker, the time left and the ask, whatever the names are.
+func Notice(f finding.Finding, at time.Time, ask string) string {
+	if f.State.Final() {
+		ask = ""
+	}
+	s := Headline(f, at)
+	if left, ok := finding.Left(f.Verdict.Exhaustion, at); ok && f.Subject.Kind == finding.KindLeak {
+		name := Plain(f.Subject.Worker, 24)
+		if f.Subject.DropletName != "" {
+			name += " on " + Plain(f.Subject.DropletName, 16)
+		}
+		s = name + ": out of memory in " + Duration(left)
+	}
+	if ask != "" {
+		s += ". " + ask
+	}
+	return s
 }
 
 // stateLine says what was decided about a finding; "" while it is open.
