@@ -111,7 +111,10 @@ func TestAssemblePasses(t *testing.T) {
 			Droplet: &sample.Droplet{At: at(m), Droplet: "42", Available: 50, Total: total, OOMKills: sample.NaN, Boot: boot},
 		})
 	}
-	w := finish(assemblePasses(passes, ""))
+	g := newGathering("")
+	g.feed(passes[:3])
+	g.feed(passes[3:])
+	w := finish(best(map[string]*gathering{"": g}))
 	if len(w) != 1 {
 		t.Fatalf("%d workers, want 1", len(w))
 	}
@@ -129,10 +132,13 @@ func TestAssemblePasses(t *testing.T) {
 		w[0].High != 0 || len(w[0].Pressure) != 6 {
 		t.Errorf("the worker is %+v", w[0])
 	}
-	if len(assemblePasses(passes, "other")) != 0 {
+	other := newGathering("other")
+	if other.feed(passes); len(other.by) != 0 {
 		t.Error("another worker was made of this one's passes")
 	}
-	d := assembleDroplet("42", passes).d
+	host := newHost("42")
+	host.feed(passes)
+	d := host.d
 	if len(d.Available) != 6 || d.Total != 125 {
 		t.Errorf("droplet: %d points, total %v", len(d.Available), d.Total)
 	}

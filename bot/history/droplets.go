@@ -22,24 +22,29 @@ func (h *History) Droplets(ctx context.Context, q Query) ([]detector.Droplet, er
 	}
 	var out []detector.Droplet
 	for _, id := range ids {
-		var best *host
-		err := h.eachSource(ctx, id, aboutDroplet, q, func(_ string, passes []sample.Pass) {
-			d := assembleDroplet(id, passes)
-			if best == nil {
-				best = d
-				return
+		var hosts []*host // by source, the agent's first
+		var last string
+		err := h.eachSource(ctx, id, aboutDroplet, q, func(source string, passes []sample.Pass) {
+			if len(hosts) == 0 || source != last {
+				hosts, last = append(hosts, newHost(id)), source
 			}
-			best.others(d)
-			if d.span() > 2*best.span() {
-				best.d.Available, best.d.Total = d.d.Available, d.d.Total
-			}
+			hosts[len(hosts)-1].feed(passes)
 		})
 		if err != nil {
 			return nil, fmt.Errorf("read memory of droplet %s: %w", id, err)
 		}
-		if best != nil {
-			out = append(out, best.d)
+		if len(hosts) == 0 {
+			continue
 		}
+		best := hosts[0]
+		for _, d := range hosts[1:] {
+			best.others(d)
+			if d.span() > 2*best.span() {
+				best.d.Available, best.d.Total = d.d.Available, d.d.Total
+			}
+		}
+		slices.SortStableFunc(best.d.Events, func(a, b detector.Event) int { return a.At.Compare(b.At) })
+		out = append(out, best.d)
 	}
 	return out, nil
 }
@@ -52,8 +57,12 @@ type host struct {
 	names map[string]int // of others, by name
 }
 
-func assembleDroplet(id string, passes []sample.Pass) *host {
-	h := &host{d: detector.Droplet{ID: id}, kills: sample.NaN, names: map[string]int{}}
+func newHost(id string) *host {
+	return &host{d: detector.Droplet{ID: id}, kills: sample.NaN, names: map[string]int{}}
+}
+
+// feed takes ascending passes.
+func (h *host) feed(passes []sample.Pass) {
 	for _, p := range passes {
 		if p.Droplet != nil {
 			h.read(p.Droplet)
@@ -68,8 +77,6 @@ func assembleDroplet(id string, passes []sample.Pass) *host {
 			h.d.Others[i].Memory = append(h.d.Others[i].Memory, detector.Point{At: o.At, V: o.Memory})
 		}
 	}
-	slices.SortStableFunc(h.d.Events, func(a, b detector.Event) int { return a.At.Compare(b.At) })
-	return h
 }
 
 func (h *host) read(d *sample.Droplet) {

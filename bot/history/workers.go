@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -29,18 +30,17 @@ func (h *History) Workers(ctx context.Context, q Query) ([]detector.Worker, erro
 	}
 	var out []detector.Worker
 	for _, id := range ids {
-		best := map[workerKey]*assembly{}
-		err := h.eachSource(ctx, id, aboutWorkers, q, func(_ string, passes []sample.Pass) {
-			for k, a := range assemblePasses(passes, q.Worker) {
-				if best[k] == nil || a.count() > best[k].count() {
-					best[k] = a
-				}
+		bySource := map[string]*gathering{}
+		err := h.eachSource(ctx, id, aboutWorkers, q, func(source string, passes []sample.Pass) {
+			if bySource[source] == nil {
+				bySource[source] = newGathering(q.Worker)
 			}
+			bySource[source].feed(passes)
 		})
 		if err != nil {
 			return nil, fmt.Errorf("read workers of droplet %s: %w", id, err)
 		}
-		out = append(out, finish(best)...)
+		out = append(out, finish(best(bySource))...)
 	}
 	return out, nil
 }
@@ -67,8 +67,12 @@ var (
 	aboutDroplet = regexp.MustCompile(`^dropleak_(droplet|other)_`)
 )
 
+// atOnce is how much time is held as passes, which take far more room than
+// series do.
+const atOnce = 6 * time.Hour
+
 // eachSource hands the passes of each source of one droplet to use, the
-// agent's first.
+// agent's first, and those of a source in several calls, ascending.
 func (h *History) eachSource(ctx context.Context, id string, names *regexp.Regexp, q Query, use func(source string, passes []sample.Pass)) error {
 	series, err := h.Select(ctx, []Matcher{Is(labelDroplet, id), {Name: sample.MetricName, Pattern: names}}, q.From, q.To)
 	if err != nil {
@@ -83,47 +87,89 @@ func (h *History) eachSource(ctx context.Context, id string, names *regexp.Regex
 		sources = append(sources, s)
 	}
 	slices.Sort(sources)
-	for _, s := range sources {
-		passes, _ := sample.Decode(by[s])
-		use(s, passes)
+	for _, source := range sources {
+		first, last := spanOf(by[source])
+		for from := first; from <= last; from += atOnce.Milliseconds() {
+			part := make([]sample.Series, 0, len(by[source]))
+			for _, s := range by[source] {
+				if s.Points = within(s.Points, from, from+atOnce.Milliseconds()-1); len(s.Points) > 0 {
+					part = append(part, s)
+				}
+			}
+			if passes, _ := sample.Decode(part); len(passes) > 0 {
+				use(source, passes)
+			}
+		}
 	}
 	return nil
 }
 
-// assemblePasses makes the workers of ascending passes of one droplet.
-func assemblePasses(passes []sample.Pass, worker string) map[workerKey]*assembly {
-	by := map[workerKey]*assembly{}
-	var boots []time.Time
-	get := func(droplet, name string) *assembly {
-		if worker != "" && name != worker {
-			return nil
-		}
-		k := workerKey{droplet, name}
-		if by[k] == nil {
-			by[k] = newAssembly(k)
-		}
-		return by[k]
+// spanOf is the first and the last time of series that all have points.
+func spanOf(series []sample.Series) (first, last int64) {
+	first = math.MaxInt64
+	for _, s := range series {
+		first, last = min(first, s.Points[0].At), max(last, s.Points[len(s.Points)-1].At)
 	}
+	return first, last
+}
+
+// gathering is the workers of one droplet in the making, by one source's
+// word.
+type gathering struct {
+	only  string // the one worker wanted; "": all
+	by    map[workerKey]*assembly
+	boots []time.Time
+}
+
+func newGathering(only string) *gathering {
+	return &gathering{only: only, by: map[workerKey]*assembly{}}
+}
+
+// feed takes ascending passes.
+func (g *gathering) feed(passes []sample.Pass) {
 	for i := range passes {
 		p := &passes[i]
 		for j := range p.Processes {
-			if a := get(p.Processes[j].Droplet, p.Processes[j].Worker); a != nil {
+			if a := g.of(p.Processes[j].Droplet, p.Processes[j].Worker); a != nil {
 				a.read(&p.Processes[j])
 			}
 		}
 		for j := range p.Workers {
-			if a := get(p.Workers[j].Droplet, p.Workers[j].Worker); a != nil {
+			if a := g.of(p.Workers[j].Droplet, p.Workers[j].Worker); a != nil {
 				a.describe(&p.Workers[j])
 			}
 		}
 		if p.Droplet != nil {
-			boots = booted(boots, p.Droplet.Boot)
+			g.boots = booted(g.boots, p.Droplet.Boot)
 		}
 	}
-	for _, a := range by {
-		a.boots = boots
+}
+
+// of finds or begins a worker; nil where it is not wanted.
+func (g *gathering) of(droplet, name string) *assembly {
+	if g.only != "" && name != g.only {
+		return nil
 	}
-	return by
+	k := workerKey{droplet, name}
+	if g.by[k] == nil {
+		g.by[k] = newAssembly(k)
+	}
+	return g.by[k]
+}
+
+// best picks, for each worker, the source with the most samples.
+func best(bySource map[string]*gathering) map[workerKey]*assembly {
+	out := map[workerKey]*assembly{}
+	for _, source := range slices.Sorted(maps.Keys(bySource)) {
+		g := bySource[source]
+		for k, a := range g.by {
+			a.boots = g.boots
+			if out[k] == nil || a.count() > out[k].count() {
+				out[k] = a
+			}
+		}
+	}
+	return out
 }
 
 // booted adds a boot unless it is the last one, seen through a clock that

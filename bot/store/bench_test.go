@@ -135,6 +135,28 @@ func benchFold(b *testing.B, dsn string) {
 	b.ReportMetric(float64(read)/time.Since(begun).Seconds(), "read-samples/s")
 }
 
+// BenchmarkWorkers assembles a week of one droplet with 50 processes.
+func BenchmarkWorkers(b *testing.B) {
+	_, h := openBench(b, "sqlite:"+b.TempDir())
+	f := newFleet(1, 50)
+	at := time.Now().Add(-8 * 24 * time.Hour).Truncate(2 * time.Hour)
+	for m := range 7 * 1440 {
+		if err := h.Write(b.Context(), f.pass(0, at.Add(time.Duration(m)*time.Minute))); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := h.Fold(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		ws, err := h.Workers(b.Context(), history.Query{DropletIDs: []string{"1000"}, From: at, To: time.Now()})
+		if err != nil || len(ws) != 1 {
+			b.Fatalf("%d workers, %v", len(ws), err)
+		}
+	}
+}
+
 // intakeWhile writes small passes while fold runs and returns the longest
 // any of them took.
 func intakeWhile(b *testing.B, h *history.History, fold func() error) (worst time.Duration) {

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"os"
@@ -9,8 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/bot/store"
 	"github.com/dropleak/dropleak/bot/store/storetest"
+	"github.com/dropleak/dropleak/detector/sample"
 )
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
@@ -94,5 +97,45 @@ func TestInBubble(t *testing.T) {
 			}
 		}
 		synctest.Wait()
+	})
+}
+
+// TestHistoryRuns lets four hours pass over a push: it is folded in its
+// turn, between one and two hours after it came, and read the same.
+func TestHistoryRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := storetest.Open(t, "sqlite:"+t.TempDir())
+		h := history.New(s, history.Options{})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- h.Run(ctx) }()
+		one := []sample.Series{{Labels: []sample.Label{{Name: "__name__", Value: "up"}, {Name: "droplet", Value: "42"}},
+			Points: []sample.Point{{At: time.Now().UnixMilli(), V: 1}}}}
+		if err := h.Write(ctx, one); err != nil {
+			t.Fatal(err)
+		}
+		waiting := func() int {
+			due, err := s.DuePushes(ctx, time.Now().UnixMilli()+1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(due)
+		}
+		time.Sleep(59 * time.Minute)
+		if n := waiting(); n != 1 {
+			t.Errorf("%d droplets wait after 59 minutes, want 1", n)
+		}
+		time.Sleep(62 * time.Minute)
+		if n := waiting(); n != 0 {
+			t.Errorf("%d droplets wait after two hours, want none", n)
+		}
+		got, err := h.Select(ctx, nil, time.Now().Add(-3*time.Hour), time.Now())
+		if err != nil || len(got) != 1 || len(got[0].Points) != 1 {
+			t.Errorf("read back %v, %v", got, err)
+		}
+		stop()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("the loop ended with %v", err)
+		}
 	})
 }
