@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/dropleak/dropleak/detector"
 	"github.com/dropleak/dropleak/detector/corpus"
@@ -23,7 +24,8 @@ var (
 	recordsFlag = flag.Bool("recordings", false, "judge the reported halves of the recordings too")
 	familyFlag  = flag.String("families", "", "comma-separated families; empty: all")
 	mdFlag      = flag.String("md", "", "write the tables as Markdown to this file")
-	aloneFlag   = flag.Bool("alone", false, "judge with dropleak alone")
+	rivalsFlag  = flag.Int("rivals", -1, "generated series a family that the rivals judge too; -1: all")
+	budgetFlag  = flag.Duration("budget", 0, "begin no more series after this time; 0: no end")
 	missFlag    = flag.Bool("misses", false, "list every miss and false alarm of dropleak")
 )
 
@@ -45,15 +47,14 @@ func newReport() *report {
 }
 
 // add judges a subject and counts it.
-func (r *report) add(s subject) {
-	looks := judge(s, *looksFlag)
+func (r *report) add(s subject, beside bool) {
+	looks := judge(s, *looksFlag, beside)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := [2]string{s.set, s.family}
 	if r.scores[key] == nil {
-		r.scores[key] = make([]*score, len(looks))
-		for i := range looks {
-			r.scores[key][i] = &score{}
+		for range 1 + len(All()) {
+			r.scores[key] = append(r.scores[key], &score{})
 		}
 	}
 	if r.numbers[s.set] == nil {
@@ -137,16 +138,22 @@ func measure(t *testing.T, dir string) *report {
 			}
 		})
 	}
+	begun := time.Now()
 	for i := range uint64(*seriesFlag) {
+		if *budgetFlag > 0 && time.Since(begun) > *budgetFlag {
+			fmt.Fprintf(os.Stderr, "bench-detect: the budget is spent after %d series a family\n", i)
+			break
+		}
+		beside := *rivalsFlag < 0 || i < uint64(*rivalsFlag)
 		for _, f := range families() {
-			work <- func() { r.add(ofCase(f.Make(*firstFlag+i, synth.Params{Days: *daysFlag}))) }
+			work <- func() { r.add(ofCase(f.Make(*firstFlag+i, synth.Params{Days: *daysFlag})), beside) }
 		}
 		for _, f := range synth.DropletFamilies() {
 			work <- func() { r.addDroplet(f.Make(*firstFlag+i, synth.Params{Days: *daysFlag})) }
 		}
 	}
 	for _, s := range recorded(t, dir) {
-		work <- func() { r.add(s) }
+		work <- func() { r.add(s, *rivalsFlag != 0) }
 	}
 	close(work)
 	wg.Wait()
@@ -215,7 +222,7 @@ func TestBenchDetect(t *testing.T) {
 	if all[0].leaks == 0 || all[0].healthy == 0 {
 		t.Fatal("nothing was measured")
 	}
-	if *aloneFlag {
+	if *rivalsFlag == 0 {
 		return
 	}
 	for i, c := range all {

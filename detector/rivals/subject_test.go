@@ -2,6 +2,7 @@ package rivals
 
 import (
 	"math"
+	"sort"
 	"time"
 
 	"github.com/dropleak/dropleak/detector"
@@ -65,22 +66,65 @@ type look struct {
 
 // judge looks at the subject n times, as alerts come, each time seeing only
 // what there was by then. The first answer is dropleak's, the others are the
-// rivals' in their order.
-func judge(s subject, n int) [][]look {
-	rivals := All()
-	if *aloneFlag {
-		rivals = nil
+// rivals' in their order, where asked for.
+func judge(s subject, n int, beside bool) [][]look {
+	var rivals []Rival
+	var series Series
+	if beside {
+		rivals, series = All(), withLimit(Of(s.worker))
 	}
 	out := make([][]look, 1+len(rivals))
-	series := withLimit(Of(s.worker))
+	seen := newWatcher(s.worker)
 	for k := 1; k <= n; k++ {
 		at := s.begin.Add(s.end.Sub(s.begin) * time.Duration(k) / time.Duration(n))
-		v := detector.Judge(s.worker, at, detector.Options{})
+		v := seen.judge(at)
 		out[0] = append(out[0], look{at, v.Kind.Leaks(), v})
-		seen := series.Until(at)
 		for i, r := range rivals {
-			out[1+i] = append(out[1+i], look{at: at, alarm: r.Alarm(seen)})
+			out[1+i] = append(out[1+i], look{at: at, alarm: r.Alarm(series.Until(at))})
 		}
 	}
 	return out
+}
+
+// watcher judges one worker again and again the way the service does: it
+// keeps the summaries of chunks that are over.
+type watcher struct {
+	worker detector.Worker
+	over   map[int64]detector.Chunk
+}
+
+func newWatcher(w detector.Worker) *watcher {
+	return &watcher{worker: w, over: map[int64]detector.Chunk{}}
+}
+
+func (o *watcher) judge(at time.Time) detector.Verdict {
+	if len(o.worker.Tasks) > 0 {
+		return detector.Judge(o.worker, at, detector.Options{}) // which task leaks is not kept by chunk
+	}
+	w := until(o.worker, at)
+	var chunks []detector.Chunk
+	for _, i := range detector.Chunks(w) {
+		end := time.Unix(0, 0).Add(time.Duration(i+1) * detector.ChunkWidth)
+		c, kept := o.over[i]
+		if !kept {
+			c = detector.SummarizeChunk(w, i, detector.Options{})
+			if !end.After(at) {
+				o.over[i] = c
+			}
+		}
+		chunks = append(chunks, c)
+	}
+	return detector.JudgeSummary(detector.Join(w, chunks, detector.Options{}), at, detector.Options{})
+}
+
+// until is the worker as it was known at that moment.
+func until(w detector.Worker, at time.Time) detector.Worker {
+	lives := make([]detector.Life, 0, len(w.Lives))
+	for _, l := range w.Lives {
+		n := sort.Search(len(l.Samples), func(i int) bool { return l.Samples[i].At.After(at) })
+		l.Samples = l.Samples[:n]
+		lives = append(lives, l)
+	}
+	w.Lives = lives
+	return w
 }

@@ -55,7 +55,7 @@ func (g grid) write(b *strings.Builder, how style) {
 
 func methods() []string {
 	out := []string{"dropleak"}
-	if *aloneFlag {
+	if *rivalsFlag == 0 {
 		return out
 	}
 	for _, r := range All() {
@@ -129,7 +129,7 @@ func (r *report) total(set string) []*score {
 
 func (r *report) summary(set string) grid {
 	g := grid{{"method", "found", "recall (95 %)", "false alarms", "share (95 %)", "precision, half leak (95 %)", "precision, 1 in 20", "F1", "time to alarm", "false/series/month"}}
-	for i, c := range r.total(set) {
+	for i, c := range r.total(set)[:len(methods())] {
 		p50, p5 := c.precisionAt(0.5), c.precisionAt(0.05)
 		lo, hi := c.precisionBounds(0.5)
 		lo5, hi5 := c.precisionBounds(0.05)
@@ -179,7 +179,7 @@ func (r *report) byFamily(set string) grid {
 	total := r.total(set)
 	for _, key := range r.keys(set) {
 		row := []string{key[1]}
-		for i, c := range r.scores[key] {
+		for i, c := range r.scores[key][:len(methods())] {
 			switch {
 			case c.leaks > 0:
 				p := precision(c.recall(), total[i].falseShare(), 0.5)
