@@ -37,3 +37,7 @@ fuzz: ## fuzz every target for FUZZTIME each (default 10s)
 .PHONY: bench-detect
 bench-detect: ## measure the detector beside what others use: SERIES generated series a family (default 500), recordings in $DROPLEAK_CORPUS
 	go test ./detector/rivals -run TestBenchDetect -v -timeout 0 -args -series $(or $(SERIES),500) -recordings -misses $(if $(MD),-md $(abspath $(MD)))
+
+.PHONY: image-check
+image-check: ## build the Dockerfile without a registry and see it serve (needs root)
+	.ci/image-check

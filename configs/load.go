@@ -12,16 +12,30 @@ type Getenv func(name string) (string, bool)
 // Load reads and checks the file at path with the process's environment. The
 // error is a Problems when the configuration is at fault.
 func Load(path string) (Config, error) {
+	return load(path, Read)
+}
+
+// LoadBeside is Load for commands that work beside a service, on its store or
+// its address: the tokens of DigitalOcean and Slack need not be there.
+func LoadBeside(path string) (Config, error) {
+	return load(path, func(path string, text []byte, env Getenv) (Config, error) { return read(path, text, env, true) })
+}
+
+func load(path string, read func(string, []byte, Getenv) (Config, error)) (Config, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return Config{}, fmt.Errorf("read configuration: %w", err)
 	}
-	return Read(path, text, os.LookupEnv)
+	return read(path, text, os.LookupEnv)
 }
 
 // Read checks the text of a configuration file, named path in problems, with
 // the environment that env looks up.
 func Read(path string, text []byte, env Getenv) (Config, error) {
+	return read(path, text, env, false)
+}
+
+func read(path string, text []byte, env Getenv, beside bool) (Config, error) {
 	c := defaults()
 	c.Path = path
 	d := &decoder{file: path, at: positions{}}
@@ -29,7 +43,7 @@ func Read(path string, text []byte, env Getenv) (Config, error) {
 	if d.unreadable {
 		return Config{}, d.problems
 	}
-	v := &validator{decoder: d, c: &c}
+	v := &validator{decoder: d, c: &c, beside: beside}
 	v.secrets(env)
 	v.all()
 	if len(d.problems) > 0 {

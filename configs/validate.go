@@ -17,7 +17,8 @@ import (
 // secrets it needs.
 type validator struct {
 	*decoder
-	c *Config
+	c      *Config
+	beside bool // the tokens of the service need not be there
 }
 
 // bad reports a problem at the value of key, or at the nearest key above it
@@ -150,6 +151,18 @@ func hasPassword(u *url.URL) bool {
 
 // needed checks the secrets and names that the service cannot do without.
 func (v *validator) needed() {
+	if !v.beside {
+		v.tokens()
+	}
+	if v.c.Slack.Channel == "" {
+		v.bad("slack.channel", "is not set; reports need a channel, as in C0123456789")
+	}
+	if v.c.DigitalOcean.Tag == "" {
+		v.bad("digitalocean.tag", "is empty; only droplets with this tag are watched and touched")
+	}
+}
+
+func (v *validator) tokens() {
 	s := v.c.Secrets
 	for name, value := range map[string]string{
 		"DIGITALOCEAN_ACCESS_TOKEN": s.ReaderToken, "SLACK_BOT_TOKEN": s.SlackBot,
@@ -166,12 +179,6 @@ func (v *validator) needed() {
 	}
 	if s.SlackSigning == "" && v.c.Slack.Mode == "http" {
 		v.missing("SLACK_SIGNING_SECRET", "is not set; slack.mode: http needs it")
-	}
-	if v.c.Slack.Channel == "" {
-		v.bad("slack.channel", "is not set; reports need a channel, as in C0123456789")
-	}
-	if v.c.DigitalOcean.Tag == "" {
-		v.bad("digitalocean.tag", "is empty; only droplets with this tag are watched and touched")
 	}
 }
 

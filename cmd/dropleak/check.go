@@ -13,6 +13,18 @@ import (
 // listed on talk, one problem a line.
 func loadConfig(s streams, path string) (configs.Config, error) {
 	c, err := configs.Load(path)
+	return c, list(s, path, err)
+}
+
+// loadBeside is loadConfig for commands that work beside the service and need
+// none of its tokens.
+func loadBeside(s streams, path string) (configs.Config, error) {
+	c, err := configs.LoadBeside(path)
+	return c, list(s, path, err)
+}
+
+// list lists the problems of a configuration, if it is those that err is.
+func list(s streams, path string, err error) error {
 	var problems configs.Problems
 	if errors.As(err, &problems) {
 		for _, p := range problems {
@@ -22,9 +34,9 @@ func loadConfig(s streams, path string) (configs.Config, error) {
 		if len(problems) == 1 {
 			noun = "problem"
 		}
-		return c, exitError{code: 1, err: fmt.Errorf("%s has %d %s", path, len(problems), noun)}
+		return exitError{code: 1, err: fmt.Errorf("%s has %d %s", path, len(problems), noun)}
 	}
-	return c, err
+	return err
 }
 
 func configFlag(cmd *cobra.Command, into *string) {

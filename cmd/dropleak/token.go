@@ -16,7 +16,7 @@ import (
 
 // withStore runs fn on the configured store, beside a service that holds it.
 func withStore(ctx context.Context, s streams, path string, fn func(*store.Store) error) (err error) {
-	c, err := loadConfig(s, path)
+	c, err := loadBeside(s, path)
 	if err != nil {
 		return usage(err)
 	}
