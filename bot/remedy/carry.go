@@ -175,6 +175,9 @@ func (s *Service) afterRestart(w *work, r restart.Result) (workflow.Next, error)
 	w.Note(workflow.Entry{What: "restart", Subject: w.d.Plan.Title(), Why: r.Why,
 		Before: life(r.Old), After: strings.TrimSpace(string(r.State) + " " + life(r.New))})
 	switch {
+	case r.Reason == order.NotRunning && !w.d.Plan.Way.WholeDroplet():
+		w.d.OrderBy = w.now.Add(s.c.Pace.Order)
+		return w.on(stepStart)
 	case r.State == order.Done, r.Reason == order.NotRunning:
 		return w.on(stepVerify)
 	case r.Reason == order.Overtaken:
@@ -185,6 +188,46 @@ func (s *Service) afterRestart(w *work, r restart.Result) (workflow.Next, error)
 		return w.end(Unclear, "the restart failed: "+r.Why, "Look at the worker now: it may be stopped.")
 	}
 	return w.end(Unclear, "it is not known how the restart ended: "+r.Why, "Look at the worker now: it may be stopped.")
+}
+
+// start completes a restart that stopped the worker and did not start it: a
+// pending start is always completed, and never stops anything. Whatever comes
+// of it, verification sees.
+func (s *Service) start(ctx context.Context, w *work) (workflow.Next, error) {
+	w.d.begin(stepStart, w.now)
+	w.d.Why = "THE WORKER IS STOPPED; it is being started"
+	way, err := s.d.Ways.For(w.d.Plan.Way)
+	if err != nil || w.now.After(w.d.OrderBy) {
+		if _, err := w.GiveUp(ctx, actStart, "no result came"); err != nil {
+			return workflow.Next{}, err
+		}
+		return w.on(stepVerify)
+	}
+	t := w.d.Plan.target(w.d.Run, w.d.OrderBy)
+	a, err := w.Act(ctx, workflow.Request{Name: actStart, Body: t, Repeatable: true, Send: func(ctx context.Context) (any, error) {
+		err := way.Start(ctx, t)
+		var no *restart.Refusal
+		if errors.As(err, &no) {
+			err = workflow.NotTaken(err, false)
+		}
+		return "ordered", err
+	}})
+	switch {
+	case err != nil:
+		return workflow.Next{}, err
+	case a.State == workflow.Sent:
+		return workflow.Wait(a.Again), nil
+	case a.State != workflow.Done:
+		return w.on(stepVerify)
+	}
+	r, done, err := way.Result(ctx, t, nil)
+	if err != nil || !done {
+		return workflow.Wait(w.now.Add(s.c.Pace.Watch)), err
+	}
+	w.Note(workflow.Entry{What: "start", Subject: w.d.Plan.Title(), Why: r.Why, After: strings.TrimSpace(string(r.State) + " " + life(r.New))})
+	r.Old = w.d.Restart.Old
+	w.d.Restart = &r
+	return w.on(stepVerify)
 }
 
 func life(f order.Fingerprint) string {

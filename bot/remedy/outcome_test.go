@@ -104,6 +104,10 @@ var scenes = []scene{
 			w.dies = true
 			w.agentSays = &order.Result{State: order.Failed, Reason: order.NotRunning, Error: "stopped, and did not come back"}
 		}},
+	{name: "worker stopped, and started by a second order", outcome: remedy.FreedWorking, snaps: 1, starts: 1,
+		world: func(w *world) {
+			w.agentSays = &order.Result{State: order.Failed, Reason: order.NotRunning, Error: "stopped, and did not come back"}
+		}},
 	{name: "answer to the order lost", fault: "call place restart", how: lostAfter, outcome: remedy.FreedWorking, snaps: 1, starts: 1},
 	{name: "memory does not come back", world: func(w *world) { w.recovery = detector.DidNotRecover }, outcome: remedy.NotFreed, snaps: 1, starts: 1},
 	{name: "too early for ever", world: func(w *world) { w.recovery = detector.TooEarly }, outcome: remedy.Unclear, snaps: 1, starts: 1, why: "too little"},

@@ -34,6 +34,7 @@ var weathers = map[string]func(w *world){
 	"agent fails":     says(order.Failed, order.ManagerError),
 	"agent unsure":    says(order.Unknown, order.ManagerError),
 	"not started":     func(w *world) { says(order.Failed, order.NotRunning)(w); w.dies = true },
+	"started later":   says(order.Failed, order.NotRunning),
 	"not freed":       func(w *world) { w.recovery = detector.DidNotRecover },
 	"too early":       func(w *world) { w.recovery = detector.TooEarly },
 	"idle":            func(w *world) { w.working = remedy.Idle },

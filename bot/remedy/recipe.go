@@ -18,6 +18,7 @@ const (
 	stepSnapshot = "snapshot"
 	stepRecheck  = "recheck"
 	stepRestart  = "restart"
+	stepStart    = "start"
 	stepVerify   = "verify"
 )
 
@@ -26,6 +27,7 @@ const (
 const (
 	actSnapshot = "snapshot"
 	actRestart  = "restart"
+	actStart    = "start"
 )
 
 func outcomes(list ...Outcome) []string {
@@ -47,7 +49,8 @@ func (s *Service) recipe() workflow.Recipe {
 		stepEvidence: step(s.evidence, []string{stepSnapshot, stepRecheck}, Cancelled),
 		stepSnapshot: step(s.snapshot, []string{stepRecheck}, Cancelled, Failed, Unclear),
 		stepRecheck:  step(s.recheck, []string{stepRestart}, Cancelled, Overtaken, Failed),
-		stepRestart:  step(s.restart, []string{stepRecheck, stepVerify}, Cancelled, Overtaken, Failed, Unclear, Rehearsed),
+		stepRestart:  step(s.restart, []string{stepRecheck, stepStart, stepVerify}, Cancelled, Overtaken, Failed, Unclear, Rehearsed),
+		stepStart:    step(s.start, []string{stepVerify}),
 		stepVerify:   step(s.verify, nil, FreedWorking, FreedNotSeenWorking, NotFreed, CameBackBad, NotRunning, Unclear),
 	}}
 }

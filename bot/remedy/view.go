@@ -168,13 +168,16 @@ func elapsed(sp span) time.Duration {
 // shown are the steps people see, in order.
 var shown = []struct{ name, title string }{
 	{stepAsk, "Approve"}, {stepLine, "Wait in line"}, {stepEvidence, "Save evidence"}, {stepSnapshot, "Snapshot the droplet"},
-	{stepRecheck, "Look at the worker again"}, {stepRestart, "Restart"}, {stepVerify, "Verify"},
+	{stepRecheck, "Look at the worker again"}, {stepRestart, "Restart"}, {stepStart, "Start what was stopped"}, {stepVerify, "Verify"},
 }
 
 func stepViews(t record) []StepView {
 	var out []StepView
 	for _, sh := range shown {
 		sp := t.d.Times[sh.name]
+		if sh.name == stepStart && sp.Began.IsZero() {
+			continue // seldom needed
+		}
 		sv := StepView{Name: sh.name, Title: sh.title, State: Ahead, Began: sp.Began, Ended: sp.Ended}
 		switch {
 		case sh.name == t.r.Step && t.r.Live():

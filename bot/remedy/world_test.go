@@ -423,6 +423,10 @@ func (o *orders) Place(_ context.Context, ord order.Order) error {
 		if _, known := w.orders[ord.Key()]; !known {
 			w.orders[ord.Key()] = ord
 		}
+		if ord.Phase == order.Start {
+			w.orders[ord.Key()], w.claimed[ord.Key()] = ord, false
+			delete(w.results, ord.Key())
+		}
 		w.agent()
 		return nil
 	})
@@ -440,6 +444,10 @@ func (w *world) agent() {
 			continue
 		}
 		old := w.life[o.Worker]
+		if o.Phase == order.Start {
+			w.started(key, o)
+			continue
+		}
 		r := order.Result{Run: o.Run, Kind: o.Kind, State: order.Done, Old: old, BootID: w.boot}
 		if !old.Same(o.Expect) {
 			r.State, r.Reason, r.Error = order.Refused, order.Overtaken, "another life runs"
@@ -454,6 +462,16 @@ func (w *world) agent() {
 		}
 		w.results[key] = r
 	}
+}
+
+// started is the agent's answer to an order to start.
+func (w *world) started(key string, o order.Order) {
+	w.deeds = append(w.deeds, deed{time.Now(), "start", o.Run, o.Expect})
+	r := order.Result{Run: o.Run, Kind: o.Kind, State: order.Failed, Reason: order.NotRunning, Error: "exits at once"}
+	if !w.dies {
+		r = order.Result{Run: o.Run, Kind: o.Kind, State: order.Done, New: w.newLife(o.Worker)}
+	}
+	w.results[key] = r
 }
 
 func (o *orders) Result(_ context.Context, key string) (r order.Result, ok bool, err error) {

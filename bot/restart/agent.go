@@ -37,8 +37,18 @@ func (Agent) Repeatable() bool { return true }
 
 // Order implements [Restarter].
 func (a Agent) Order(ctx context.Context, t Target) (json.RawMessage, error) {
+	return a.place(ctx, t, order.Whole)
+}
+
+// Start implements [Restarter].
+func (a Agent) Start(ctx context.Context, t Target) error {
+	_, err := a.place(ctx, t, order.Start)
+	return err
+}
+
+func (a Agent) place(ctx context.Context, t Target, phase order.Phase) (json.RawMessage, error) {
 	o := order.Order{Run: t.Run, Kind: order.Restart, Droplet: strconv.FormatInt(t.DropletID, 10), Worker: t.Worker,
-		Unit: t.Unit, Way: order.Way(t.Way), Phase: order.Whole, Expect: t.Expect, NotAfter: t.NotAfter}
+		Unit: t.Unit, Way: order.Way(t.Way), Phase: phase, Expect: t.Expect, NotAfter: t.NotAfter}
 	if err := o.Validate(); err != nil {
 		return nil, &Refusal{Err: err}
 	}

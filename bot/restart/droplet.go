@@ -83,5 +83,10 @@ func (d Droplet) Result(ctx context.Context, t Target, receipt json.RawMessage) 
 	return Result{}, false, nil
 }
 
+// Start implements [Restarter]: a droplet's restart has no halves.
+func (Droplet) Start(_ context.Context, t Target) error {
+	return &Refusal{Err: fmt.Errorf("starting %s: a droplet's restart has no start of its own", t.Worker)}
+}
+
 // Void implements [Restarter]: what DigitalOcean took is under way.
 func (Droplet) Void(context.Context, Target) (bool, error) { return false, nil }

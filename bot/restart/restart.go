@@ -71,6 +71,9 @@ type Restarter interface {
 	// Result looks at what became of the order; done is false while it is
 	// under way.
 	Result(ctx context.Context, t Target, receipt json.RawMessage) (r Result, done bool, err error)
+	// Start gives the order to start, and only to start, what a restart of
+	// this target stopped. It may be given again.
+	Start(ctx context.Context, t Target) error
 	// Void takes back an order that nobody has begun to carry out, and
 	// reports whether it could: then, and only then, nothing will happen.
 	Void(ctx context.Context, t Target) (bool, error)
