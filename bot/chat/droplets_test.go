@@ -225,6 +225,8 @@ func (x *droplets) Result(_ context.Context, t restart.Target, _ json.RawMessage
 
 func (x *droplets) Void(context.Context, restart.Target) (bool, error) { return false, nil }
 
+func (x *droplets) Start(context.Context, restart.Target) error { return nil }
+
 func (x *droplets) counted() (snapshots, restarts int) {
 	defer x.lock()()
 	return len(x.actions), len(x.restarts)
