@@ -273,7 +273,7 @@ func (x *executor) permit(o order.Order) (procfs.Node, error) {
 		return procfs.Node{}, refuse(order.Expired, "the order was good until %s", o.NotAfter.UTC().Format(time.RFC3339))
 	case !slices.Contains(x.allow, o.Unit):
 		return procfs.Node{}, refuse(order.NotAllowed, "unit %s is not allowed here; start the agent with --allow %s", o.Unit, o.Unit)
-	case x.journal.acts(o.Unit, x.now().Add(-time.Hour)) >= perHour:
+	case o.Phase != order.Start && x.journal.acts(o.Unit, x.now().Add(-time.Hour)) >= perHour: // what was stopped is started, however often
 		return procfs.Node{}, refuse(order.TooOften, "unit %s was restarted %d times within the hour", o.Unit, perHour)
 	}
 	if o.Phase == order.Start {
