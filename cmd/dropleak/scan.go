@@ -3,20 +3,26 @@ package main
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/dropleak/dropleak/configs"
 	"github.com/dropleak/dropleak/detector"
+	"github.com/dropleak/dropleak/detector/formats"
 )
 
 // scanFlags is how a scan was asked for.
 type scanFlags struct {
 	format, metric, limit, tasks, png string
 	compare, json                     bool
+	group                             string // pattern of process-exporter's groupname
 
 	limitBytes float64
+	groupname  *regexp.Regexp
 	runs       []detector.TaskRun
 }
 
@@ -31,10 +37,18 @@ func scanCommand(s streams) *cobra.Command {
 		Long: `Scan judges files of memory samples, offline: no account, network or
 configuration. It prints one row a worker, worst first, and why.
 
-A file is CSV with a header row: a column time (seconds on any origin, or RFC
-3339) and either value (bytes) or any of rss, pss, uss, swap (bytes), with
-optional pid, ppid, start, role, worker, droplet. A name ending in .gz is read
-through; a directory is read recursively; - is standard input.
+What a file is, its content says:
+  csv          a header row with time (seconds on any origin, or RFC 3339) and
+               value or any of rss, pss, uss, swap (bytes); optional pid, ppid,
+               start, role, worker, droplet
+  mprof        what "mprof run" records
+  ps           a log of date and ps -o pid,ppid,rss,args (any columns)
+  prometheus   text of an exporter; openmetrics likewise
+  promjson     answers of Prometheus' HTTP API
+  collectd     the tree of collectd's csv plugin
+Gzip is read through; a directory is read recursively, and files that form one
+source (rotated logs, a run of scrapes, a collectd host) are judged as one; -
+is standard input.
 
 Exit status: 0 no worker leaks, 1 some worker leaks, 2 wrong usage, or a file
 without a usable row.`,
@@ -54,20 +68,35 @@ without a usable row.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.format, "format", "auto", "what the files are: auto or csv")
+	flags.StringVar(&f.format, "format", "auto", "what the files are: `auto|csv|mprof|ps|prometheus|openmetrics|promjson|collectd`")
+	flags.StringVar(&f.group, "groupname", "", "`PATTERN` that finds (?P<worker>…) and (?P<pid>…) in process-exporter's groupname")
 	flags.StringVar(&f.metric, "metric", "", "judge `rss|pss|uss` instead of the best there is")
 	flags.StringVar(&f.limit, "limit", "", "memory a worker may use, for the time left: `SIZE` such as 1.5GiB")
 	flags.StringVar(&f.tasks, "tasks", "", "rank task names by what a call leaves behind; `FILE.jsonl`[.gz]")
 	flags.StringVar(&f.png, "png", "", "draw the worst worker into `FILE` (several: FILE-WORKER.png)")
 	flags.BoolVar(&f.compare, "compare", false, "compare two files: did the fix work?")
 	flags.BoolVar(&f.json, "json", false, "print one JSON object")
+	completeWith(cmd, "format", layouts...)
+	completeWith(cmd, "metric", "rss", "pss", "uss")
+	_ = cmd.MarkFlagFilename("tasks", "jsonl", "gz")
+	_ = cmd.MarkFlagFilename("png", "png")
 	return cmd
 }
 
 // check reads the flags that carry values.
 func (f *scanFlags) check(args []string) error {
-	if f.format != "auto" && f.format != "csv" {
-		return fmt.Errorf("--format %q is neither auto nor csv", f.format)
+	if !slices.Contains(layouts, f.format) {
+		return fmt.Errorf("--format %q is none of %s", f.format, strings.Join(layouts, ", "))
+	}
+	if f.group != "" {
+		group, err := regexp.Compile(f.group)
+		if err != nil {
+			return fmt.Errorf("--groupname: %w", err)
+		}
+		if group.SubexpIndex("worker") < 0 {
+			return fmt.Errorf("--groupname %q has no group (?P<worker>…)", f.group)
+		}
+		f.groupname = group
 	}
 	switch f.metric {
 	case "", "rss", "pss", "uss":
@@ -94,6 +123,21 @@ func (f *scanFlags) check(args []string) error {
 	return nil
 }
 
+// layouts are the values of --format.
+var layouts = []string{"auto", string(formats.FormatCSV), string(formats.FormatMProf), string(formats.FormatPS), string(formats.FormatPrometheus),
+	string(formats.FormatOpenMetrics), string(formats.FormatPromJSON), string(formats.FormatCollectd)}
+
+// layout is the format asked for, "" for auto.
+func (f scanFlags) layout() formats.Format {
+	if f.format == "auto" {
+		return ""
+	}
+	return formats.Format(f.format)
+}
+
+// reading are the readers' options, from the flags.
+func (f scanFlags) reading() formats.Options { return formats.Options{Groupname: f.groupname} }
+
 // options are the detector's, from the flags.
 func (f scanFlags) options(valueOnly bool) detector.Options {
 	o := detector.Options{Metric: f.metric}
@@ -111,4 +155,9 @@ func lastSample(w detector.Worker) (last time.Time) {
 		}
 	}
 	return last
+}
+
+// completeWith lets a shell complete a flag's values.
+func completeWith(cmd *cobra.Command, flag string, values ...string) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 }

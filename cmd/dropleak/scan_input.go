@@ -10,114 +10,117 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/dropleak/dropleak/detector/formats"
 )
 
-// input is one file to judge, or standard input.
-type input struct {
-	path string
-	name string // of its worker, unless the rows say otherwise
-}
-
-// expand turns arguments into inputs; directories are walked in the order of
-// their names, hidden files left out.
-func expand(args []string) ([]input, error) {
-	var found []input
+// expand turns arguments into sources; directories are walked in the order of
+// their names, hidden files left out. With format "" the content of each file
+// decides what it is.
+func expand(args []string, stdin io.Reader, format formats.Format) ([]formats.Source, error) {
+	var found []formats.Source
 	for _, arg := range args {
 		if arg == "-" {
-			found = append(found, input{path: "-", name: "stdin"})
+			s, err := standardInput(stdin, format)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, s)
 			continue
 		}
 		info, err := os.Stat(arg)
 		if err != nil {
-			return nil, err
-		}
-		if !info.IsDir() {
-			found = append(found, fileInput(arg))
+			found = append(found, formats.Source{Path: arg, Err: err}) // the others are judged all the same
 			continue
 		}
-		under, err := walk(arg)
+		if !info.IsDir() {
+			found = append(found, formats.One(fileAt(arg, info), format))
+			continue
+		}
+		files, err := walk(arg)
 		if err != nil {
 			return nil, err
 		}
-		if len(under) == 0 {
+		if len(files) == 0 {
 			return nil, fmt.Errorf("%s holds no files", arg)
 		}
-		found = append(found, under...)
+		found = append(found, formats.Gather(arg, files, format)...)
 	}
 	return found, nil
 }
 
-func walk(dir string) (found []input, err error) {
+func walk(dir string) (found []formats.File, err error) {
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
 		case strings.HasPrefix(d.Name(), ".") && path != dir && d.IsDir():
 			return filepath.SkipDir
-		case d.Type().IsRegular() && !strings.HasPrefix(d.Name(), "."):
-			found = append(found, fileInput(path))
+		case strings.HasPrefix(d.Name(), ".") && path != dir, d.IsDir():
+			return nil
+		}
+		info, err := os.Stat(path) // through a link
+		switch {
+		case err != nil:
+			found = append(found, formats.File{Path: path, Open: func() (io.ReadCloser, error) { return nil, err }})
+		case info.Mode().IsRegular():
+			found = append(found, fileAt(path, info))
 		}
 		return nil
 	})
 	return found, err
 }
 
-// fileInput names the worker after the base name less .gz and extension.
-func fileInput(path string) input {
-	name := strings.TrimSuffix(filepath.Base(path), ".gz")
-	if ext := filepath.Ext(name); ext != name {
-		name = strings.TrimSuffix(name, ext)
-	}
-	return input{path: path, name: name}
+func fileAt(path string, info fs.FileInfo) formats.File {
+	return formats.File{Path: path, Modified: info.ModTime(), Open: func() (io.ReadCloser, error) { return openFile(path) }}
 }
 
-// read reads the samples of one input.
-func (in input) read(stdin io.Reader) (formats.Reading, error) {
-	r, err := in.open(stdin)
+// standardInput looks at the beginning of what comes in and hands all of it
+// on.
+func standardInput(stdin io.Reader, format formats.Format) (formats.Source, error) {
+	in, err := unzip(stdin, io.NopCloser(nil))
 	if err != nil {
-		return formats.Reading{}, err
+		return formats.Source{}, fmt.Errorf("standard input: %w", err)
 	}
-	reading, err := formats.CSV(r, in.name)
-	return reading, errors.Join(err, r.Close())
+	buffered := bufio.NewReaderSize(in, formats.HeadSize)
+	s := formats.Source{Path: "-", Name: "stdin", Format: format, Files: []formats.File{formats.Reader("-", buffered)}}
+	if format == "" {
+		head, err := buffered.Peek(formats.HeadSize)
+		if err != nil && !errors.Is(err, io.EOF) {
+			s.Err = err
+		}
+		s.Format = formats.Detect(head)
+	}
+	return s, nil
 }
 
-// open opens an input, through gzip when it begins like a gzip file.
-func (in input) open(stdin io.Reader) (io.ReadCloser, error) {
-	raw := io.NopCloser(stdin)
-	if in.path != "-" {
-		f, err := os.Open(in.path)
-		if err != nil {
-			return nil, err
-		}
-		raw = f
+// openFile opens a file, through gzip when it begins like a gzip file.
+func openFile(path string) (io.ReadCloser, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
 	}
+	in, err := unzip(f, f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return in, nil
+}
+
+func unzip(raw io.Reader, closer io.Closer) (io.ReadCloser, error) {
 	buffered := bufio.NewReaderSize(raw, 64<<10)
 	if magic, err := buffered.Peek(2); err != nil || !bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-		return readCloser{buffered, raw}, nil
+		return readCloser{buffered, closer}, nil
 	}
 	zipped, err := gzip.NewReader(buffered)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("read gzip: %w", err), raw.Close())
+		return nil, fmt.Errorf("read gzip: %w", err)
 	}
-	return readCloser{zipped, raw}, nil
+	return readCloser{zipped, closer}, nil
 }
 
 type readCloser struct {
 	io.Reader
 	io.Closer
-}
-
-// paths lists what will be read, without duplicates.
-func paths(ins []input) []string {
-	var out []string
-	for _, in := range ins {
-		if !slices.Contains(out, in.path) {
-			out = append(out, in.path)
-		}
-	}
-	return out
 }

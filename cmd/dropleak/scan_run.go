@@ -30,18 +30,18 @@ type judgedWorker struct {
 
 // scan judges every input and prints the result.
 func scan(ctx context.Context, s streams, f scanFlags, args []string) error {
-	inputs, err := expand(args)
+	sources, err := expand(args, s.in, f.layout())
 	if err != nil {
 		return usage(err)
 	}
-	progress := newProgress(s.talk, len(inputs))
+	progress := newProgress(s.talk, len(sources))
 	var files []judged
-	for _, in := range inputs {
+	for _, source := range sources {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		progress.step(in.path)
-		files = append(files, judgeFile(in, s, f))
+		progress.step(source.Path)
+		files = append(files, judgeSource(source, f))
 	}
 	progress.done()
 	if err := printScan(s, f, files); err != nil {
@@ -74,17 +74,25 @@ func scanExit(files []judged) error {
 	return exitError{code: code}
 }
 
-// judgeFile reads one input and judges the workers in it, worst first.
-func judgeFile(in input, s streams, f scanFlags) judged {
-	reading, err := in.read(s.in)
-	file := judged{path: in.path, err: err, notes: reading.Notes}
+// judgeSource reads one source and judges the workers in it, worst first.
+func judgeSource(source formats.Source, f scanFlags) judged {
+	reading, err := source.Read(f.reading())
+	file := judged{path: source.Path, err: err, notes: reading.Notes}
 	if err != nil {
 		return file
 	}
-	for _, w := range history.FromSamples(reading.Processes) {
+	workers := history.FromSamples(reading.Processes)
+	if len(workers) == 0 && len(reading.Evidence) > 0 {
+		workers = []detector.Worker{{Name: source.Name}} // lines that grew, and no measure of when
+	}
+	for _, w := range workers {
 		w.Tasks = f.runs
 		w.Limit = scanLimit(f, w, reading.Droplets)
-		file.workers = append(file.workers, judgedWorker{w, detector.Judge(w, lastSample(w), f.options(reading.ValueOnly))})
+		v := detector.Judge(w, lastSample(w), f.options(reading.ValueOnly))
+		if len(workers) == 1 {
+			v.Evidence = append(v.Evidence, reading.Evidence...)
+		}
+		file.workers = append(file.workers, judgedWorker{w, v})
 	}
 	if len(file.workers) == 0 {
 		file.err = errors.New("the rows are about the droplet alone; there is no worker to judge")
@@ -151,18 +159,21 @@ func rate(v detector.Verdict) float64 {
 func scanCompare(s streams, f scanFlags, args []string) error {
 	var pair [2]detector.Worker
 	valueOnly := false
-	for i, path := range args {
-		in := fileInput(path)
-		if path == "-" {
-			in = input{path: "-", name: "stdin"}
-		}
-		reading, err := in.read(s.in)
+	sources, err := expand(args, s.in, f.layout())
+	if err != nil {
+		return usage(err)
+	}
+	if len(sources) != 2 {
+		return usage(fmt.Errorf("compare wants two recordings, not %d", len(sources)))
+	}
+	for i, source := range sources {
+		reading, err := source.Read(f.reading())
 		if err != nil {
-			return usage(fmt.Errorf("%s: %w", path, err))
+			return usage(fmt.Errorf("%s: %w", source.Path, err))
 		}
 		workers := history.FromSamples(reading.Processes)
 		if len(workers) != 1 {
-			return usage(fmt.Errorf("%s: compare wants one worker in each file, not %d", path, len(workers)))
+			return usage(fmt.Errorf("%s: compare wants one worker in each file, not %d", source.Path, len(workers)))
 		}
 		pair[i], valueOnly = workers[0], valueOnly || reading.ValueOnly
 	}

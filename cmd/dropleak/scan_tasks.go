@@ -25,7 +25,7 @@ type taskLine struct {
 // readTasks reads JSON lines, through gzip where needed. One bad line is an
 // error that names it: an attribution on half of the calls would be wrong.
 func readTasks(path string) ([]detector.TaskRun, error) {
-	r, err := input{path: path}.open(nil)
+	r, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}

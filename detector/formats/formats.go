@@ -1,12 +1,37 @@
 // Package formats reads samples from what people already have: CSV, mprof, ps
 // logs, Prometheus text, collectd.
+//
+// What a file is, its content says, never its name. [Gather] puts files that
+// form one source together (rotated logs, a run of scrapes, a collectd host
+// tree), and [Source.Read] reads one. Every reader goes line by line, bounds
+// what it keeps of one line, and says what it could not use in a [Note] while
+// the rest is still read.
 package formats
 
 import (
 	"errors"
 	"fmt"
+	"io"
+	"regexp"
+	"time"
 
 	"github.com/dropleak/dropleak/detector/sample"
+)
+
+// Format is a layout that samples come in.
+type Format string
+
+// The formats. LineTable is what memory_profiler prints of a function under
+// @profile; it has no times and so no samples, only lines that grew.
+const (
+	FormatCSV         Format = "csv"
+	FormatMProf       Format = "mprof"
+	FormatPS          Format = "ps"
+	FormatPrometheus  Format = "prometheus"
+	FormatOpenMetrics Format = "openmetrics"
+	FormatPromJSON    Format = "promjson"
+	FormatCollectd    Format = "collectd"
+	FormatLineTable   Format = "line table"
 )
 
 // Note is something worth saying about a file that did not stop the reading.
@@ -21,8 +46,33 @@ type Note struct {
 type Reading struct {
 	Processes []sample.Process
 	Droplets  []sample.Droplet
+	Workers   []sample.Worker
 	ValueOnly bool // memory came as a bare value, kept in RSS: of an unknown kind
 	Notes     []Note
+	Calls     []Call // of functions that were marked, in the order they began
+	Evidence  []string
+}
+
+// Call is one run of a function that somebody marked for the profiler.
+type Call struct {
+	Name          string
+	Begin, End    time.Time
+	Before, After float64 // bytes
+}
+
+// Options steer a reading. The zero value has working defaults.
+type Options struct {
+	// Groupname finds worker and pid in process-exporter's groupname by its
+	// groups of these names; nil: the name, and a number after ; : / - or a
+	// space.
+	Groupname *regexp.Regexp
+}
+
+// File is one file of a source.
+type File struct {
+	Path     string
+	Modified time.Time // zero where unknown
+	Open     func() (io.ReadCloser, error)
 }
 
 // ErrNoRows says that a file had no row that could be used.
@@ -39,4 +89,29 @@ func (r *Reading) note(line int, format string, args ...any) {
 	case n == maxNotes:
 		r.Notes = append(r.Notes, Note{Text: "more such notes follow and are not shown"})
 	}
+}
+
+// usable reports whether anything was read.
+func (r *Reading) usable() bool {
+	return len(r.Processes) > 0 || len(r.Droplets) > 0 || len(r.Evidence) > 0
+}
+
+// done closes a reading.
+func (r *Reading) done() (Reading, error) {
+	if !r.usable() {
+		return *r, ErrNoRows
+	}
+	return *r, nil
+}
+
+// unmeasured is a process of which no memory is known yet.
+func unmeasured(at time.Time, worker string) sample.Process {
+	return sample.Process{At: at, Worker: worker, Role: "unknown",
+		RSS: sample.NaN, PSS: sample.NaN, USS: sample.NaN, Swap: sample.NaN, CPU: sample.NaN}
+}
+
+// host is a droplet of which nothing is known yet.
+func host(at time.Time, droplet string) sample.Droplet {
+	return sample.Droplet{At: at, Droplet: droplet, Available: sample.NaN, Total: sample.NaN,
+		Shmem: sample.NaN, Slab: sample.NaN, SwapUsed: sample.NaN, OOMKills: sample.NaN}
 }
