@@ -19,6 +19,11 @@ func JudgeDroplet(d Droplet, workers []Worker, verdicts []Verdict, at time.Time,
 	}
 	b := &bench{th: th, origin: origin, now: c.t[c.len()-1]}
 	op := assess(c, setting{age: c.span(), quiet: math.NaN()}, th)
+	if op.kind == Leak && c.span() < 48 && op.win.growth < 3*swingOf(c, op.win) && !anyLeaks(verdicts) {
+		// A host follows its users' day; before two of them are seen only
+		// growth far beyond its ups and downs counts.
+		op.kind, op.reason, op.need = Unsure, ReasonSeasonal, 48-c.span()
+	}
 	v := DropletVerdict{Kind: op.kind, Reason: op.reason, Confidence: 0.9}
 	from := c.t[0]
 	if op.kind == Leak {
@@ -212,4 +217,16 @@ func (b *bench) explainDroplet(v *DropletVerdict, rate Interval) {
 	if v.Unexplained >= 0.2 {
 		say("%.0f %% of it is in no process that was measured.", 100*v.Unexplained)
 	}
+}
+
+// swingOf is the range of a curve about a window's line, spikes aside.
+func swingOf(c curve, w trend) float64 {
+	s := c.since(w.from).coarse(48)
+	r := w.fit.residuals(s.t, s.lo)
+	slices.Sort(r)
+	return quantile(r, 0.95) - quantile(r, 0.05)
+}
+
+func anyLeaks(vs []Verdict) bool {
+	return slices.ContainsFunc(vs, func(v Verdict) bool { return v.Kind.Leaks() })
 }

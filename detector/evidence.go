@@ -126,6 +126,10 @@ func (b *bench) sentence(p judged) string {
 		return fmt.Sprintf("%s grew %s in %s, but in only about %.0f stairs; a leak grows in many small ones.", who, size(w.growth), hours, math.Ceil(w.neff))
 	case p.reason == ReasonBounded:
 		return fmt.Sprintf("%s gave back memory after reaching %s and has not exceeded that since.", who, size(p.peak))
+	case p.reason == ReasonSeasonal && p.swing > 0:
+		return fmt.Sprintf("%s goes up and down by %s every day and moved by %s in %s beyond that.", who, size(p.swing), size(w.growth), hours)
+	case p.reason == ReasonLoad:
+		return fmt.Sprintf("%s grew %s in %s, but more than %.0f %% of that follows the CPU time the worker used.", who, size(w.growth), hours, 100*b.th.loadShare)
 	case p.reason == ReasonNoise:
 		return fmt.Sprintf("%s moved by %s in %s, no more than its ordinary ups and downs of %s (trend statistic %.1f, 4 needed).", who, size(w.growth), hours, size(w.sigma), w.z)
 	}

@@ -144,6 +144,7 @@ func (b *bench) judgeProcesses() {
 		p.opinion = assess(p.curve, s, b.th)
 	}
 	b.excuse()
+	b.follow()
 	var blocks []Block
 	for _, t := range b.lastStable() {
 		blocks = append(blocks, t.Block)
@@ -203,6 +204,22 @@ func (b *bench) excuse() {
 				p.kind, p.reason = Unsure, ReasonWarmUp
 				p.need = math.Max((1.25*q.gain()-p.gain())/p.win.fit.slope, 0.5)
 				p.like, p.likeGain = q.life.PID, q.gain()
+			}
+		}
+	}
+}
+
+// follow makes the growth of a slow child a leak too where a sibling of the
+// same role, judged by itself, leaks.
+func (b *bench) follow() {
+	for i := range b.procs {
+		p := &b.procs[i]
+		if p.kind != Unsure || p.reason != ReasonWarmUp || p.like != 0 || p.lag < 1.5 {
+			continue
+		}
+		for _, q := range b.procs {
+			if q.kind == Leak && q.life.Role == p.life.Role && q.work > p.work && p.warm > 0 {
+				p.kind, p.reason = Leak, ReasonLeak
 			}
 		}
 	}

@@ -66,6 +66,12 @@ func TestJudge(t *testing.T) {
 		{"one step", node(30, noisy(0.5, func(h float64) float64 { return 80 + 30*float64(min(int(h/15), 1)) })), Healthy, ReasonStep},
 		{"too small to matter", node(30, noisy(0.05, func(h float64) float64 { return 80 + 0.1*h })), Healthy, ReasonBelowMaterial},
 		{"cache that clears", node(30, noisy(0.5, func(h float64) float64 { return 80 + 8*math.Mod(h, 9) })), Healthy, ReasonBounded},
+		{"daily rhythm", node(96, noisy(0.5, func(h float64) float64 { return 90 + 15*math.Sin(2*math.Pi*h/24) })), Healthy, ReasonSeasonal},
+		{"daily rhythm and leak", node(96, noisy(0.5, func(h float64) float64 { return 90 + 15*math.Sin(2*math.Pi*h/24) + 0.4*h })), Leak, ReasonLeak},
+		{"stairs that stopped", node(30, noisy(0.3, stairs)), Healthy, ""},
+		{"leak in bursts", node(36, noisy(0.3, func(h float64) float64 { return 80 + 24*(math.Floor(h/7)+math.Min(math.Mod(h, 7)/2, 1)) })), Leak, ReasonLeak},
+		{"random ups and downs", node(30, wander(1)), Healthy, ""},
+		{"growing load", loaded(30, func(h float64) float64 { return 1 + h/6 }), Healthy, ReasonLoad},
 		{"leaking parent", Worker{Name: "w", Lives: []Life{
 			life(10, RoleParent, 0, 30, noisy(0.5, func(h float64) float64 { return 60 + 3*h })),
 			life(11, RoleChild, 0, 30, level(60))}}, Leak, ReasonLeakingParent},
@@ -237,4 +243,35 @@ func TestDroplet(t *testing.T) {
 			}
 		})
 	}
+}
+
+// wander reverts to its mean within the hour.
+func wander(seed uint64) shape {
+	x := 0.0
+	return func(_ float64, r *rand.Rand) float64 {
+		x = 0.97*x + 1.5*r.NormFloat64()
+		return 100 + x
+	}
+}
+
+// loaded is a child whose memory follows what it has to do, and whose CPU
+// time tells.
+func loaded(hours float64, f func(h float64) float64) Worker {
+	r := rand.New(rand.NewPCG(8, 8))
+	var bumps []float64
+	for x := 0.0; len(bumps) < int(hours)+2; {
+		x = 0.5*x + 0.15*r.NormFloat64()
+		bumps = append(bumps, x)
+	}
+	work := func(h float64) float64 {
+		i := int(h)
+		return math.Max(f(h)+bumps[i]+(h-float64(i))*(bumps[i+1]-bumps[i]), 0.1)
+	}
+	w := node(hours, noisy(0.3, func(h float64) float64 { return 60 + 15*work(h) }))
+	cpu := 0.0
+	for i, s := range w.Lives[1].Samples {
+		cpu += 10 * work(s.At.Sub(epoch).Hours())
+		w.Lives[1].Samples[i].CPU = cpu
+	}
+	return w
 }

@@ -83,7 +83,7 @@ func (l load) unload(c curve) (rest curve, share float64, ok bool) {
 	full := nnls([][]float64{one, t, now, record}, c.lo, 1)
 	bare := residualOf([][]float64{one, t}, c.lo, plain)
 	with := residualOf([][]float64{one, t, now, record}, c.lo, full)
-	if dot(with, with) > 0.75*dot(bare, bare) {
+	if dot(with, with) > 0.92*dot(bare, bare) {
 		return c, 0, false
 	}
 	rest = c.slice(0, n)

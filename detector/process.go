@@ -15,6 +15,7 @@ type opinion struct {
 	lag    float64 // how many times more its busiest sibling works
 	warm   float64 // odds that this is still a warm-up
 	peak   float64 // with bounded: the level it fell from
+	swing  float64 // height of the daily rhythm, with seasonal
 	onset  float64 // hours, with leak
 	need   float64 // hours more, with unsure
 	mdg    float64 // bytes per hour
@@ -75,15 +76,29 @@ func assessOnce(c curve, s setting, th thresholds) opinion {
 		}
 		c = after
 	}
-	first, found, reason, mdg := search(c, s, th)
+	even, swing := season(c)
+	first, found, reason, mdg := search(even, th)
 	o.mdg = mdg
+	if rest, share, ok := s.load.unload(even); ok {
+		// What follows the load is the load's; what is left is the code's.
+		switch _, own, _, _ := search(rest, th); {
+		case found != nil && own == nil && share > th.loadShare:
+			found, reason = nil, ReasonLoad
+		case found == nil && own != nil && share < th.loadShare:
+			found = own
+		}
+	}
+	if found == nil && swing > 2*th.material && (reason == ReasonNoise || reason == ReasonFlat) {
+		reason = ReasonSeasonal
+		o.swing = swing
+	}
 	switch {
 	case first == nil:
 		o.need = math.Max(th.minSpan-c.span(), 0.5)
 	case found == nil:
 		o.kind, o.reason, o.win = Healthy, reason, *first
 	default:
-		o.settle(c, *found, s, th)
+		o.settle(even, *found, s, th)
 	}
 	return o
 }
@@ -92,7 +107,7 @@ func assessOnce(c curve, s setting, th thresholds) opinion {
 // the whole, the one found, why the whole does not leak, and the steady
 // growth, in bytes per hour, that would have been seen: four times the
 // scatter of the whole, and never less than what matters.
-func search(c curve, s setting, th thresholds) (first, found *trend, reason Reason, mdg float64) {
+func search(c curve, th thresholds) (first, found *trend, reason Reason, mdg float64) {
 	mdg = math.Inf(1)
 	for _, share := range windows {
 		part := c.since(c.t[c.len()-1] - share*c.span())
@@ -104,15 +119,6 @@ func search(c curve, s setting, th thresholds) (first, found *trend, reason Reas
 			mdg = math.Max(math.Max(4*w.sigma, th.material)/part.span(), th.materialRate)
 		}
 		why := w.refusal(th)
-		rest, byLoad, ok := s.load.unload(part)
-		switch {
-		case ok && why == "" && byLoad > th.loadShare:
-			why = ReasonLoad
-		case ok && why == ReasonNoise && byLoad < th.loadShare:
-			if u := trendOf(rest, th); u.leaks(th) {
-				w, why = u, ""
-			}
-		}
 		switch {
 		case why == ReasonStaircase && lateStairs(c, w, th):
 			why = ""
