@@ -12,11 +12,7 @@ func inBursts(c curve, w trend, th thresholds) bool {
 		return false
 	}
 	h := hourly(c)
-	up, down := 0.0, 0.0
-	for i := 1; i < len(h); i++ {
-		up += math.Max(h[i]-h[i-1], 0)
-		down += math.Max(h[i-1]-h[i], 0)
-	}
+	up, down := ups(h)
 	if down > 0.05*up || up < 8*th.material {
 		return false
 	}
@@ -46,4 +42,13 @@ func inBursts(c curve, w trend, th thresholds) bool {
 // hourly returns the low quantile of each hour.
 func hourly(c curve) []float64 {
 	return c.coarse(max(int(c.span()), 8)).lo
+}
+
+// ups adds up the rises and the falls.
+func ups(y []float64) (up, down float64) {
+	for i := 1; i < len(y); i++ {
+		up += math.Max(y[i]-y[i-1], 0)
+		down += math.Max(y[i-1]-y[i], 0)
+	}
+	return up, down
 }

@@ -116,6 +116,8 @@ func (b *bench) sentence(p judged) string {
 		return fmt.Sprintf("%s grew %s in %s without slowing, but it is only %s old and a warm-up could still do that.", who, size(w.growth), hours, span(p.age))
 	case p.kind == Unsure && p.reason == ReasonTooShort:
 		return fmt.Sprintf("%s was measured for %s only.", who, span(p.curve.span()))
+	case p.kind == Unsure && p.reason == ReasonLoad:
+		return fmt.Sprintf("%s grew %s in %s while the worker's CPU time grew by more than half; the two cannot be told apart until the load stops rising.", who, size(w.growth), hours)
 	case p.kind == Unsure:
 		return fmt.Sprintf("%s grew %s in %s, but a moment ago the same test still said: %s.", who, size(w.growth), hours, plain(p.reason))
 	case p.reason == ReasonWarmUp:

@@ -96,3 +96,44 @@ func (l load) unload(c curve) (rest curve, share float64, ok bool) {
 	}
 	return rest, clamp(share, 0, 1), true
 }
+
+// rises reports whether the load itself grew by more than half between the
+// first and the last quarter of a curve's time, and the curve with it, and
+// back with it too: then nothing tells what the code keeps from what the load
+// needs. Memory that is never given back does not follow load; a leak may
+// rather be what makes each task work harder.
+func (l load) rises(c curve) bool {
+	if len(l.t) == 0 || c.len() < 24 {
+		return false
+	}
+	if up, down := ups(hourly(c)); down < 0.15*up {
+		return false
+	}
+	s := c.coarse(24)
+	at := make([]float64, s.len())
+	for i, t := range s.t {
+		at[i] = mean(l.between(t-c.span()/24, t))
+	}
+	n := len(at)
+	first, last := mean(at[:n/4]), mean(at[n-n/4:])
+	return first > 0 && last > 1.6*first && c.span() > 6 && correlation(at, s.lo) > 0.7
+}
+
+// between returns the load's cells after from, up to to.
+func (l load) between(from, to float64) []float64 {
+	i, _ := slices.BinarySearch(l.t, from)
+	j, _ := slices.BinarySearch(l.t, to)
+	return l.v[min(i, j):j]
+}
+
+// correlation is Pearson's.
+func correlation(a, b []float64) float64 {
+	ma, mb, ab := mean(a), mean(b), 0.0
+	for i := range a {
+		ab += (a[i] - ma) * (b[i] - mb)
+	}
+	if d := math.Sqrt(sumSquares(a) * sumSquares(b)); d > 0 {
+		return ab / d
+	}
+	return 0
+}

@@ -99,6 +99,9 @@ func assessOnce(c curve, s setting, th thresholds) opinion {
 		o.kind, o.reason, o.win = Healthy, reason, *first
 	default:
 		o.settle(even, *found, s, th)
+		if o.kind == Leak && s.load.rises(even) {
+			o.kind, o.reason, o.need = Unsure, ReasonLoad, math.Max(c.span()/2, 1)
+		}
 	}
 	return o
 }
