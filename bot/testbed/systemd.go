@@ -138,6 +138,9 @@ func insidePID(pid int) int {
 	return 0
 }
 
+// Init is systemd's pid, seen from outside.
+func (m *Machine) Init() int { return m.init }
+
 // Command prepares a program that will run inside the machine, as root.
 func (m *Machine) Command(args ...string) *exec.Cmd {
 	enter := []string{"-t", strconv.Itoa(m.init), "-m", "-p", "-u", "-i", "-C", "-n", "--"}

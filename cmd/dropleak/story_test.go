@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -32,10 +34,10 @@ func (w *town) leaky(pool string) *testbed.SupervisorServer {
 
 // found waits until the leak is reported with its chart and a restart is
 // offered.
-func (w *town) found() slacksim.Message {
+func (w *town) found(manager string) slacksim.Message {
 	w.t.Helper()
 	w.await(5*time.Minute, "the leak is found", "mailer", dropletName, "Grows")
-	m := w.await(time.Minute, "a restart is offered", "mailer", "Snapshot & restart", "supervisor")
+	m := w.await(time.Minute, "a restart is offered", "mailer", "Snapshot & restart", "through "+manager)
 	if !strings.Contains(fmt.Sprint(m.Blocks), "slack_file") {
 		w.t.Errorf("the report has no chart:\n%s", m.PlainText())
 	}
@@ -52,7 +54,7 @@ func TestStory(t *testing.T) {
 	super := w.leaky("prefork")
 	w.serve()
 	w.startAgent("supervisor:mailer")
-	m := w.found()
+	m := w.found("supervisor")
 	pid := super.ProgramPID(t, "mailer")
 
 	w.click(carla, m, report.ActionRestart)
@@ -100,7 +102,7 @@ func TestStoryEventlet(t *testing.T) {
 	super := w.leaky("eventlet")
 	w.serve()
 	w.startAgent("supervisor:mailer")
-	m := w.found()
+	m := w.found("supervisor")
 	pid := super.ProgramPID(t, "mailer")
 	w.click(anna, m, report.ActionRestart)
 	w.cured(m, 1)
@@ -118,6 +120,55 @@ func (w *town) grown(super *testbed.SupervisorServer, bytes int64) {
 		}
 		return nil
 	})
+}
+
+// TestStorySystemd has the workers under a real systemd, and the agent in the
+// same machine.
+func TestStorySystemd(t *testing.T) {
+	w := newTown(t, 3)
+	m := testbed.Systemd(t, testbed.MachineOptions{HostNetwork: true})
+	app := testbed.Celery(t, testbed.Redis(t))
+	copyFile(t, filepath.Join(app.Dir, "app.py"), filepath.Join(m.Shared, "app.py"))
+	copyFile(t, w.agentProgram, filepath.Join(m.Shared, "dropleak-agent"))
+	for unit, queue := range map[string]string{"mailer.service": "mail", "video.service": "video"} {
+		m.Unit(t, unit, workerUnit(app, testbed.Worker{Name: queue + "@" + dropletName, Queue: queue}))
+	}
+	m.Exec(t, "systemctl", "start", "mailer", "video")
+	app.Feed(t, testbed.Load{Task: testbed.Leak, Amount: 300 << 10, Every: 100 * time.Millisecond, Queue: "mail"})
+	app.Feed(t, testbed.Load{Task: testbed.Steady, Amount: 200 << 10, Every: 250 * time.Millisecond, Queue: "video"})
+	w.dropletFollows(func() []int { return []int{m.Init()} })
+	w.serve()
+	w.agent = testbed.Start(t, "agent", w.dir, m.Command(append([]string{"/mnt/dropleak-agent", "--spool", "/mnt/spool"},
+		w.agentFlags(m.Shared, "/mnt", "systemd:mailer.service")...)...))
+
+	found := w.found("systemd")
+	old := m.MainPID(t, "mailer.service")
+	w.click(anna, found, report.ActionRestart)
+	w.cured(found, 1)
+	if pid := m.MainPID(t, "mailer.service"); pid == old {
+		t.Errorf("systemd still runs pid %d", pid)
+	}
+}
+
+// workerUnit is a systemd unit as people write it for a Celery worker.
+func workerUnit(app *testbed.CeleryApp, worker testbed.Worker) string {
+	var b strings.Builder
+	b.WriteString("[Service]\nUser=nobody\nWorkingDirectory=/mnt\nTimeoutStopSec=20\nRestart=always\n")
+	for k, v := range app.Env() {
+		fmt.Fprintf(&b, "Environment=%q\n", k+"="+v)
+	}
+	return b.String() + "ExecStart=" + strings.ReplaceAll(strings.Join(app.Command(worker), " "), "%", "%%") + "\n"
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // asked offers another restart of the worker by a slash command.

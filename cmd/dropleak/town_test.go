@@ -229,17 +229,23 @@ func (w *town) serve() {
 	})
 }
 
-// startAgent starts the agent with a token of its own. prefix may put it into
-// another namespace; allowed are the units it may restart.
+// startAgent starts the agent with a token of its own; allowed are the units
+// it may restart.
 func (w *town) startAgent(allowed string) {
 	w.t.Helper()
-	token := filepath.Join(w.dir, "agent.token")
-	w.write(token, w.run("token", "create", "--config", w.config, "--droplet", strconv.Itoa(dropletID), "--name", "web-1"))
+	cmd := exec.Command(w.agentProgram, append(w.agentFlags(w.dir, w.dir, allowed), "--spool", filepath.Join(w.dir, "spool"))...)
+	w.agent = testbed.Start(w.t, "agent", w.dir, cmd)
+}
+
+// agentFlags writes the agent's token into a folder that the agent sees as
+// seen.
+func (w *town) agentFlags(folder, seen, allowed string) []string {
+	w.t.Helper()
+	w.write(filepath.Join(folder, "agent.token"), w.run("token", "create", "--config", w.config, "--droplet", strconv.Itoa(dropletID), "--name", "web-1"))
 	meta := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, dropletID) }))
 	w.t.Cleanup(meta.Close)
-	cmd := exec.Command(w.agentProgram, "--server", "http://"+w.listen, "--token-file", token, "--spool", filepath.Join(w.dir, "spool"),
-		"--every", "1s", "--allow", allowed, "--metadata-url", meta.URL, "--log-level", "debug")
-	w.agent = testbed.Start(w.t, "agent", w.dir, cmd)
+	return []string{"--server", "http://" + w.listen, "--token-file", filepath.Join(seen, "agent.token"), "--every", "1s",
+		"--allow", allowed, "--metadata-url", meta.URL, "--log-level", "debug"}
 }
 
 // await waits for a message that says all of the words, and returns it.
