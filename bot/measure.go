@@ -127,7 +127,7 @@ func (m measure) NewLife(ctx context.Context, droplet, worker string, old order.
 		}
 	}
 	l.Seen = l.Lives > 0
-	l.Passes, l.Absent = attendance(is, passes, restarted)
+	l.Passes, l.Absent = attendance(w, passes, restarted)
 	l.Pool = l.Now.Processes
 	for _, e := range w.Events {
 		if e.Kind == detector.EventOOMKill && e.At.After(restarted) {
@@ -159,10 +159,11 @@ func split(w detector.Worker, old order.Fingerprint, restarted time.Time) (was, 
 }
 
 // attendance counts the droplet's passes since a restart, and how many of the
-// latest in a row saw no main process.
-func attendance(is detector.Worker, passes []time.Time, restarted time.Time) (n, absent int) {
+// latest in a row saw no main process, neither a new one nor the old one that
+// may take its time to stop.
+func attendance(w detector.Worker, passes []time.Time, restarted time.Time) (n, absent int) {
 	seen := map[time.Time]bool{}
-	for _, l := range is.Lives {
+	for _, l := range w.Lives {
 		if isMain(l) {
 			for _, s := range l.Samples {
 				seen[s.At.UTC()] = true

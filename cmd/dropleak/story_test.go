@@ -20,12 +20,12 @@ func (w *town) leaky(pool string) *testbed.SupervisorServer {
 	w.t.Helper()
 	redis := testbed.Redis(w.t)
 	app := testbed.Celery(w.t, redis)
-	mailer := testbed.Worker{Name: "mailer@" + dropletName, Queue: "mail", Pool: pool}
+	mailer := testbed.Worker{Name: w.mailer + "@" + dropletName, Queue: "mail", Pool: pool}
 	if pool == "eventlet" {
 		mailer.Concurrency = 10
 	}
-	super := testbed.Supervisor(w.t, app.Program("mailer", mailer),
-		app.Program("video", testbed.Worker{Name: "video@" + dropletName, Queue: "video"}))
+	super := testbed.Supervisor(w.t, app.Program(w.mailer, mailer),
+		app.Program(w.video, testbed.Worker{Name: w.video + "@" + dropletName, Queue: "video"}))
 	app.Feed(w.t, testbed.Load{Task: testbed.Leak, Amount: 300 << 10, Every: 100 * time.Millisecond, Queue: "mail"})
 	app.Feed(w.t, testbed.Load{Task: testbed.Steady, Amount: 200 << 10, Every: 250 * time.Millisecond, Queue: "video"})
 	w.dropletFollows(func() []int { return []int{super.PID()} })
@@ -36,13 +36,13 @@ func (w *town) leaky(pool string) *testbed.SupervisorServer {
 // offered.
 func (w *town) found(manager string) slacksim.Message {
 	w.t.Helper()
-	w.await(5*time.Minute, "the leak is found", "mailer", dropletName, "Grows")
-	m := w.await(time.Minute, "a restart is offered", "mailer", "Snapshot & restart", "through "+manager)
+	w.await(5*time.Minute, "the leak is found", w.mailer, dropletName, "Grows")
+	m := w.await(time.Minute, "a restart is offered", w.mailer, "Snapshot & restart", "through "+manager)
 	if !strings.Contains(fmt.Sprint(m.Blocks), "slack_file") {
 		w.t.Errorf("the report has no chart:\n%s", m.PlainText())
 	}
 	for _, other := range w.slack.Messages(channel) {
-		if says(other, "video", "leaks") {
+		if says(other, w.video, "leaks") {
 			w.t.Errorf("the healthy worker is accused:\n%s", other.PlainText())
 		}
 	}
@@ -53,9 +53,9 @@ func TestStory(t *testing.T) {
 	w := newTown(t, 1)
 	super := w.leaky("prefork")
 	w.serve()
-	w.startAgent("supervisor:mailer")
+	w.startAgent("supervisor:" + w.mailer)
 	m := w.found("supervisor")
-	pid := super.ProgramPID(t, "mailer")
+	pid := super.ProgramPID(t, w.mailer)
 
 	w.click(carla, m, report.ActionRestart)
 	w.refused(carla, "approve")
@@ -69,7 +69,7 @@ func TestStory(t *testing.T) {
 		w.when("completed", w.service.Kill)
 		w.click(ben, m, report.ActionRestart)
 		<-w.service.Exited()
-		if now := super.ProgramPID(t, "mailer"); now != pid {
+		if now := super.ProgramPID(t, w.mailer); now != pid {
 			t.Fatalf("the worker was restarted before the service was killed: pid %d, was %d", now, pid)
 		}
 		w.serve()
@@ -81,14 +81,14 @@ func TestStory(t *testing.T) {
 		w.asked(m)
 		w.when("in-progress", func() {
 			go func() {
-				if said, err := super.Control("restart", "mailer"); err != nil {
+				if said, err := super.Control("restart", w.mailer); err != nil {
 					t.Errorf("restart by somebody else: %v\n%s", err, said)
 				}
 			}()
 		})
 		w.click(anna, m, report.ActionRestart)
 		w.await(3*time.Minute, "the run is overtaken", "Overtaken, nothing was restarted", "is kept")
-		theirs := super.ProgramPID(t, "mailer")
+		theirs := super.ProgramPID(t, w.mailer)
 		w.orders(3, 2)
 		if theirs == pid {
 			t.Error("nobody restarted the worker")
@@ -101,9 +101,9 @@ func TestStoryEventlet(t *testing.T) {
 	w := newTown(t, 2)
 	super := w.leaky("eventlet")
 	w.serve()
-	w.startAgent("supervisor:mailer")
+	w.startAgent("supervisor:" + w.mailer)
 	m := w.found("supervisor")
-	pid := super.ProgramPID(t, "mailer")
+	pid := super.ProgramPID(t, w.mailer)
 	w.click(anna, m, report.ActionRestart)
 	w.cured(m, 1)
 	w.restarted(super, pid)
@@ -113,9 +113,9 @@ func TestStoryEventlet(t *testing.T) {
 // restart has something to free.
 func (w *town) grown(super *testbed.SupervisorServer, bytes int64) {
 	w.t.Helper()
-	began := held([]int{super.ProgramPID(w.t, "mailer")})
+	began := held([]int{super.ProgramPID(w.t, w.mailer)})
 	testbed.Eventually(w.t, 3*time.Minute, func() error {
-		if now := held([]int{super.ProgramPID(w.t, "mailer")}); now < began+bytes {
+		if now := held([]int{super.ProgramPID(w.t, w.mailer)}); now < began+bytes {
 			return fmt.Errorf("the worker holds %d MiB, had %d", now/mib, began/mib)
 		}
 		return nil
@@ -130,22 +130,22 @@ func TestStorySystemd(t *testing.T) {
 	app := testbed.Celery(t, testbed.Redis(t))
 	copyFile(t, filepath.Join(app.Dir, "app.py"), filepath.Join(m.Shared, "app.py"))
 	copyFile(t, w.agentProgram, filepath.Join(m.Shared, "dropleak-agent"))
-	for unit, queue := range map[string]string{"mailer.service": "mail", "video.service": "video"} {
+	for unit, queue := range map[string]string{w.mailer + ".service": "mail", w.video + ".service": "video"} {
 		m.Unit(t, unit, workerUnit(app, testbed.Worker{Name: queue + "@" + dropletName, Queue: queue}))
 	}
-	m.Exec(t, "systemctl", "start", "mailer", "video")
+	m.Exec(t, "systemctl", "start", w.mailer, w.video)
 	app.Feed(t, testbed.Load{Task: testbed.Leak, Amount: 300 << 10, Every: 100 * time.Millisecond, Queue: "mail"})
 	app.Feed(t, testbed.Load{Task: testbed.Steady, Amount: 200 << 10, Every: 250 * time.Millisecond, Queue: "video"})
 	w.dropletFollows(func() []int { return []int{m.Init()} })
 	w.serve()
 	w.agent = testbed.Start(t, "agent", w.dir, m.Command(append([]string{"/mnt/dropleak-agent", "--spool", "/mnt/spool"},
-		w.agentFlags(m.Shared, "/mnt", "systemd:mailer.service")...)...))
+		w.agentFlags(m.Shared, "/mnt", "systemd:"+w.mailer+".service")...)...))
 
 	found := w.found("systemd")
-	old := m.MainPID(t, "mailer.service")
+	old := m.MainPID(t, w.mailer+".service")
 	w.click(anna, found, report.ActionRestart)
 	w.cured(found, 1)
-	if pid := m.MainPID(t, "mailer.service"); pid == old {
+	if pid := m.MainPID(t, w.mailer+".service"); pid == old {
 		t.Errorf("systemd still runs pid %d", pid)
 	}
 }
@@ -174,7 +174,7 @@ func copyFile(t *testing.T, from, to string) {
 // asked offers another restart of the worker by a slash command.
 func (w *town) asked(m slacksim.Message) {
 	w.t.Helper()
-	if err := w.slack.Command(anna, channel, "/leaks restart mailer"); err != nil {
+	if err := w.slack.Command(anna, channel, "/leaks restart "+w.mailer); err != nil {
 		w.t.Fatal(err)
 	}
 	testbed.Eventually(w.t, 30*time.Second, func() error {
@@ -190,7 +190,7 @@ func (w *town) asked(m slacksim.Message) {
 // the n-th run ordered what it should, once.
 func (w *town) cured(m slacksim.Message, n int) {
 	w.t.Helper()
-	done := w.await(4*time.Minute, "the run ends", "mailer", "Memory freed, worker working", "→", "Snapshot `dropleak-")
+	done := w.await(4*time.Minute, "the run ends", w.mailer, "Memory freed, worker working", "→", "Snapshot `dropleak-")
 	w.gone(done, report.ActionRestart)
 	w.orders(n, n)
 }
@@ -198,7 +198,7 @@ func (w *town) cured(m slacksim.Message, n int) {
 // restarted checks that the supervisor runs another process, and returns it.
 func (w *town) restarted(super *testbed.SupervisorServer, old int) int {
 	w.t.Helper()
-	pid := super.ProgramPID(w.t, "mailer")
+	pid := super.ProgramPID(w.t, w.mailer)
 	if pid == old {
 		w.t.Errorf("supervisord still runs pid %d", pid)
 	}

@@ -48,6 +48,9 @@ type town struct {
 	service *testbed.Process
 	agent   *testbed.Process
 	programs
+	// The workers' names are the town's own: others' workers may run on this
+	// machine, and an agent sees all of them.
+	mailer, video string
 
 	mu       sync.Mutex
 	onAction func(dosim.Action) // told of what DigitalOcean does
@@ -92,7 +95,8 @@ func freePort(t testing.TB) string {
 
 // newTown starts the two simulators and writes the configuration.
 func newTown(t testing.TB, seed uint64) *town {
-	w := &town{t: t, dir: testbed.Folder(t), programs: build(t), listen: freePort(t)}
+	w := &town{t: t, dir: testbed.Folder(t), programs: build(t), listen: freePort(t),
+		mailer: fmt.Sprintf("mailer%d", seed), video: fmt.Sprintf("video%d", seed)}
 	w.cloud = dosim.New(dosim.Options{Seed: seed, TimeScale: scale, Durations: map[string]time.Duration{"snapshot": 20 * time.Minute},
 		OnAction: func(a dosim.Action) {
 			w.mu.Lock()
