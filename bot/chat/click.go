@@ -40,9 +40,19 @@ func (c *Chat) click(ctx context.Context, in slackapp.Envelope, k slackapp.Click
 	case report.ActionDetails:
 		return c.details(ctx, k)
 	case report.ActionAskAgain:
-		return c.askAgain(ctx, k.Value, k.User)
+		return c.propose(ctx, k.Value, k.User)
 	case report.ActionUnmute:
 		return c.alter(ctx, k.Value, k.User, "unmute", func(f *finding.Finding) error { return f.Unmute(k.User, time.Now()) })
+	case report.ActionOffer:
+		line, err := c.worker(ctx, k.Value)
+		if err != nil {
+			return err
+		}
+		words, err := c.offerRestart(ctx, line, k.User)
+		if err == nil {
+			c.tell(ctx, in, words)
+		}
+		return err
 	case report.ActionWorker:
 		return c.aboutWorker(ctx, k.Value, k.ResponseURL, k.Channel, k.User)
 	}
@@ -119,19 +129,6 @@ func (c *Chat) alter(ctx context.Context, id, by, what string, fn func(*finding.
 		return err
 	}
 	return c.show(ctx, f.ID, true)
-}
-
-// askAgain proposes a run for a finding on a person's wish.
-func (c *Chat) askAgain(ctx context.Context, id, by string) error {
-	f, err := c.o.Findings.Finding(ctx, id)
-	if err != nil {
-		return err
-	}
-	v, err := c.o.Remedy.Propose(ctx, f, by)
-	if err != nil {
-		return err
-	}
-	return c.RunChanged(ctx, v)
 }
 
 // askReason opens the question why no snapshot is wanted. The reasons are the

@@ -11,14 +11,14 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/dropleak/dropleak/bot/finding"
-	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/report"
 	"github.com/dropleak/dropleak/bot/schedule"
 	"github.com/dropleak/dropleak/bot/slackapp"
 	"github.com/dropleak/dropleak/bot/watch"
-	"github.com/dropleak/dropleak/bot/workflow"
 	"github.com/dropleak/dropleak/detector"
 )
+
+const notScanned = "The fleet has not been scanned yet; try again in a minute."
 
 // verb is one word after /leaks.
 type verb struct {
@@ -32,12 +32,16 @@ var verbs []verb
 
 func init() {
 	verbs = []verb{
-		{"report", "[TAG]", "the report, now", (*Chat).commandReport},
+		{"report", "[TAG|DROPLET]", "the report, now", (*Chat).commandReport},
 		{"worker", "NAME", "how one worker stands", (*Chat).commandWorker},
+		{"droplet", "NAME", "how a droplet and its workers stand", (*Chat).commandDroplet},
+		{"why", "NAME", "the evidence about a worker", (*Chat).commandWhy},
 		{"restart", "NAME", "offer a restart; somebody who may approves it", (*Chat).commandRestart},
 		{"mute", "NAME 24h|until-worse", "be quiet about a worker", (*Chat).commandMute},
 		{"unmute", "NAME", "speak about it again", (*Chat).commandUnmute},
+		{"history", "[NAME]", "what was found in the last 30 days", (*Chat).commandHistory},
 		{"runs", "", "the latest runs", (*Chat).commandRuns},
+		{"snapshots", "", "the snapshots that the latest runs made", (*Chat).commandSnapshots},
 		{"help", "", "this", (*Chat).commandHelp},
 	}
 }
@@ -136,7 +140,7 @@ func (c *Chat) pick(ctx context.Context, k slackapp.Command, name string) (repor
 	lines, scanned := c.named(name)
 	switch {
 	case !scanned:
-		return report.WorkerLine{}, false, refusal{"The fleet has not been scanned yet; try again in a minute."}
+		return report.WorkerLine{}, false, refusal{notScanned}
 	case len(lines) == 1:
 		return lines[0], true, nil
 	}
@@ -167,17 +171,26 @@ func (c *Chat) commandWorker(ctx context.Context, k slackapp.Command, arg string
 
 // aboutWorker judges one worker now and says how it stands.
 func (c *Chat) aboutWorker(ctx context.Context, key, url, channel, user string) error {
-	droplet, name, _ := strings.Cut(key, "/")
-	v, err := c.o.Fleet.Look(ctx, droplet)
+	line, err := c.worker(ctx, key)
 	if err != nil {
 		return err
 	}
+	return c.respond(ctx, url, channel, user, message(report.Worker(line, time.Now())))
+}
+
+// worker judges one worker now; key is its droplet's id and its name.
+func (c *Chat) worker(ctx context.Context, key string) (report.WorkerLine, error) {
+	droplet, name, _ := strings.Cut(key, "/")
+	v, err := c.o.Fleet.Look(ctx, droplet)
+	if err != nil {
+		return report.WorkerLine{}, err
+	}
 	for i, w := range v.Workers {
 		if w.Name == name {
-			return c.respond(ctx, url, channel, user, message(report.Worker(lineOf(v, w, v.Verdicts[i]), v.At)))
+			return lineOf(v, w, v.Verdicts[i]), nil
 		}
 	}
-	return refusal{"That worker is not seen any more."}
+	return report.WorkerLine{}, refusal{"That worker is not seen any more."}
 }
 
 // commandRestart offers a restart of a worker, leaking or not: the finding is
@@ -187,22 +200,31 @@ func (c *Chat) commandRestart(ctx context.Context, k slackapp.Command, arg strin
 	if err != nil || !ok {
 		return err
 	}
-	f, err := c.findingOf(ctx, line, k.User)
+	words, err := c.offerRestart(ctx, line, k.User)
 	if err != nil {
 		return err
 	}
+	return c.answerTo(ctx, k, say(words))
+}
+
+// offerRestart proposes a run on a person's wish and says where it stands.
+func (c *Chat) offerRestart(ctx context.Context, line report.WorkerLine, by string) (string, error) {
+	f, err := c.findingOf(ctx, line, by)
+	if err != nil {
+		return "", err
+	}
 	if err := c.show(ctx, f.ID, true); err != nil {
-		return err
+		return "", err
 	}
-	if err := c.askAgain(ctx, f.ID, k.User); err != nil {
-		return err
+	if err := c.propose(ctx, f.ID, by); err != nil {
+		return "", err
 	}
-	return c.answerTo(ctx, k, say(fmt.Sprintf("A restart of %s is offered in <#%s>. Somebody who may has to approve it.", report.Code(line.Worker), c.o.Channel)))
+	return fmt.Sprintf("A restart of %s is offered in <#%s>. Somebody who may has to approve it.", report.Code(line.Worker), c.o.Channel), nil
 }
 
 // findingOf returns the live finding about a worker, or opens one.
 func (c *Chat) findingOf(ctx context.Context, line report.WorkerLine, by string) (finding.Finding, error) {
-	subject := finding.Subject{Kind: finding.KindLeak, DropletID: line.DropletID, DropletName: line.Droplet, Worker: line.Worker}
+	subject := subjectOf(line)
 	f, err := c.o.Findings.LiveFinding(ctx, subject.Key())
 	if err == nil || !errors.Is(err, finding.ErrNotFound) {
 		return f, err
@@ -217,7 +239,10 @@ func (c *Chat) findingOf(ctx context.Context, line report.WorkerLine, by string)
 }
 
 func (c *Chat) commandMute(ctx context.Context, k slackapp.Command, arg string) error {
-	name, span, _ := strings.Cut(arg, " ")
+	name, span := arg, ""
+	if i := strings.LastIndexByte(arg, ' '); i > 0 {
+		name, span = strings.TrimSpace(arg[:i]), arg[i+1:]
+	}
 	line, ok, err := c.pick(ctx, k, name)
 	if err != nil || !ok {
 		return err
@@ -228,7 +253,7 @@ func (c *Chat) commandMute(ctx context.Context, k slackapp.Command, arg string) 
 	default:
 		d, err := schedule.ParseDuration(span)
 		if err != nil || d <= 0 {
-			return refusal{"How long? For example `/leaks mute " + report.Plain(name, 60) + " 24h`, or `until-worse`."}
+			return refusal{"How long? For example " + report.Code("/leaks mute "+report.Plain(name, 60)+" 24h") + ", or `until-worse`."}
 		}
 		until = time.Now().Add(c.o.Scale.Real(d))
 	}
@@ -245,7 +270,7 @@ func (c *Chat) commandUnmute(ctx context.Context, k slackapp.Command, arg string
 
 // onLive alters the live finding about a worker.
 func (c *Chat) onLive(ctx context.Context, k slackapp.Command, line report.WorkerLine, what string, fn func(*finding.Finding) error) error {
-	subject := finding.Subject{Kind: finding.KindLeak, DropletID: line.DropletID, DropletName: line.Droplet, Worker: line.Worker}
+	subject := subjectOf(line)
 	f, err := c.o.Findings.LiveFinding(ctx, subject.Key())
 	if errors.Is(err, finding.ErrNotFound) {
 		return refusal{"There is no open finding about " + report.Code(line.Worker) + "."}
@@ -257,30 +282,4 @@ func (c *Chat) onLive(ctx context.Context, k slackapp.Command, line report.Worke
 		return err
 	}
 	return c.answerTo(ctx, k, say("Done: "+what+" "+report.Code(line.Worker)+"."))
-}
-
-func (c *Chat) commandRuns(ctx context.Context, k slackapp.Command, _ string) error {
-	views, err := c.o.Remedy.Views(ctx, workflow.Filter{Limit: 10})
-	if err != nil {
-		return err
-	}
-	lines := make([]string, 0, len(views))
-	for _, v := range views {
-		lines = append(lines, fmt.Sprintf("%s %s – %s", report.Date(v.Asked), report.Escape(v.Title()), stateOf(v)))
-	}
-	text := "No run yet."
-	if len(lines) > 0 {
-		text = strings.Join(lines, "\n")
-	}
-	return c.answerTo(ctx, k, say(text))
-}
-
-func stateOf(v remedy.View) string {
-	if v.Outcome != "" {
-		return v.Outcome.Words()
-	}
-	if v.Settled == nil {
-		return "waiting for an approval"
-	}
-	return "under way: " + v.Step
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sort"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/finding"
@@ -45,17 +46,27 @@ func (c *Chat) FindingChanged(ctx context.Context, ch watch.Change) error {
 // finding before anybody clicks. When none can be offered the message says
 // why.
 func (c *Chat) offer(ctx context.Context, id string) error {
+	err := c.propose(ctx, id, "")
+	var refused *remedy.Refusal
+	if errors.As(err, &refused) {
+		return nil // the message says so
+	}
+	return err
+}
+
+// propose asks for a run about a finding and shows it, or why there is none.
+func (c *Chat) propose(ctx context.Context, id, by string) error {
 	f, err := c.o.Findings.Finding(ctx, id)
 	if err != nil {
 		return err
 	}
-	v, err := c.o.Remedy.Propose(ctx, f, "")
+	v, err := c.o.Remedy.Propose(ctx, f, by)
 	var refused *remedy.Refusal
 	if errors.As(err, &refused) {
 		c.mu.Lock()
 		c.noRun[id] = refused.Words
 		c.mu.Unlock()
-		return c.show(ctx, id, true)
+		return errors.Join(err, c.show(ctx, id, true))
 	}
 	if err != nil {
 		return err
@@ -226,7 +237,7 @@ func (c *Chat) digest(ctx context.Context, tag string) (report.Message, error) {
 	known, within := map[string]bool{}, map[string]bool{}
 	for _, v := range s.Views {
 		known[v.Droplet.ID] = true
-		if tag != "" && !tagged(v.Droplet, tag) {
+		if tag != "" && tag != v.Droplet.Name && tag != v.Droplet.ID && !tagged(v.Droplet, tag) {
 			continue
 		}
 		within[v.Droplet.ID] = true
@@ -245,7 +256,43 @@ func (c *Chat) digest(ctx context.Context, tag string) (report.Message, error) {
 		}
 		d.Findings, d.Pictures[f.ID] = append(d.Findings, f), f.Picture
 	}
-	return report.Report(d), nil
+	if tag != "" && scanned && len(within) == 0 {
+		return report.Message{}, refusal{"No droplet carries the tag, the name or the id " + report.Code(tag) + "."}
+	}
+	d.Changes, err = c.changes(ctx, d.At)
+	d.Scanned = scanned
+	sort.SliceStable(d.Findings, func(i, j int) bool {
+		return d.Findings[i].State != finding.Muted && d.Findings[j].State == finding.Muted
+	})
+	return report.Report(d), err
+}
+
+// lately is how far back a report says what changed.
+const lately = 24 * time.Hour
+
+// changes says what was found and what was settled lately, newest first.
+func (c *Chat) changes(ctx context.Context, at time.Time) (lines []string, err error) {
+	from := at.Add(-c.o.Scale.Real(lately))
+	found, err := c.o.Findings.Findings(ctx, finding.Filter{Since: from})
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range newestFirst(found) {
+		switch {
+		case len(lines) == 5:
+			return lines, nil
+		case f.State.Final() && f.Closed.After(from):
+			lines = append(lines, f.Subject.Title()+": "+string(f.State)+report.Because(f.Why))
+		case f.Opened.After(from):
+			lines = append(lines, f.Subject.Title()+": new")
+		}
+	}
+	return lines, nil
+}
+
+func newestFirst(found []finding.Finding) []finding.Finding {
+	sort.SliceStable(found, func(i, j int) bool { return found[i].Updated.After(found[j].Updated) })
+	return found
 }
 
 func lineOf(v watch.View, w detector.Worker, verdict detector.Verdict) report.WorkerLine {

@@ -23,7 +23,8 @@ type Digest struct {
 	Findings []finding.Finding // live, worst first
 	Workers  []WorkerLine
 	Unseen   int      // workers, agents or droplets that are silent
-	Changes  []string // since the last report, escaped by nobody yet
+	Scanned  bool     // false before the first scan of the fleet
+	Changes  []string // of the last day, escaped by nobody yet
 	Trouble  []string // sources that do not answer
 	Audit    string   // head of the audit log's chain
 	Pictures map[string]string
@@ -37,7 +38,7 @@ func Report(d Digest) Message {
 	headline := d.headline()
 	blocks := []slack.Block{Header(headline)}
 	if len(d.Changes) > 0 {
-		blocks = append(blocks, Section("*Since the last report*\n"+bullets(d.Changes)))
+		blocks = append(blocks, Section("*In the last day*\n"+bullets(d.Changes)))
 	}
 	for _, t := range d.Trouble {
 		blocks = append(blocks, Section(":warning: "+Escape(t)))
@@ -51,8 +52,8 @@ func Report(d Digest) Message {
 	if more := len(d.Findings) - foldAt; more > 0 {
 		blocks = append(blocks, Context(fmt.Sprintf("and %d more: `/leaks report`", more)))
 	}
-	if closest := d.closest(); closest != "" && len(d.Findings) == 0 {
-		blocks = append(blocks, Section(closest))
+	if d.Scanned && len(d.Findings) == 0 {
+		blocks = append(blocks, Section(d.closest()))
 	}
 	foot := count(len(d.Workers), "worker") + " watched at " + Date(d.At)
 	if d.Audit != "" {
@@ -62,6 +63,9 @@ func Report(d Digest) Message {
 }
 
 func (d Digest) headline() string {
+	if !d.Scanned && len(d.Findings) == 0 {
+		return "The fleet has not been scanned yet"
+	}
 	leaking := 0
 	for _, f := range d.Findings {
 		if f.Subject.Kind == finding.KindLeak {
@@ -79,7 +83,7 @@ func (d Digest) headline() string {
 	}
 	s := strings.Join(parts, ", ")
 	if leaking > 0 {
-		s = Headline(d.Findings[0], d.At) + " · " + s
+		s = Notice(d.Findings[0], d.At, "") + " · " + s
 	}
 	return s
 }
@@ -129,6 +133,27 @@ func Worker(w WorkerLine, at time.Time) Message {
 	}
 	if left := Left(v.Exhaustion, at); left != "" {
 		headline += "; memory runs out " + left
+	}
+	return laddered(headline, append(blocks, Buttons(nil, Press{Action: ActionOffer, Value: w.DropletID + "/" + w.Worker, Text: "Offer a restart"})))
+}
+
+// Droplet answers a question about a droplet and its workers.
+func Droplet(name string, v detector.DropletVerdict, workers []WorkerLine, at time.Time) Message {
+	headline := Plain(name, 60) + " has " + count(len(workers), "worker")
+	blocks := []slack.Block{Header(headline)}
+	if len(v.Evidence) > 0 {
+		blocks = append(blocks, Section(bullets(v.Evidence)))
+	}
+	var lines []string
+	for _, w := range workers {
+		line := fmt.Sprintf("%s holds %s, %s", Code(w.Worker), Bytes(w.Verdict.Footprint), Reason(w.Verdict.Reason))
+		if left := Left(w.Verdict.Exhaustion, at); left != "" {
+			line += ", memory runs out " + left
+		}
+		lines = append(lines, line)
+	}
+	if len(lines) > 0 {
+		blocks = append(blocks, Section(strings.Join(lines, "\n")))
 	}
 	return laddered(headline, blocks)
 }

@@ -142,7 +142,7 @@ func Alt(f finding.Finding, at time.Time) string {
 	if left := Left(v.Exhaustion, at); left != "" {
 		s += fmt.Sprintf("; it reaches %s %s", Bytes(v.Exhaustion.Limit.Bytes), left)
 	}
-	return s + "."
+	return Plain(s, 2000) + "."
 }
 
 // Details are the evidence behind a finding, for its thread or a modal.

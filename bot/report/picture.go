@@ -24,7 +24,7 @@ const shown = 4
 
 // Picture draws a finding's worker before the other workers of its droplet.
 func (s Scene) Picture(f finding.Finding, zone *time.Location) ([]byte, error) {
-	c := chart.Chart{Title: Headline(f, s.At), At: s.At, Zone: zone, Leaks: f.Verdict.Kind.Leaks()}
+	c := chart.Chart{Title: Plain(Headline(f, s.At), maxHeader), At: s.At, Zone: zone, Leaks: f.Verdict.Kind.Leaks()}
 	v := f.Verdict
 	i := slices.IndexFunc(s.Workers, func(w detector.Worker) bool { return w.Name == f.Subject.Worker })
 	if i < 0 {
@@ -47,7 +47,7 @@ func line(w detector.Worker, metric string) chart.Line {
 		metric = "rss"
 	}
 	points, _ := detector.Footprint(w, detector.Options{Metric: metric})
-	return chart.Line{Label: w.Name, Points: points}
+	return chart.Line{Label: Plain(w.Name, 40), Points: points}
 }
 
 // subtitle says what is drawn and how the others stand.

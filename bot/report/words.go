@@ -132,6 +132,17 @@ func Notice(f finding.Finding, at time.Time, ask string) string {
 	return s
 }
 
+// State says in a few words how a finding stands.
+func State(f finding.Finding) string {
+	if line := stateLine(f); line != "" {
+		return line
+	}
+	if f.State == finding.InHand {
+		return "a run is working on it"
+	}
+	return "open"
+}
+
 // stateLine says what was decided about a finding; "" while it is open.
 func stateLine(f finding.Finding) string {
 	switch f.State {
@@ -145,12 +156,13 @@ func stateLine(f finding.Finding) string {
 	case finding.Resolved:
 		return ":white_check_mark: resolved: " + Escape(f.Why)
 	case finding.Dismissed:
-		return ":no_entry_sign: called a false alarm by " + Mention(f.By) + because(f.Why)
+		return ":no_entry_sign: called a false alarm by " + Mention(f.By) + Because(f.Why)
 	}
 	return ""
 }
 
-func because(why string) string {
+// Because adds a person's reason, if there is one, to what they decided.
+func Because(why string) string {
 	if why == "" {
 		return ""
 	}

@@ -1,0 +1,151 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/slackapp"
+	"github.com/dropleak/dropleak/bot/watch"
+	"github.com/dropleak/dropleak/bot/workflow"
+)
+
+// The commands that only tell.
+
+// commandWhy shows the evidence behind the open finding about a worker, or how
+// it stands when there is none.
+func (c *Chat) commandWhy(ctx context.Context, k slackapp.Command, arg string) error {
+	line, ok, err := c.pick(ctx, k, arg)
+	if err != nil || !ok {
+		return err
+	}
+	f, err := c.o.Findings.LiveFinding(ctx, subjectOf(line).Key())
+	if errors.Is(err, finding.ErrNotFound) {
+		return c.aboutWorker(ctx, line.DropletID+"/"+line.Worker, k.ResponseURL, k.Channel, k.User)
+	}
+	if err != nil {
+		return err
+	}
+	headline := report.Headline(f, f.LastSeen)
+	return c.answerTo(ctx, k, slackapp.Message{Text: report.Escape(headline),
+		Blocks: append([]slack.Block{report.Header(headline)}, report.Details(f)...)})
+}
+
+func subjectOf(l report.WorkerLine) finding.Subject {
+	return finding.Subject{Kind: finding.KindLeak, DropletID: l.DropletID, DropletName: l.Droplet, Worker: l.Worker}
+}
+
+// commandDroplet says how a droplet and its workers stand.
+func (c *Chat) commandDroplet(ctx context.Context, k slackapp.Command, arg string) error {
+	s, scanned := c.o.Fleet.Latest()
+	switch {
+	case !scanned:
+		return refusal{notScanned}
+	case arg == "":
+		return refusal{"Which droplet? For example `/leaks droplet web-1`."}
+	}
+	var found []watch.View
+	for _, v := range s.Views {
+		if v.Droplet.Name == arg || v.Droplet.ID == arg {
+			found = []watch.View{v}
+			break
+		}
+		if strings.HasPrefix(v.Droplet.Name, arg) {
+			found = append(found, v)
+		}
+	}
+	if len(found) == 1 {
+		v := found[0]
+		var lines []report.WorkerLine
+		for i, w := range v.Workers {
+			lines = append(lines, lineOf(v, w, v.Verdicts[i]))
+		}
+		return c.answerTo(ctx, k, message(report.Droplet(v.Droplet.Name, v.Verdict, lines, v.At)))
+	}
+	lead := fmt.Sprintf("%d droplets begin with %s:", len(found), report.Code(arg))
+	if len(found) == 0 {
+		lead, found = "No droplet begins with "+report.Code(arg)+". These are there:", s.Views
+	}
+	names := make([]string, 0, len(found))
+	for _, v := range found[:min(len(found), 20)] {
+		names = append(names, report.Code(v.Droplet.Name))
+	}
+	return c.answerTo(ctx, k, say(lead+" "+strings.Join(names, ", ")))
+}
+
+// past is how far back history goes.
+const past = 30 * 24 * time.Hour
+
+// commandHistory lists findings, the newest first; with a name, of workers that begin
+// with it.
+func (c *Chat) commandHistory(ctx context.Context, k slackapp.Command, arg string) error {
+	found, err := c.o.Findings.Findings(ctx, finding.Filter{Since: time.Now().Add(-past)})
+	if err != nil {
+		return err
+	}
+	var lines []string
+	for _, f := range newestFirst(found) {
+		if strings.HasPrefix(f.Subject.Worker, arg) && len(lines) < 15 {
+			lines = append(lines, fmt.Sprintf("%s %s – %s", report.Date(f.Opened), report.Escape(f.Subject.Title()), report.State(f)))
+		}
+	}
+	if len(lines) == 0 {
+		return c.answerTo(ctx, k, say("Nothing was found in the last 30 days."))
+	}
+	return c.answerTo(ctx, k, say(strings.Join(lines, "\n")))
+}
+
+// commandSnapshots lists what the latest runs made, with what it costs while it
+// is kept.
+func (c *Chat) commandSnapshots(ctx context.Context, k slackapp.Command, _ string) error {
+	views, err := c.o.Remedy.Views(ctx, workflow.Filter{Limit: 50})
+	if err != nil {
+		return err
+	}
+	var lines []string
+	var total float64
+	for _, v := range views {
+		if v.Snapshot == nil || len(lines) >= 20 {
+			continue
+		}
+		total += v.Snapshot.MonthlyUSD()
+		lines = append(lines, fmt.Sprintf("%s %s, %.1f GB, %s a month", report.Date(v.Snapshot.Done), report.Code(v.Snapshot.Name), v.Snapshot.SizeGB, dollars(v.Snapshot.MonthlyUSD())))
+	}
+	if len(lines) == 0 {
+		return c.answerTo(ctx, k, say("No run has made a snapshot yet."))
+	}
+	return c.answerTo(ctx, k, say(strings.Join(lines, "\n")+fmt.Sprintf("\n*%s a month* as long as all of them are kept", dollars(total))))
+}
+
+func (c *Chat) commandRuns(ctx context.Context, k slackapp.Command, _ string) error {
+	views, err := c.o.Remedy.Views(ctx, workflow.Filter{Limit: 10})
+	if err != nil {
+		return err
+	}
+	lines := make([]string, 0, len(views))
+	for _, v := range views {
+		lines = append(lines, fmt.Sprintf("%s %s – %s", report.Date(v.Asked), report.Escape(v.Title()), stateOf(v)))
+	}
+	text := "No run yet."
+	if len(lines) > 0 {
+		text = strings.Join(lines, "\n")
+	}
+	return c.answerTo(ctx, k, say(text))
+}
+
+func stateOf(v remedy.View) string {
+	if v.Outcome != "" {
+		return v.Outcome.Words()
+	}
+	if v.Settled == nil {
+		return "waiting for an approval"
+	}
+	return "under way: " + v.Step
+}
