@@ -38,6 +38,10 @@ fuzz: ## fuzz every target for FUZZTIME each (default 10s)
 bench-detect: ## measure the detector beside what others use: SERIES generated series a family (default 500), recordings in $DROPLEAK_CORPUS
 	go test ./detector/rivals -run TestBenchDetect -v -timeout 0 -args -series $(or $(SERIES),500) -recordings -misses $(if $(MD),-md $(abspath $(MD)))
 
+.PHONY: bench-agent
+bench-agent: ## what the agent costs beside the exporters, on the same 64 processes, for MINUTES (default 60; needs root)
+	MINUTES=$(or $(MINUTES),60) .ci/bench-agent
+
 .PHONY: image-check
 image-check: ## build the Dockerfile without a registry and see it serve (needs root)
 	.ci/image-check
