@@ -19,13 +19,15 @@ import (
 func healthCommand(s streams) *cobra.Command {
 	var path string
 	var ready bool
+	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:     "health --config FILE",
 		GroupID: "operate",
 		Short:   "Ask the service on this machine whether it lives",
 		Long: `Health asks the service that runs on this machine with the same configuration
 for /healthz, or with --ready for /readyz, whose answer it prints: how Slack,
-DigitalOcean and the store stand. It needs no secrets.
+DigitalOcean and the store stand. It needs no secrets. With --wait it asks again
+until the answer is good or the time is over, as after a start.
 
 Exit status: 0 good, 1 not good or not there, 2 wrong usage.`,
 		Args: cobra.NoArgs,
@@ -34,12 +36,29 @@ Exit status: 0 good, 1 not good or not there, 2 wrong usage.`,
 			if err != nil {
 				return usage(err)
 			}
-			return health(cmd.Context(), s, c, ready)
+			return healthy(cmd.Context(), s, c, ready, wait)
 		},
 	}
 	configFlag(cmd, &path)
+	cmd.Flags().DurationVar(&wait, "wait", 0, "ask again for so long, as in 30s")
 	cmd.Flags().BoolVar(&ready, "ready", false, "ask whether it is ready for work, and how what it needs stands")
 	return cmd
+}
+
+// healthy asks until the answer is good or wait is over, and says the last.
+func healthy(ctx context.Context, s streams, c configs.Config, ready bool, wait time.Duration) error {
+	until := time.Now().Add(wait)
+	for {
+		err := health(ctx, s, c, ready)
+		if err == nil || !time.Now().Before(until) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
 }
 
 // health asks the service at the configured address.
@@ -76,10 +95,11 @@ func health(ctx context.Context, s streams, c configs.Config, ready bool) error 
 	if err := errors.Join(err, resp.Body.Close()); err != nil {
 		return fmt.Errorf("read %s: %w", page, err)
 	}
-	fmt.Fprintf(s.out, "%s\n", printable(strings.TrimSpace(string(body))))
+	said := printable(strings.TrimSpace(string(body)))
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", page, resp.Status)
+		return fmt.Errorf("%s answers %s: %s", page, resp.Status, said)
 	}
+	fmt.Fprintln(s.out, said)
 	return nil
 }
 

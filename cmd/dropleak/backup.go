@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dropleak/dropleak/bot/store"
+)
+
+func backupCommand(s streams) *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:     "backup --config FILE BACKUP",
+		GroupID: "operate",
+		Short:   "Write all that dropleak knows into one file",
+		Long: `Backup writes the whole store into a new file, while the service goes on: state
+as of one moment, samples as of one moment. The file is the same whether the
+store is SQLite or PostgreSQL. It holds no secret that opens anything (tokens
+are kept hashed), but names of droplets, workers and people. An existing file
+is never written over.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withStore(cmd.Context(), s, path, func(st *store.Store) error {
+				if err := st.Backup(cmd.Context(), args[0]); err != nil {
+					return err
+				}
+				fmt.Fprintf(s.talk, "wrote %s\n", args[0])
+				return nil
+			})
+		},
+	}
+	configFlag(cmd, &path)
+	return cmd
+}
+
+func restoreCommand(s streams) *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:     "restore --config FILE BACKUP",
+		GroupID: "operate",
+		Short:   "Fill an empty store from a backup",
+		Long: `Restore fills the configured store, which must be empty, from a backup. The
+service must be stopped. What was under way when the backup was made may have
+happened since, so open runs end as unknown, for a person to look at, and orders
+that no agent has carried out are void.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := loadBeside(s, path)
+			if err != nil {
+				return usage(err)
+			}
+			if err := store.Restore(cmd.Context(), args[0], c.StoreDSN()); err != nil {
+				return err
+			}
+			fmt.Fprintf(s.talk, "restored %s; look at what it left open: dropleak runs --config %s\n", args[0], path)
+			return nil
+		},
+	}
+	configFlag(cmd, &path)
+	return cmd
+}

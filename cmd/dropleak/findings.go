@@ -1,0 +1,133 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/store"
+	"github.com/dropleak/dropleak/detector"
+)
+
+// listFlags are those of the commands that list what the store holds.
+type listFlags struct {
+	config    string
+	all, json bool
+	limit     int
+}
+
+func (f *listFlags) add(cmd *cobra.Command, all string) {
+	configFlag(cmd, &f.config)
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	if all != "" {
+		cmd.Flags().BoolVar(&f.all, "all", false, all)
+		cmd.Flags().IntVar(&f.limit, "limit", 100, "at most `N` of them")
+	}
+}
+
+func findingsCommand(s streams) *cobra.Command {
+	var f listFlags
+	cmd := &cobra.Command{
+		Use:     "findings --config FILE [--all] [--json]",
+		GroupID: "operate",
+		Short:   "List what dropleak believes is wrong",
+		Long: `Findings lists what is open, acknowledged, muted or in hand; with --all what was
+resolved or dismissed too. It reads the store and changes nothing.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withStore(cmd.Context(), s, f.config, func(st *store.Store) error {
+				found, err := st.Findings(cmd.Context(), finding.Filter{Live: !f.all, Limit: f.limit})
+				if err != nil {
+					return err
+				}
+				if f.json {
+					return printJSON(s, findingsJSON(found))
+				}
+				return printFindings(s, found, time.Now())
+			})
+		},
+	}
+	f.add(cmd, "resolved and dismissed ones too")
+	return cmd
+}
+
+// findingJSON is a finding in dropleak findings --json. Bytes and seconds.
+type findingJSON struct {
+	ID        string           `json:"id"`
+	Kind      finding.Kind     `json:"kind"`
+	State     finding.State    `json:"state"`
+	Severity  finding.Severity `json:"severity"`
+	DropletID string           `json:"droplet_id"`
+	Droplet   string           `json:"droplet"`
+	Worker    string           `json:"worker"`
+	Verdict   detector.Kind    `json:"verdict,omitempty"`
+	Reason    detector.Reason  `json:"reason,omitempty"`
+	Rate      *float64         `json:"rate_bytes_per_hour"`
+	RunsOut   *time.Time       `json:"runs_out"`
+	OOMKills  int              `json:"oom_kills"`
+	Evidence  []string         `json:"evidence"`
+	Summary   string           `json:"summary"`
+	Opened    time.Time        `json:"opened"`
+	LastSeen  time.Time        `json:"last_seen"`
+	Closed    *time.Time       `json:"closed"`
+	By        string           `json:"by"`
+	Why       string           `json:"why"`
+	Run       string           `json:"run"`
+}
+
+func findingsJSON(found []finding.Finding) []findingJSON {
+	out := []findingJSON{}
+	for _, f := range found {
+		j := findingJSON{ID: f.ID, Kind: f.Subject.Kind, State: f.State, Severity: f.Severity,
+			DropletID: f.Subject.DropletID, Droplet: f.Subject.DropletName, Worker: f.Subject.Worker,
+			Verdict: f.Verdict.Kind, Reason: f.Verdict.Reason, OOMKills: f.OOMKills,
+			Evidence: append([]string{}, f.Verdict.Evidence...), Summary: f.Summary,
+			Opened: f.Opened, LastSeen: f.LastSeen, Closed: given(f.Closed), By: f.By, Why: f.Why, Run: f.RunID}
+		if f.Verdict.Rate != nil {
+			j.Rate = &f.Verdict.Rate.Value
+		}
+		if f.Verdict.Exhaustion != nil {
+			j.RunsOut = given(f.Verdict.Exhaustion.Expected)
+		}
+		out = append(out, j)
+	}
+	return out
+}
+
+// given is a time, or nil for none.
+func given(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func printFindings(s streams, found []finding.Finding, at time.Time) error {
+	if len(found) == 0 {
+		fmt.Fprintln(s.talk, "no findings")
+		return nil
+	}
+	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SEVERITY\tKIND\tSTATE\tDROPLET\tWORKER\tRATE\tLEFT\tOPENED\tID")
+	for _, f := range found {
+		left := "-"
+		if d, ok := finding.Left(f.Verdict.Exhaustion, at); ok {
+			left = report.Duration(d)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s ago\t%s\n", f.Severity, f.Subject.Kind, f.State, printable(f.Subject.DropletName),
+			dash(printable(f.Subject.Worker)), rateText(f.Verdict.Rate), left, report.Duration(at.Sub(f.Opened)), f.ID)
+	}
+	return w.Flush()
+}
+
+// dash stands for nothing in a table.
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

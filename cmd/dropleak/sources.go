@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dropleak/dropleak/bot/history"
+	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/store"
+)
+
+func sourcesCommand(s streams) *cobra.Command {
+	var f listFlags
+	cmd := &cobra.Command{
+		Use:     "sources --config FILE [--json]",
+		GroupID: "operate",
+		Short:   "List who sends samples about what, and when they were last heard of",
+		Long: `Sources lists every droplet and worker that was ever heard of and is not
+forgotten yet, from which source, when last and how often. A droplet without a
+worker is the droplet's own memory. It reads the store and changes nothing.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withStore(cmd.Context(), s, f.config, func(st *store.Store) error {
+				seen, err := st.Presences(cmd.Context())
+				if err != nil {
+					return err
+				}
+				slices.SortFunc(seen, func(a, b history.Presence) int {
+					return strings.Compare(a.DropletID+"\x00"+a.Worker+"\x00"+a.Source, b.DropletID+"\x00"+b.Worker+"\x00"+b.Source)
+				})
+				if f.json {
+					return printJSON(s, sourcesJSON(seen))
+				}
+				return printSources(s, seen, time.Now())
+			})
+		},
+	}
+	f.add(cmd, "")
+	return cmd
+}
+
+// sourceJSON is one line of dropleak sources --json.
+type sourceJSON struct {
+	DropletID string    `json:"droplet_id"`
+	Worker    string    `json:"worker"` // empty: the droplet itself
+	Source    string    `json:"source"`
+	Last      time.Time `json:"last"`
+	Interval  *float64  `json:"interval_seconds"`
+}
+
+func sourcesJSON(seen []history.Presence) []sourceJSON {
+	out := []sourceJSON{}
+	for _, p := range seen {
+		j := sourceJSON{DropletID: p.DropletID, Worker: p.Worker, Source: sourceName(p), Last: p.Last}
+		if p.Interval > 0 {
+			seconds := p.Interval.Seconds()
+			j.Interval = &seconds
+		}
+		out = append(out, j)
+	}
+	return out
+}
+
+func sourceName(p history.Presence) string {
+	if p.Source == "" {
+		return "agent"
+	}
+	return p.Source
+}
+
+func printSources(s streams, seen []history.Presence, at time.Time) error {
+	if len(seen) == 0 {
+		fmt.Fprintln(s.talk, "no samples have been taken in yet")
+		return nil
+	}
+	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "DROPLET\tWORKER\tSOURCE\tLAST\tEVERY")
+	for _, p := range seen {
+		every := "-"
+		if p.Interval > 0 {
+			every = report.Duration(p.Interval)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s ago\t%s\n", printable(p.DropletID), dash(printable(p.Worker)), printable(sourceName(p)), report.Duration(at.Sub(p.Last)), every)
+	}
+	return w.Flush()
+}
