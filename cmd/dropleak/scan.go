@@ -68,7 +68,7 @@ without a usable row.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.format, "format", "auto", "what the files are: `auto|csv|mprof|ps|prometheus|openmetrics|promjson|collectd`")
+	flags.StringVar(&f.format, "format", "auto", "the `FORMAT` of the files: "+strings.Join(layouts, ", "))
 	flags.StringVar(&f.group, "groupname", "", "`PATTERN` that finds (?P<worker>…) and (?P<pid>…) in process-exporter's groupname")
 	flags.StringVar(&f.metric, "metric", "", "judge `rss|pss|uss` instead of the best there is")
 	flags.StringVar(&f.limit, "limit", "", "memory a worker may use, for the time left: `SIZE` such as 1.5GiB")

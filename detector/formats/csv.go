@@ -85,11 +85,11 @@ func (r *csvReader) header(head []string) error {
 	for i, name := range head {
 		name = strings.ToLower(strings.TrimSpace(name))
 		if _, twice := r.column[name]; twice {
-			return fmt.Errorf("column %q stands twice in the header", name)
+			return fmt.Errorf("column %.40q stands twice in the header", name)
 		}
 		r.column[name] = i
 		if !slices.Contains(csvColumns, name) {
-			r.note(1, "column %q is not known and not read", name)
+			r.note(1, "column %.40q is not known and not read", name)
 		}
 	}
 	if !r.has("time") {
@@ -148,7 +148,7 @@ func (r *csvReader) identity(p *sample.Process) (err error) {
 		if text := r.cell(name); text != "" {
 			n, e := strconv.Atoi(text)
 			if e != nil || n < 0 {
-				err = errors.Join(err, fmt.Errorf("%s %q is not a process id", name, text))
+				err = errors.Join(err, fmt.Errorf("%s %.40q is not a process id", name, text))
 			}
 			*into = n
 		}
@@ -194,7 +194,7 @@ func (r *csvReader) number(name string) (float64, error) {
 	}
 	v, err := strconv.ParseFloat(text, 64)
 	if err != nil || v < 0 || math.IsInf(v, 0) || math.IsNaN(v) || v > 1<<60 {
-		return sample.NaN, fmt.Errorf("%s %q is not a number of bytes or seconds", name, text)
+		return sample.NaN, fmt.Errorf("%s %.40q is not a number of bytes or seconds", name, text)
 	}
 	return v, nil
 }
@@ -231,13 +231,13 @@ func parseTime(text string) (time.Time, error) {
 	}
 	if s, err := strconv.ParseFloat(text, 64); err == nil {
 		if math.IsNaN(s) || math.Abs(s) > farthest {
-			return time.Time{}, fmt.Errorf("time %q is out of range", text)
+			return time.Time{}, fmt.Errorf("time %.40q is out of range", text)
 		}
 		return time.UnixMilli(int64(math.Round(s * 1000))).UTC(), nil
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("time %q is neither seconds nor RFC 3339", text)
+		return time.Time{}, fmt.Errorf("time %.40q is neither seconds nor RFC 3339", text)
 	}
 	return t.UTC(), nil
 }

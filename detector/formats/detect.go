@@ -12,8 +12,8 @@ const HeadSize = 64 << 10
 // Detect tells the format from the beginning of a file, through its gzip; ""
 // where it looks like none.
 func Detect(head []byte) Format {
-	if len(head) == HeadSize {
-		head = head[:bytes.LastIndexByte(head, '\n')+1] // the last line may be cut
+	if cut := bytes.LastIndexByte(head, '\n'); len(head) == HeadSize && cut > 0 {
+		head = head[:cut+1] // the last line may not be whole
 	}
 	text := strings.TrimPrefix(string(head), "\ufeff")
 	trimmed := strings.TrimSpace(text)

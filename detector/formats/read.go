@@ -75,7 +75,11 @@ func (s Source) readFile(f File) (r Reading, err error) {
 	case FormatLineTable:
 		return LineTables(in)
 	}
-	return CSV(in, s.Name)
+	r, err = CSV(in, s.Name)
+	if err != nil && s.Format == "" && len(r.Processes) == 0 {
+		err = fmt.Errorf("no format that is known; as CSV: %w", err)
+	}
+	return r, err
 }
 
 // readScrapes reads dumps and answers of Prometheus, which share the series

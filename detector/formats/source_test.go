@@ -35,6 +35,9 @@ func TestDetect(t *testing.T) {
 			t.Errorf("Detect(%.30q) = %q, want %q", in, got, want)
 		}
 	}
+	if got := Detect([]byte(matrix + strings.Repeat(" ", HeadSize))[:HeadSize]); got != FormatPromJSON {
+		t.Errorf("a single long line is %q", got)
+	}
 	long := csvText + strings.Repeat("1,2\n", HeadSize/4)
 	if got := Detect([]byte(long)[:HeadSize]); got != FormatCSV {
 		t.Errorf("a cut head is %q", got)
