@@ -76,12 +76,7 @@ func (w *Watch) limit(d Droplet, worker detector.Worker, host detector.Droplet) 
 // footprint is what the worker's living processes hold now, as far as one
 // pass tells: PSS where it was measured, else RSS, and swap.
 func footprint(w detector.Worker) (sum float64) {
-	var last time.Time
-	for _, l := range w.Lives {
-		if n := len(l.Samples); n > 0 && l.Samples[n-1].At.After(last) {
-			last = l.Samples[n-1].At
-		}
-	}
+	last := newest(w)
 	for _, l := range w.Lives {
 		n := len(l.Samples)
 		if n == 0 || l.Samples[n-1].At.Before(last.Add(-5*time.Minute)) {

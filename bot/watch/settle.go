@@ -44,12 +44,43 @@ func (w *Watch) settleWorker(ctx context.Context, v View, worker detector.Worker
 	case !found && !verdict.Kind.Leaks():
 		return nil, nil
 	case !found:
+		if known, err := w.dismissed(ctx, subject); err != nil || w.sameLeak(known, verdict, v.At) {
+			return nil, err
+		}
 		return w.open(ctx, v, finding.Finding{Subject: subject, Verdict: verdict, Share: v.Share(worker.Name), Worst: value(verdict.Rate)},
 			verdict.Exhaustion)
 	case verdict.Kind.Leaks():
 		return w.refresh(ctx, v, live, worker, verdict)
 	}
 	return w.cured(ctx, v, live, worker)
+}
+
+// dismissed returns the subject's last finding if a person dismissed it, else
+// nil: what was called a false alarm is not told again.
+func (w *Watch) dismissed(ctx context.Context, subject finding.Subject) (*finding.Finding, error) {
+	all, err := w.o.Findings.Findings(ctx, finding.Filter{DropletID: subject.DropletID, Worker: subject.Worker})
+	if err != nil {
+		return nil, fmt.Errorf("settle %s: %w", subject.Title(), err)
+	}
+	var last *finding.Finding
+	for _, f := range all {
+		if f.Subject.Key() == subject.Key() && (last == nil || f.Opened.After(last.Opened)) {
+			last = &f
+		}
+	}
+	if last == nil || last.State != finding.Dismissed {
+		return nil, nil
+	}
+	return last, nil
+}
+
+// sameLeak reports whether a verdict is about growth that was dismissed: it
+// began before, and has become no faster since.
+func (w *Watch) sameLeak(known *finding.Finding, verdict detector.Verdict, at time.Time) bool {
+	if known == nil || value(verdict.Rate) > known.Worst*worseBy {
+		return false
+	}
+	return verdict.Onset == nil || verdict.Onset.Before(w.o.Scale.Stretch(known.Closed, at))
 }
 
 // NewID returns an opaque id for a finding.
@@ -115,22 +146,24 @@ func (w *Watch) cured(ctx context.Context, v View, f finding.Finding, worker det
 		return nil, nil // the run says what became of it
 	}
 	seen := w.o.Scale.Stretch(f.LastSeen, v.At)
-	if v.At.Sub(seen) < w.calm(f) {
+	calm := since(worker, seen)
+	if newest(calm).Sub(seen) < w.calm(f) {
 		return nil, nil
 	}
-	verdict := detector.Judge(since(worker, seen), v.At, detector.Options{})
+	verdict := detector.Judge(calm, v.At, detector.Options{})
 	least := verdict.MinDetectable
 	if verdict.Kind != detector.Healthy || least == nil || *least > f.Worst/2 {
 		return nil, nil
 	}
+	ours := false // another replica, or a person, may end it in the same moment
 	f, err := finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
-		if f.State.Final() {
+		if ours = !f.State.Final(); !ours {
 			return finding.ErrUnchanged
 		}
 		f.Verdict = verdict
 		return f.Resolve(firstOf(verdict.Evidence, "memory no longer grows"), v.At)
 	})
-	if err != nil {
+	if err != nil || !ours {
 		return nil, err
 	}
 	return &Change{What: Resolved, Finding: f, View: &v}, nil
@@ -163,6 +196,10 @@ func (w *Watch) settleHost(ctx context.Context, v View) (*Change, error) {
 	case errors.Is(err, finding.ErrNotFound):
 		if !unexplained {
 			return nil, nil
+		}
+		growth := detector.Verdict{Kind: d.Kind, Rate: d.Rate, Onset: d.Onset}
+		if known, err := w.dismissed(ctx, subject); err != nil || w.sameLeak(known, growth, v.At) {
+			return nil, err
 		}
 		return w.open(ctx, v, finding.Finding{Subject: subject, Summary: suspicion(d), Worst: value(d.Rate)}, d.Exhaustion)
 	case err != nil:
@@ -211,6 +248,16 @@ func since(w detector.Worker, t time.Time) detector.Worker {
 	}
 	w.Lives = lives
 	return w
+}
+
+// newest is the time of the worker's last sample, zero without any.
+func newest(w detector.Worker) (last time.Time) {
+	for _, l := range w.Lives {
+		if n := len(l.Samples); n > 0 && l.Samples[n-1].At.After(last) {
+			last = l.Samples[n-1].At
+		}
+	}
+	return last
 }
 
 func oomKills(w detector.Worker, from time.Time) (n int) {

@@ -27,10 +27,11 @@ func (w *Watch) silence(ctx context.Context, fleet []Droplet, at time.Time) (liv
 	for _, d := range fleet {
 		names[d.ID] = d
 	}
-	agents := map[string]bool{} // droplet ids whose agent is silent
+	agents := map[string]bool{}         // droplet ids whose agent is silent
+	every := map[string]time.Duration{} // droplet ids' interval between passes
 	for _, p := range seen {
-		if p.Worker == "" && p.Source == "" && silent(p, at) {
-			agents[p.DropletID] = true
+		if p.Worker == "" && p.Source == "" {
+			agents[p.DropletID], every[p.DropletID] = silent(p, at), p.Interval
 		}
 	}
 	var errs []error
@@ -38,6 +39,9 @@ func (w *Watch) silence(ctx context.Context, fleet []Droplet, at time.Time) (liv
 		d, ours := names[p.DropletID]
 		if !ours || p.Worker != "" && agents[p.DropletID] {
 			continue
+		}
+		if p.Interval == 0 && p.Source == "" {
+			p.Interval = every[p.DropletID] // heard of once: its agent's passes tell
 		}
 		f, c, err := w.settleSilence(ctx, d, p, at)
 		errs = append(errs, err)
@@ -72,15 +76,12 @@ func (w *Watch) settleSilence(ctx context.Context, d Droplet, p history.Presence
 		}
 		return &f, c, nil
 	case found:
-		f, err = finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
-			return f.Resolve("it is heard of again", at)
-		})
-		if err != nil {
-			return nil, nil, err
-		}
-		return nil, &Change{What: Resolved, Finding: f}, nil
+		return w.heard(ctx, f.ID, at)
 	case !silent(p, at) || w.inHand(ctx, d.ID, p.Worker):
 		return nil, nil, nil
+	}
+	if known, err := w.dismissed(ctx, subject); err != nil || known != nil && !p.Last.After(known.Closed) {
+		return nil, nil, err // somebody knows of this very silence
 	}
 	f = finding.Finding{Subject: subject, Summary: silenceSentence(p, at)}
 	c, err := w.open(ctx, View{At: at, Droplet: d}, f, nil)
@@ -89,6 +90,22 @@ func (w *Watch) settleSilence(ctx context.Context, d Droplet, p history.Presence
 	}
 	c.View = nil
 	return &c.Finding, c, nil
+}
+
+// heard resolves a finding about silence, unless somebody else ended it in
+// the same moment.
+func (w *Watch) heard(ctx context.Context, id string, at time.Time) (*finding.Finding, *Change, error) {
+	ours := false
+	f, err := finding.Change(ctx, w.o.Findings, id, func(f *finding.Finding) error {
+		if ours = !f.State.Final(); !ours {
+			return finding.ErrUnchanged
+		}
+		return f.Resolve("it is heard of again", at)
+	})
+	if err != nil || !ours {
+		return nil, nil, err
+	}
+	return nil, &Change{What: Resolved, Finding: f}, nil
 }
 
 // inHand reports whether a run is restarting the worker: then its silence is
