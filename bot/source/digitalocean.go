@@ -3,10 +3,12 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -57,9 +59,12 @@ type DigitalOceanOptions struct {
 type DigitalOcean struct {
 	o DigitalOceanOptions
 
+	listing chan struct{} // holds one token while somebody asks for the list
+
 	mu      sync.Mutex
 	fleet   []doclient.Droplet
 	listed  time.Time
+	listErr error          // of the last list
 	missing map[int64]bool // droplets that gave no data at the last pull
 	err     error          // of the last pull
 	pulled  time.Time      // when the last pull that worked ended
@@ -70,45 +75,84 @@ func NewDigitalOcean(o DigitalOceanOptions) *DigitalOcean {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &DigitalOcean{o: o, missing: map[int64]bool{}}
+	return &DigitalOcean{o: o, missing: map[int64]bool{}, listing: make(chan struct{}, 1)}
 }
 
 // Fleet returns the droplets with the tag, from a list that is at most five
-// minutes old; an older one serves while the API does not answer.
+// minutes old; an older one serves while the API does not answer, or while
+// somebody else is asking it.
 func (d *DigitalOcean) Fleet(ctx context.Context) ([]doclient.Droplet, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !d.listed.IsZero() && time.Since(d.listed) < d.o.Scale.Real(refresh) {
-		return d.fleet, nil
+	if fleet, fresh := d.held(); fresh {
+		return fleet, nil
+	}
+	select {
+	case d.listing <- struct{}{}:
+		defer func() { <-d.listing }()
+	default:
+		return d.wait(ctx)
+	}
+	if fleet, fresh := d.held(); fresh {
+		return fleet, nil // it was listed a moment ago
 	}
 	fleet, err := d.o.Cloud.Droplets(ctx, d.o.Tag)
-	switch {
-	case err == nil:
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.listErr = nil; err == nil {
 		d.fleet, d.listed = fleet, time.Now()
-	case d.listed.IsZero():
-		return nil, fmt.Errorf("list droplets tagged %s: %w", d.o.Tag, err)
-	default:
-		d.o.Log.Warn("list droplets; the last list serves", "age", time.Since(d.listed), "err", err)
+		return fleet, nil
 	}
+	d.listErr = fmt.Errorf("list droplets tagged %s: %w", d.o.Tag, err)
+	if d.listed.IsZero() {
+		return nil, d.listErr
+	}
+	d.o.Log.Warn("list droplets; the last list serves", "age", time.Since(d.listed), "err", err)
 	return d.fleet, nil
+}
+
+// held returns the last list, and whether it is fresh.
+func (d *DigitalOcean) held() ([]doclient.Droplet, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.fleet, !d.listed.IsZero() && time.Since(d.listed) < d.o.Scale.Real(refresh)
+}
+
+// wait returns the last list, or waits for the first one, which somebody else
+// is asking for.
+func (d *DigitalOcean) wait(ctx context.Context) ([]doclient.Droplet, error) {
+	d.mu.Lock()
+	fleet, any := d.fleet, !d.listed.IsZero()
+	d.mu.Unlock()
+	if any {
+		return fleet, nil
+	}
+	select {
+	case <-ctx.Done():
+		return nil, fmt.Errorf("list droplets tagged %s: %w", d.o.Tag, ctx.Err())
+	case d.listing <- struct{}{}:
+		<-d.listing
+		return d.Fleet(ctx)
+	}
 }
 
 // Status is how the source stands.
 type Status struct {
 	Droplets int
-	Missing  []int64 // droplets without memory metrics
-	Pulled   time.Time
-	Err      error
+	Missing  []int64   // droplets without memory metrics, ascending
+	Pulled   time.Time // when every droplet was last pulled without an error
+	Err      error     // of the last pull, or of the last list
 }
 
 // Status returns how the source stands.
 func (d *DigitalOcean) Status() Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := Status{Droplets: len(d.fleet), Pulled: d.pulled, Err: d.err}
-	for id := range d.missing {
-		s.Missing = append(s.Missing, id)
+	s := Status{Droplets: len(d.fleet), Pulled: d.pulled, Err: cmp.Or(d.err, d.listErr)}
+	for _, droplet := range d.fleet { // those that lost the tag are forgotten
+		if d.missing[droplet.ID] {
+			s.Missing = append(s.Missing, droplet.ID)
+		}
 	}
+	slices.Sort(s.Missing)
 	return s
 }
 
@@ -167,7 +211,7 @@ func (d *DigitalOcean) Pull(ctx context.Context) error {
 
 // pull asks for what is newer than what is held of one droplet. The first
 // time it goes back as far as the API does, newest window first, and stops at
-// the first empty one.
+// the first empty one; later, an empty window is stepped over.
 func (d *DigitalOcean) pull(ctx context.Context, id int64) error {
 	name := "digitalocean/" + strconv.FormatInt(id, 10)
 	text, err := d.o.Cursors.Cursor(ctx, name)
@@ -183,7 +227,10 @@ func (d *DigitalOcean) pull(ctx context.Context, id int64) error {
 	for i, span := range doclient.Spans(from, to, chunk) {
 		m, err := d.o.Cloud.Memory(ctx, id, span.From, span.To)
 		if errors.Is(err, doclient.ErrNoData) && i > 0 {
-			break
+			if have.IsZero() {
+				break
+			}
+			continue // the droplet was off; there is more before that
 		}
 		if err != nil {
 			return err
