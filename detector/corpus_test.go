@@ -146,7 +146,7 @@ func TestCelery(t *testing.T) {
 		if c.afp > 0 {
 			t.Errorf("held-back half %v: %d healthy recordings accused", held, c.afp)
 		}
-		if recall := float64(c.atp) / float64(c.atp+c.afn); recall < 0.8 {
+		if recall := float64(c.atp) / float64(c.atp+c.afn); recall < 0.85 {
 			t.Errorf("held-back half %v: recall %.2f", held, recall)
 		}
 	}
@@ -269,6 +269,13 @@ func TestReal(t *testing.T) {
 	}
 	for k, c := range halves {
 		t.Logf("%s: %v", k, c)
+		if strings.HasPrefix(k, "hpas") && (c.afp > 0 || c.afn > 0) {
+			t.Errorf("%s: injected leaks or runs without one judged wrongly", k)
+		}
+		// JVMs under load that warm up, step and sometimes really grow.
+		if strings.HasPrefix(k, "nezha") && c.afp > 6 {
+			t.Errorf("%s: %d of %d healthy pods accused", k, c.afp, c.afp+c.atn)
+		}
 	}
 }
 

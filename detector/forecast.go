@@ -75,3 +75,47 @@ func (b *bench) exhaust(v *Verdict) {
 func (b *bench) after(h float64) time.Time {
 	return b.time(b.now).Add(time.Duration(math.Min(h, 100*365*24) * float64(time.Hour)))
 }
+
+// rate is the growth of the worker since the leak began: of its sum where
+// the membership held that long, else of its leaking processes together.
+func (b *bench) rate(v *Verdict) {
+	from := math.Inf(1)
+	var sum Interval
+	for _, p := range b.procs {
+		if p.alive && p.kind == Leak {
+			from = math.Min(from, p.onset)
+			r := rateInterval(p.curve.since(p.onset), b.th)
+			sum.Low, sum.Value, sum.High = sum.Low+r.Low, sum.Value+r.Value, sum.High+r.High
+		}
+	}
+	onset := b.time(from)
+	v.Onset = &onset
+	c := b.total.since(from)
+	if !b.covers(c, from) {
+		// Members came and went: their sum still tells what the worker as a
+		// whole takes, an autoscaled pool or heirs of a leaking parent included.
+		if all := b.everyTotal().since(from); b.covers(all, from) && senLine(all.coarse(b.th.blocks).t, all.coarse(b.th.blocks).lo).slope > sum.Value {
+			c = all
+		}
+	}
+	if b.covers(c, from) {
+		sum = rateInterval(c, b.th)
+		l := senLine(c.coarse(b.th.blocks).t, c.coarse(b.th.blocks).lo)
+		v.Fit = []Point{{b.time(c.t[0]), l.at(c.t[0])}, {b.time(b.now), l.at(b.now)}}
+	}
+	v.Rate = &sum
+}
+
+// covers reports whether a curve spans most of the time since the onset.
+func (b *bench) covers(c curve, from float64) bool {
+	return c.len() >= b.th.minBlocks && c.span() > 0.8*(b.now-from)
+}
+
+// everyTotal is the worker's sum whoever its members were.
+func (b *bench) everyTotal() curve {
+	blocks := make([]Block, 0, len(b.sum.Total))
+	for _, t := range b.sum.Total {
+		blocks = append(blocks, t.Block)
+	}
+	return curveOf(blocks, b.origin).since(0)
+}

@@ -164,79 +164,6 @@ func (b *bench) silence() float64 {
 	return math.Max(2.2*median(gaps), 0.2)
 }
 
-// workOf is the CPU seconds a process used per hour, NaN where unknown.
-func workOf(c curve) float64 {
-	n := c.len()
-	if n < 2 || c.span() <= 0 {
-		return math.NaN()
-	}
-	return (c.cpu[n-1] - c.cpu[0]) / c.span()
-}
-
-// lag is how many times more than p its busiest living sibling works.
-func (b *bench) lag(p *judged) float64 {
-	most := p.work
-	for _, q := range b.procs {
-		if q.life.Role == p.life.Role && q.alive && q.work > most {
-			most = q.work
-		}
-	}
-	if !(p.work > 0) || p.life.Role == RoleParent {
-		return 1
-	}
-	return math.Min(most/p.work, 20)
-}
-
-// excuse turns a leak into unsure where a sibling has gained as much and
-// then stopped: the same code with less work gets there later.
-func (b *bench) excuse() {
-	for i := range b.procs {
-		p := &b.procs[i]
-		if p.kind != Leak || p.life.Role == RoleParent {
-			continue
-		}
-		for j := range b.procs {
-			q := &b.procs[j]
-			if i == j || q.life.Role != p.life.Role || !q.settled() || q.gain() < b.th.fallBytes {
-				continue
-			}
-			if p.gain() < 1.25*q.gain() && !(p.work*p.age > 1.5*q.work*q.age) {
-				p.kind, p.reason = Unsure, ReasonWarmUp
-				p.need = math.Max((1.25*q.gain()-p.gain())/p.win.fit.slope, 0.5)
-				p.like, p.likeGain = q.life.PID, q.gain()
-			}
-		}
-	}
-}
-
-// follow makes the growth of a slow child a leak too where a sibling of the
-// same role, judged by itself, leaks.
-func (b *bench) follow() {
-	for i := range b.procs {
-		p := &b.procs[i]
-		if p.kind != Unsure || p.reason != ReasonWarmUp || p.like != 0 || p.lag < 1.5 {
-			continue
-		}
-		for _, q := range b.procs {
-			if q.kind == Leak && q.life.Role == p.life.Role && q.work > p.work && p.warm > 0 {
-				p.kind, p.reason = Leak, ReasonLeak
-			}
-		}
-	}
-}
-
-// settled reports whether a process grew and then stopped or fell back.
-func (p *judged) settled() bool {
-	switch p.reason {
-	case ReasonWarmUp, ReasonBounded, ReasonStep, ReasonStaircase, ReasonFlat, ReasonNoise, ReasonSeasonal:
-		return p.kind == Healthy && p.curve.span() > 2
-	}
-	return false
-}
-
-// gain is how far a process's floor has risen above its first.
-func (p *judged) gain() float64 { return slices.Max(p.curve.lo) - p.curve.lo[0] }
-
 // lastStable returns the newest run of total blocks with the same members.
 func (b *bench) lastStable() []TotalBlock {
 	ts := b.sum.Total
@@ -246,27 +173,6 @@ func (b *bench) lastStable() []TotalBlock {
 		}
 	}
 	return ts
-}
-
-// quiet returns how much an earlier, ended life of the same role grew by
-// this age, NaN where there is none old enough.
-func (b *bench) quiet(l LifeSummary, age float64) float64 {
-	best := math.NaN()
-	for _, p := range b.procs {
-		c := p.curve
-		if p.life.Role != l.Role || c.len() < 6 || c.t[c.len()-1] > hours(l.Judged[0].First-b.origin) {
-			continue
-		}
-		if c.span() < math.Min(age, 3) {
-			continue
-		}
-		part := c.until(c.t[0] + age)
-		grown := part.lo[part.len()-1] - part.lo[min(2, part.len()-1)]
-		if math.IsNaN(best) || grown > best {
-			best = grown
-		}
-	}
-	return best
 }
 
 // combine turns the opinions into the worker's verdict.
@@ -376,107 +282,7 @@ func (b *bench) footprint() float64 {
 	return f
 }
 
-// rate is the growth of the worker since the leak began: of its sum where
-// the membership held that long, else of its leaking processes together.
-func (b *bench) rate(v *Verdict) {
-	from := math.Inf(1)
-	var sum Interval
-	for _, p := range b.procs {
-		if p.alive && p.kind == Leak {
-			from = math.Min(from, p.onset)
-			r := rateInterval(p.curve.since(p.onset), b.th)
-			sum.Low, sum.Value, sum.High = sum.Low+r.Low, sum.Value+r.Value, sum.High+r.High
-		}
-	}
-	onset := b.time(from)
-	v.Onset = &onset
-	c := b.total.since(from)
-	if !b.covers(c, from) {
-		// Members came and went: their sum still tells what the worker as a
-		// whole takes, an autoscaled pool or heirs of a leaking parent included.
-		if all := b.everyTotal().since(from); b.covers(all, from) && senLine(all.coarse(b.th.blocks).t, all.coarse(b.th.blocks).lo).slope > sum.Value {
-			c = all
-		}
-	}
-	if b.covers(c, from) {
-		sum = rateInterval(c, b.th)
-		l := senLine(c.coarse(b.th.blocks).t, c.coarse(b.th.blocks).lo)
-		v.Fit = []Point{{b.time(c.t[0]), l.at(c.t[0])}, {b.time(b.now), l.at(b.now)}}
-	}
-	v.Rate = &sum
-}
-
-// covers reports whether a curve spans most of the time since the onset.
-func (b *bench) covers(c curve, from float64) bool {
-	return c.len() >= b.th.minBlocks && c.span() > 0.8*(b.now-from)
-}
-
-// everyTotal is the worker's sum whoever its members were.
-func (b *bench) everyTotal() curve {
-	blocks := make([]Block, 0, len(b.sum.Total))
-	for _, t := range b.sum.Total {
-		blocks = append(blocks, t.Block)
-	}
-	return curveOf(blocks, b.origin).since(0)
-}
-
 func ptr[T any](x T) *T { return &x }
-
-// throttle corrects a verdict that a ceiling made: memory that stands at
-// MemoryHigh or the limit, or is under pressure, does not show its growth.
-func (b *bench) throttle(v *Verdict) {
-	ceiling := b.sum.Limit.Bytes
-	if b.sum.High > 0 && (ceiling <= 0 || b.sum.High < ceiling) {
-		ceiling = b.sum.High
-	}
-	atCeiling := ceiling > 0 && v.Footprint >= b.th.throttle*ceiling
-	pressed := b.pressure() >= b.th.pressure
-	switch {
-	case v.Kind.Leaks() && atCeiling && b.level():
-		v.Reason = ReasonThrottled
-	case v.Kind.Leaks():
-	case atCeiling || pressed:
-		v.Kind, v.Reason = Unsure, ReasonThrottled
-		if b.leakedBelow(b.th.throttle * ceiling) {
-			v.Kind = Leak
-		}
-	case b.sum.Limit.Bytes > 0 && v.Footprint >= b.th.threshold*b.sum.Limit.Bytes:
-		v.Reason = ReasonThreshold
-	}
-}
-
-// level reports whether the sum has stopped growing in the last two hours.
-func (b *bench) level() bool {
-	c := b.total.since(b.now - 2)
-	return c.len() >= 6 && senLine(c.t, c.lo).slope*2 < b.th.material
-}
-
-// pressure is the mean share of time stalled on memory in the last hour.
-func (b *bench) pressure() float64 {
-	sum, n := 0.0, 0
-	for _, p := range b.sum.Pressure {
-		if h := hours(p.At.UnixNano() - b.origin); h > b.now-1 && h <= b.now && p.V >= 0 {
-			sum += p.V
-			n++
-		}
-	}
-	if n == 0 {
-		return 0
-	}
-	return sum / float64(n)
-}
-
-// leakedBelow reports whether the worker's sum leaked until it reached the
-// ceiling.
-func (b *bench) leakedBelow(ceiling float64) bool {
-	for i, y := range b.total.lo {
-		if y >= ceiling {
-			c := b.total.slice(0, i)
-			return c.len() > 0 && assess(c, setting{age: c.span(), quiet: math.NaN()}, b.th).kind == Leak
-		}
-	}
-	return false
-}
 
 // finite replaces what is not a number by nothing: the zero or nil.
 func (v Verdict) finite() Verdict {

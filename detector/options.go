@@ -41,7 +41,6 @@ type thresholds struct {
 	material     float64
 	materialRate float64
 	materialSum  float64
-	horizon      float64
 	warmBytes    float64
 	warmSigma    float64
 	warmHours    float64
@@ -73,7 +72,8 @@ type thresholds struct {
 }
 
 // defaults returns the thresholds, each with its reason and the data that
-// set it ("recordings": the calibration half of the Celery recordings).
+// set it. "Recordings" are the labelled Celery nodes, "made" series those of
+// the synth package.
 func (o Options) defaults() thresholds {
 	s := o.Scale
 	if s <= 0 {
@@ -84,51 +84,68 @@ func (o Options) defaults() thresholds {
 		w = 7 * 24
 	}
 	return thresholds{
-		window:      w,   // a week holds every weekly season once and a slow leak's growth
-		minSpan:     2.5, // start-up churn lasts about an hour in the recordings; less than this is never told apart from it
-		minBlocks:   18,  // z_lambda's asymptotics are poor below this (simulated)
-		blocks:      96,  // Sen's pairs stay at 4,560 and a day keeps 14 blocks of a week
-		z:           4,   // random walks pass 3.4 twice as often (facts: 6 % against 3.3 %)
-		growthNoise: 3,   // growth below three MADs of its own residuals is not seen by a person either
-		halves:      0.5, // pure log growth over [t, 5t] gives 0.46, exponential far less
-		lastThird:   0.17,
-		ups:         6,             // of 7 increments of 8 block medians
-		saturation:  4,             // how much better (AICc) a saturating curve must fit to win over a line
-		neff:        12,            // fewer equal-sized growth events than this is a staircase (recordings h5: up to 8; synth h5: up to 10)
-		grain:       2.5 * MiB * s, // pymalloc's arenas are 1 MiB; a table of 10^5 entries doubles by 2 MiB
-		neffGrain:   5,
-		neffLate:    7, lateFrom: 8, // hours; stairs recorded and made (h5) all end in the first half of a window
-		burstSpan: 12, burstEvents: 15, // hours; recordings l11 come in bursts every seven hours and show 20 to 40 events
-		material: 1.5 * MiB * s,
-		// a quarter MiB an hour is 180 MiB a month; healthy children in the
-		// recordings creep at up to 0.1 MiB an hour
-		materialRate: 0.25 * MiB * s,
-		materialSum:  8 * MiB * s,  // … unless it has already added up to this
-		horizon:      30 * 24,      // nobody acts today on memory that lasts a month
-		warmBytes:    85 * MiB * s, // warm-ups recorded add 55 to 90 MB a process …
+		window: w, // a week holds every weekly season once and a slow leak's growth
+
+		// A window of a curve.
+		minSpan:     2.5,  // recordings: start-up churn lasts an hour and is not told from a leak in less
+		minBlocks:   18,   // the trend test needs this many readings to be near its normal limit
+		blocks:      96,   // Sen's pairs stay at 4,560 and a day keeps 14 blocks of a week
+		z:           4,    // simulated random walks pass 3.4 twice as often (6 % against 3.3 %)
+		growthNoise: 3,    // less than three deviations of its own scatter nobody would see either
+		halves:      0.5,  // logarithmic growth over [t, 5t] gives 0.46, an exponential warm-up far less
+		lastThird:   0.17, // half of what a straight line gains there
+		ups:         6,    // of 7 increments of 8 block medians; a straight line has all 7
+		saturation:  4,    // AIC: a saturating curve must be e² times as likely as the line to win
+		step:        0.35, // of the range: a sharper single rise is a step and taken out (recordings h6)
+
+		// Staircases: how many equal growth events the increments amount to.
+		neff:        12,            // recordings h5 show up to 8, made ones up to 10
+		grain:       2.5 * MiB * s, // pymalloc's arenas are 1 MiB, a table of 10^5 entries doubles by 2 MiB
+		neffGrain:   5,             // steps of that size are the allocator's: recordings l1, l10 show 5 to 10 in three hours
+		neffLate:    7,             // stairs that begin after a quarter of a life and eight hours: recordings and made
+		lateFrom:    8,             // series of h5 end theirs before (found by l12)
+		burstSpan:   12,            // hours; recordings l11 leak in bursts every seven hours,
+		burstEvents: 15,            // each gradual: 20 to 40 events
+
+		// What matters.
+		material:     1.5 * MiB * s,  // healthy children of recordings creep by up to 1 MiB a day …
+		materialRate: 0.25 * MiB * s, // … at up to 0.1 MiB an hour; this is 180 MiB a month
+		materialSum:  8 * MiB * s,    // slower growth that has added up to this matters too
+
+		// Warm-ups: size and duration are log-normal (medians, log spreads).
+		warmBytes:    85 * MiB * s, // recordings h2, h7 gain 55 to 90 MB a process
 		warmSigma:    0.3,
-		warmHours:    7, // … in 4 to 9 hours (12 by construction at most)
+		warmHours:    7, // in 4 to 9 hours
 		warmSpread:   0.32,
-		warmStraight: 0.45,               // half of the warm-ups bend visibly while they last
-		warmQuiet:    0.2,                // an earlier life of the same role showed no warm-up
-		warmLongest:  9.5, warmLate: 0.3, // no warm-up recorded was still straight after nine hours
-		warmMax:    0.55,
-		parentOdds: 3,                  // a backlog of tasks not yet due fills the parent more often than a leak does
-		arenaBytes: 2, arenaHours: 1.4, // glibc keeps up to eight arenas of 64 MiB a core for threads (synth h16)
-		loadShare:  0.6,         // more than this of the growth follows the load: judge the load, not the code
-		leakPace:   3 * MiB * s, // leaking processes recorded grow by 0.5 to 31 MB an hour
-		leakSigma:  1.3,
-		fall:       0.3, // of the range so far: more than this given back at once is a cache that clears
-		fallBytes:  4 * MiB * s,
-		step:       0.35,
-		confirm:    2,
-		poolLives:  3,
-		poolGrowth: 4 * MiB * s,
-		taskZ:      3.3,
-		throttle:   0.98,
-		pressure:   0.1,
-		threshold:  0.95,
-		rateSpread: 0.1, timeSpread: 0.2, // set so that nine in ten true rates and times of made leaks fall inside
-		conformal: 1.15,
+		warmStraight: 0.45, // half of the warm-ups recorded bend visibly while they last
+		warmQuiet:    0.2,  // an earlier life of the same role showed no warm-up
+		warmLongest:  9.5,  // no warm-up recorded was still straight after this,
+		warmLate:     0.3,  // so odds fall
+		warmMax:      0.55, // recordings: warm-ups stay above 0.8 until they bend, leaks to 6 MB an hour below
+		parentOdds:   3,    // tasks not yet due fill a parent more often than a leak does (made h18)
+		arenaBytes:   2,    // glibc keeps up to eight arenas of 64 MiB a core for threads (made h16)
+		arenaHours:   1.4,
+		leakPace:     3 * MiB * s, // recordings: leaking processes grow by 0.5 to 31 MB an hour
+		leakSigma:    1.3,
+
+		// Caches, load, pools, tasks.
+		fall:       0.3,         // of the range so far: more given back at once is a cache that clears (recordings h7)
+		fallBytes:  4 * MiB * s, // and less than this is noise
+		loadShare:  0.6,         // more of the growth than this follows the load: the load is judged, not the code
+		confirm:    2,           // earlier looks that must not say healthy; a third delays and no longer helps on made walks
+		poolLives:  3,           // two lives that end high can be chance
+		poolGrowth: 4 * MiB * s, // a life must gain this past its start to be worth recycling for
+		taskZ:      3.3,         // no innocent task accused in recordings or simulations
+
+		// Ceilings.
+		throttle:  0.98, // of MemoryHigh or the limit: reclaim holds memory just below
+		pressure:  0.1,  // share of the last hour stalled on memory
+		threshold: 0.95, // of the limit: worth saying though level
+
+		// Intervals, set so that nine in ten true rates and times of made
+		// leaks fall inside (seeds 101 to 105; held-back seeds: 0.90).
+		conformal:  1.15,
+		rateSpread: 0.1,
+		timeSpread: 0.2,
 	}
 }

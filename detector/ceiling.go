@@ -1,0 +1,59 @@
+package detector
+
+import "math"
+
+// throttle corrects a verdict that a ceiling made: memory that stands at
+// MemoryHigh or the limit, or is under pressure, does not show its growth.
+func (b *bench) throttle(v *Verdict) {
+	ceiling := b.sum.Limit.Bytes
+	if b.sum.High > 0 && (ceiling <= 0 || b.sum.High < ceiling) {
+		ceiling = b.sum.High
+	}
+	atCeiling := ceiling > 0 && v.Footprint >= b.th.throttle*ceiling
+	pressed := b.pressure() >= b.th.pressure
+	switch {
+	case v.Kind.Leaks() && atCeiling && b.level():
+		v.Reason = ReasonThrottled
+	case v.Kind.Leaks():
+	case atCeiling || pressed:
+		v.Kind, v.Reason = Unsure, ReasonThrottled
+		if b.leakedBelow(b.th.throttle * ceiling) {
+			v.Kind = Leak
+		}
+	case b.sum.Limit.Bytes > 0 && v.Footprint >= b.th.threshold*b.sum.Limit.Bytes:
+		v.Reason = ReasonThreshold
+	}
+}
+
+// level reports whether the sum has stopped growing in the last two hours.
+func (b *bench) level() bool {
+	c := b.total.since(b.now - 2)
+	return c.len() >= 6 && senLine(c.t, c.lo).slope*2 < b.th.material
+}
+
+// pressure is the mean share of time stalled on memory in the last hour.
+func (b *bench) pressure() float64 {
+	sum, n := 0.0, 0
+	for _, p := range b.sum.Pressure {
+		if h := hours(p.At.UnixNano() - b.origin); h > b.now-1 && h <= b.now && p.V >= 0 {
+			sum += p.V
+			n++
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	return sum / float64(n)
+}
+
+// leakedBelow reports whether the worker's sum leaked until it reached the
+// ceiling.
+func (b *bench) leakedBelow(ceiling float64) bool {
+	for i, y := range b.total.lo {
+		if y >= ceiling {
+			c := b.total.slice(0, i)
+			return c.len() > 0 && assess(c, setting{age: c.span(), quiet: math.NaN()}, b.th).kind == Leak
+		}
+	}
+	return false
+}
