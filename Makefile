@@ -45,3 +45,11 @@ bench-agent: ## what the agent costs beside the exporters, on the same 64 proces
 .PHONY: image-check
 image-check: ## build the Dockerfile without a registry and see it serve (needs root)
 	.ci/image-check
+
+.PHONY: demo
+demo: ## play the whole job on this machine, with a page to press the button on
+	go run ./cmd/dropleak demo
+
+.PHONY: story
+story: ## let the demo play itself, and check what happened
+	go run ./cmd/dropleak demo --story

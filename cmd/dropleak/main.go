@@ -11,11 +11,16 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/dropleak/dropleak/cmd/dropleak/demo"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if code, played := demo.Part(ctx); played {
+		os.Exit(code) // the demo started this program again to play a worker
+	}
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
