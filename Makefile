@@ -53,3 +53,7 @@ demo: ## play the whole job on this machine, with a page to press the button on
 .PHONY: story
 story: ## let the demo play itself, and check what happened
 	go run ./cmd/dropleak demo --story
+
+.PHONY: bench-fleet
+bench-fleet: ## measure one hourly cycle over FLEET series (default 17000), beside Prometheus and its rules
+	go test ./detector/rivals -run TestBenchFleet -v -timeout 0 -args -fleet $(or $(FLEET),17000) -whole 500 -prometheus

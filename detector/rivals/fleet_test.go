@@ -2,7 +2,6 @@ package rivals
 
 import (
 	"flag"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"runtime"
