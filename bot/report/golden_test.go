@@ -1,0 +1,172 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/detector"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+const mib = 1 << 20
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// mail is a leak that everything is known about.
+func mail() finding.Finding {
+	onset := noon.Add(-40 * time.Hour)
+	return finding.Finding{ID: "f7k2", State: finding.Open, Severity: finding.High, Opened: noon.Add(-time.Hour), LastSeen: noon,
+		Subject: finding.Subject{Kind: finding.KindLeak, DropletID: "42", DropletName: "web-1", Worker: "mail"}, Share: 0.92,
+		Verdict: detector.Verdict{Kind: detector.Leak, Reason: detector.ReasonLeakingParent, Confidence: 0.98, Metric: "pss+swap",
+			Rate: &detector.Interval{Low: 40 * mib, Value: 44 * mib, High: 49 * mib}, Onset: &onset, Footprint: 1500 * mib,
+			Exhaustion: &detector.Exhaustion{Limit: detector.Limit{Bytes: 2048 * mib, Source: "memory.max"},
+				Earliest: noon.Add(9 * time.Hour), Expected: noon.Add(11 * time.Hour), Latest: noon.Add(14 * time.Hour)},
+			Evidence:  []string{"It grew in 39 of 40 hours.", "The parent process holds 1.2 GiB of it.", "The load stayed level meanwhile."},
+			Processes: []detector.ProcessVerdict{{PID: 100, Role: detector.RoleParent, Kind: detector.Leak, Reason: detector.ReasonLeakingParent, Rate: &detector.Interval{Value: 42 * mib}}, {PID: 101, Role: detector.RoleChild, Kind: detector.Healthy, Reason: detector.ReasonFlat}},
+			Tasks:     []detector.TaskVerdict{{Task: "mail.render", Kind: detector.TaskLeak, BytesPerCall: detector.Interval{Low: 40 << 10, Value: 44 << 10, High: 51 << 10}}}},
+		Droplet: &detector.DropletVerdict{Evidence: []string{"The droplet has 700 MiB left."}}}
+}
+
+func with(change func(*finding.Finding)) finding.Finding {
+	f := mail()
+	change(&f)
+	return f
+}
+
+// other is a finding of a kind without a verdict.
+func other(kind finding.Kind, worker, summary string) finding.Finding {
+	return finding.Finding{ID: "f9z9", State: finding.Open, Severity: finding.Low, Opened: noon, LastSeen: noon, Summary: summary,
+		Subject: finding.Subject{Kind: kind, DropletID: "42", DropletName: "web-1", Worker: worker}}
+}
+
+func lines(n int) (out []WorkerLine) {
+	for i := range n {
+		out = append(out, WorkerLine{Droplet: fmt.Sprintf("web-%d", i%4+1), DropletID: "42", Worker: fmt.Sprintf("worker-%d", i),
+			Verdict: detector.Verdict{Kind: detector.Healthy, Reason: detector.ReasonFlat, Footprint: 300 * mib}})
+	}
+	return out
+}
+
+// messages is every message of this package in every state it can have.
+func messages() map[string]Message {
+	closest := lines(31)
+	closest[7].Verdict.Exhaustion = &detector.Exhaustion{Earliest: noon.Add(8 * 24 * time.Hour), Expected: noon.Add(11 * 24 * time.Hour)}
+	hours := 6.0
+	young := WorkerLine{Droplet: "web-1", DropletID: "42", Worker: "web", Verdict: detector.Verdict{Kind: detector.Unsure,
+		Reason: detector.ReasonTooShort, Confidence: 0.4, Footprint: 310 * mib, HoursNeeded: &hours, Evidence: []string{"It has been watched for 2 h."}}}
+	var many []finding.Finding
+	for i := range 14 {
+		many = append(many, with(func(f *finding.Finding) { f.ID, f.Subject.Worker = fmt.Sprint("f", i), fmt.Sprint("mail-", i) }))
+	}
+	look := func(f finding.Finding) Message { return Finding(f, Look{At: noon, Picture: "F0CHART001", Ask: ""}) }
+	return map[string]Message{
+		"finding-open":     look(mail()),
+		"finding-critical": look(with(func(f *finding.Finding) { f.Severity, f.OOMKills = finding.Critical, 2 })),
+		"finding-masked": look(with(func(f *finding.Finding) {
+			f.Verdict.Kind, f.Verdict.Reason, f.Verdict.Exhaustion = detector.LeakMasked, detector.ReasonRecycled, nil
+		})),
+		"finding-acknowledged": look(with(func(f *finding.Finding) { f.State, f.By = finding.Acknowledged, "U0ANNA" })),
+		"finding-muted":        look(with(func(f *finding.Finding) { f.State, f.By, f.MutedUntil = finding.Muted, "U0ANNA", noon.Add(4*time.Hour) })),
+		"finding-muted-worse":  look(with(func(f *finding.Finding) { f.State, f.By, f.MuteWorse = finding.Muted, "U0ANNA", true })),
+		"finding-resolved": look(with(func(f *finding.Finding) {
+			f.State, f.Why, f.Verdict = finding.Resolved, "level for 12 h", young.Verdict
+			f.Verdict.Reason = detector.ReasonFlat
+		})),
+		"finding-dismissed":    look(with(func(f *finding.Finding) { f.State, f.By, f.Why = finding.Dismissed, "U0BEN", "a load test" })),
+		"finding-no-run":       Finding(mail(), Look{At: noon, NoRun: "No way to restart mail on web-1 is configured."}),
+		"finding-story":        Finding(mail(), Look{At: noon, Story: "mail on web-1 was restarted, 1.3 GiB came back"}),
+		"finding-silent-agent": Finding(other(finding.KindSilent, "", "the agent has not reported for 5m0s; nothing is known of its workers"), Look{At: noon}),
+		"finding-silent":       Finding(other(finding.KindSilent, "mail", "this worker was there and has not been seen for 5m0s, while its agent still reports"), Look{At: noon}),
+		"finding-no-metrics":   Finding(other(finding.KindNoMetrics, "", "no memory from DigitalOcean for 1h0m0s; is its metrics agent running?"), Look{At: noon}),
+		"finding-unexplained":  Finding(other(finding.KindUnexplained, "", "memory grows and no Celery worker explains it; the likeliest is postgres"), Look{At: noon}),
+		"finding-threshold":    Finding(other(finding.KindThreshold, "mail", "it holds 92 % of its limit, and does not grow"), Look{At: noon}),
+		"finding-clone":        Finding(other(finding.KindClone, "", "a droplet made from its snapshot reports with its token; it is not believed"), Look{At: noon}),
+		"report-well":          Report(Digest{At: noon, Scanned: true, Workers: closest, Unseen: 2, Audit: "17 3f9a", Changes: []string{"mail on web-1: resolved: level for 12 h"}}),
+		"report-calm":          Report(Digest{At: noon, Scanned: true, Workers: lines(3)}),
+		"report-leaking": Report(Digest{At: noon, Scanned: true, Workers: lines(31), Findings: []finding.Finding{mail(), with(func(f *finding.Finding) {
+			f.ID, f.State, f.By, f.MuteWorse = "f8", finding.Muted, "U0ANNA", true
+			f.Subject.Worker = "web"
+		})}, Pictures: map[string]string{"f7k2": "F0CHART001"}, Audit: "17 3f9a", Changes: []string{"mail on web-1: new"}}),
+		"report-folding":   Report(Digest{At: noon, Scanned: true, Workers: lines(31), Findings: many, Trouble: []string{"DigitalOcean has not answered for 20 min"}}),
+		"report-unscanned": Report(Digest{At: noon}),
+		"worker-leaks":     Worker(WorkerLine{Droplet: "web-1", DropletID: "42", Worker: "mail", Verdict: mail().Verdict}, noon),
+		"worker-unsure":    Worker(young, noon),
+		"droplet":          Droplet("web-1", *mail().Droplet, append(lines(2), WorkerLine{Droplet: "web-1", Worker: "mail", Verdict: mail().Verdict}), noon),
+	}
+}
+
+// TestGolden compares every message with the JSON that was looked at and
+// found good.
+func TestGolden(t *testing.T) {
+	for name, m := range messages() {
+		got, err := json.MarshalIndent(map[string]any{"channel": "C0OPS", "text": m.Text, "blocks": m.Blocks}, "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, '\n')
+		file := filepath.Join("testdata", name+".json")
+		if *update {
+			if err := os.WriteFile(file, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(file)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s differs from what was found good (%v); look at it, then go test -update:\n%s", name, err, got)
+		}
+	}
+}
+
+// TestSlackAccepts lets the published types and limits judge the golden files.
+func TestSlackAccepts(t *testing.T) {
+	dir := os.Getenv("DROPLEAK_SLACK_RENDER")
+	if dir == "" {
+		t.Skip("needs DROPLEAK_SLACK_RENDER")
+	}
+	files, err := filepath.Glob("testdata/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d golden files, %v", len(files), err)
+	}
+	for i := range files {
+		if files[i], err = filepath.Abs(files[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := exec.CommandContext(t.Context(), "node", append([]string{"check.mjs"}, files...)...)
+	check.Dir = dir
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestNotice: whatever the names are, 80 characters tell the worker, the time
+// left and the ask.
+func TestNotice(t *testing.T) {
+	for name, f := range map[string]finding.Finding{
+		"short": mail(),
+		"long": with(func(f *finding.Finding) {
+			f.Subject.Worker, f.Subject.DropletName = "a-worker-with-a-name-that-goes-on-and-on", "a-droplet-with-a-name-that-goes-on-and-on"
+		}),
+	} {
+		s := []rune(Notice(f, noon, "Approve a restart?"))
+		if len(s) > 80 {
+			t.Errorf("%s: %d characters: %s", name, len(s), string(s))
+		}
+		if want := ": out of memory in 11 h. Approve a restart?"; !bytes.HasSuffix([]byte(string(s)), []byte(want)) {
+			t.Errorf("%s: %s", name, string(s))
+		}
+	}
+	if s := Notice(with(func(f *finding.Finding) { f.State = finding.Resolved }), noon, "Approve a restart?"); bytes.Contains([]byte(s), []byte("Approve")) {
+		t.Errorf("a settled finding asks: %s", s)
+	}
+}
