@@ -200,17 +200,24 @@ func (c *Chat) details(ctx context.Context, k slackapp.Click) error {
 	if err != nil {
 		return err
 	}
-	blocks := append([]slack.Block{report.Section("*" + report.Escape(report.Headline(f, f.LastSeen)) + "*")}, report.Details(f)...)
-	if f.Picture != "" {
-		blocks = append(blocks, report.Picture(f.Picture, report.Alt(f, f.LastSeen)))
-	}
-	_, err = c.o.Slack.OpenView(ctx, k.TriggerID, slack.ModalViewRequest{Type: slack.VTModal, CallbackID: callbackShown,
-		Title: plain("Why?"), Close: plain("Close"), Blocks: slack.Blocks{BlockSet: blocks}})
+	modal := detailsModal(f)
+	_, err = c.o.Slack.OpenView(ctx, k.TriggerID, modal)
 	if err == nil {
 		return nil
 	}
 	c.o.Log.Info("details go to the clicker instead of a modal", "err", err)
+	blocks := modal.Blocks.BlockSet
 	return c.respond(ctx, k.ResponseURL, k.Channel, k.User, slackapp.Message{Text: report.Escape(report.Headline(f, f.LastSeen)), Blocks: blocks[:len(blocks)-pictures(blocks)]})
+}
+
+// detailsModal is the evidence behind a finding.
+func detailsModal(f finding.Finding) slack.ModalViewRequest {
+	blocks := append([]slack.Block{report.Section("*" + report.Escape(report.Headline(f, f.LastSeen)) + "*")}, report.Details(f)...)
+	if f.Picture != "" {
+		blocks = append(blocks, report.Picture(f.Picture, report.Alt(f, f.LastSeen)))
+	}
+	return slack.ModalViewRequest{Type: slack.VTModal, CallbackID: callbackShown, Title: plain("Why?"), Close: plain("Close"),
+		Blocks: slack.Blocks{BlockSet: blocks}}
 }
 
 // pictures counts the pictures at the end; a response address cannot show

@@ -1,0 +1,216 @@
+package chat
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/order"
+	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/restart"
+	"github.com/dropleak/dropleak/detector"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+const mib = 1 << 20
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func mail() finding.Finding {
+	onset := noon.Add(-40 * time.Hour)
+	return finding.Finding{ID: "f7k2", State: finding.Open, Severity: finding.High, Opened: noon.Add(-time.Hour), LastSeen: noon, Picture: "F0CHART001",
+		Subject: finding.Subject{Kind: finding.KindLeak, DropletID: "42", DropletName: "web-1", Worker: "mail"},
+		Verdict: detector.Verdict{Kind: detector.Leak, Reason: detector.ReasonLeakingParent, Confidence: 0.98, Metric: "pss+swap",
+			Rate: &detector.Interval{Low: 40 * mib, Value: 44 * mib, High: 49 * mib}, Onset: &onset, Footprint: 1500 * mib,
+			Exhaustion: &detector.Exhaustion{Limit: detector.Limit{Bytes: 2048 * mib, Source: "memory.max"},
+				Earliest: noon.Add(9 * time.Hour), Expected: noon.Add(11 * time.Hour), Latest: noon.Add(14 * time.Hour)},
+			Evidence: []string{"It grew in 39 of 40 hours.", "The parent process holds 1.2 GiB of it."}}}
+}
+
+// asked is a run whose question stands.
+func asked() remedy.View {
+	return remedy.View{Run: "r3x7", Finding: "f7k2", Asked: noon, Expires: noon.Add(24 * time.Hour), Exhausts: noon.Add(11 * time.Hour), Need: 1,
+		Plan:  remedy.Plan{DropletID: 42, Droplet: "web-1", Worker: "mail", Way: restart.Supervisor, Unit: order.Unit{Kind: order.SupervisorProgram, Name: "mail"}, Life: order.Fingerprint{PID: 100}},
+		Facts: order.Facts{Workers: []string{"mail", "beat"}, StopTimeout: 10}, Old: order.Fingerprint{PID: 100}, Before: remedy.Numbers{Bytes: 1500 * mib, Metric: "pss+swap", Processes: 4},
+		Steps: stepsUpTo("ask", remedy.Doing),
+		Buttons: []remedy.Button{{Kind: remedy.Approve}, {Kind: remedy.Skip, Reasons: remedy.DefaultSkipReasons}, {Kind: remedy.NotNow},
+			{Kind: remedy.FalseAlarm}}}
+}
+
+var titles = [][2]string{{"ask", "Approve"}, {"line", "Wait in line"}, {"evidence", "Save evidence"}, {"snapshot", "Snapshot the droplet"},
+	{"recheck", "Look at the worker again"}, {"restart", "Restart"}, {"verify", "Verify"}}
+
+// stepsUpTo is the list of steps at one of them; "" is behind the last.
+func stepsUpTo(step string, state remedy.StepState) (out []remedy.StepView) {
+	s := remedy.Did
+	at := noon
+	for _, t := range titles {
+		v := remedy.StepView{Name: t[0], Title: t[1], State: s, Began: at, Ended: at.Add(2 * time.Minute)}
+		at = at.Add(2 * time.Minute)
+		if t[0] == "snapshot" {
+			v.Expected = 9 * time.Minute
+		}
+		if t[0] == step {
+			v.State, s = state, remedy.Ahead
+			v.Ended = time.Time{}
+		}
+		if v.State == remedy.Ahead {
+			v.Began, v.Ended = time.Time{}, time.Time{}
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// under is an approved run at a step.
+func under(step string) remedy.View {
+	v := asked()
+	v.Step, v.Steps = step, stepsUpTo(step, remedy.Doing)
+	v.Votes = []remedy.Vote{{By: "U0ANNA", Kind: remedy.Approve, At: noon}}
+	v.Settled, v.Buttons = &v.Votes[0], []remedy.Button{{Kind: remedy.Skip}, {Kind: remedy.Cancel}}
+	v.SnapshotName = "dropleak-mail-r3x7"
+	if step == "recheck" || step == "restart" || step == "verify" || step == "" {
+		v.Snapshot = &remedy.Snapshot{ID: "9", Name: v.SnapshotName, SizeGB: 11.2, Done: noon.Add(9 * time.Minute)}
+		v.Buttons = []remedy.Button{{Kind: remedy.Cancel}}
+	}
+	if step == "verify" || step == "" {
+		v.Buttons, v.New = nil, order.Fingerprint{PID: 1100}
+	}
+	return v
+}
+
+// ended is a run that ended at a step.
+func ended(o remedy.Outcome, step, why, state string) remedy.View {
+	v := under(step)
+	v.Outcome, v.Ended, v.Why, v.State, v.Buttons = o, noon.Add(14*time.Minute), why, state, nil
+	if step != "" {
+		v.Steps = stepsUpTo(step, remedy.Broke)
+	}
+	if o.Restarted() && o != remedy.NotRunning {
+		v.Life = &remedy.Life{Pool: 4, Now: remedy.Numbers{Bytes: 210 * mib, Metric: "pss+swap"}}
+	}
+	return v
+}
+
+func change(v remedy.View, f func(*remedy.View)) remedy.View {
+	f(&v)
+	return v
+}
+
+// runs is a run in every state its message can show.
+func runs() map[string]remedy.View {
+	kept := "The snapshot dropleak-mail-r3x7 is kept. Nothing was restarted."
+	return map[string]remedy.View{
+		"card":          asked(),
+		"card-too-late": change(asked(), func(v *remedy.View) { v.TooLate = true }),
+		"card-quorum": change(asked(), func(v *remedy.View) {
+			v.Need, v.Votes, v.AskedBy = 2, []remedy.Vote{{By: "U0ANNA", Kind: remedy.Approve}}, "U0CARLA"
+		}),
+		"card-reboot":      change(asked(), func(v *remedy.View) { v.Plan.Way = restart.Reboot }),
+		"card-rehearsal":   change(asked(), func(v *remedy.View) { v.Rehearsal = true }),
+		"line":             change(under("line"), func(v *remedy.View) { v.Ahead = []string{"r1"} }),
+		"evidence":         under("evidence"),
+		"snapshot":         under("snapshot"),
+		"snapshot-trouble": change(under("snapshot"), func(v *remedy.View) { v.Trouble = "asking for the action: 503" }),
+		"recheck":          under("recheck"),
+		"restart":          change(under("restart"), func(v *remedy.View) { v.Buttons = nil }),
+		"verify":           under("verify"),
+		"skipped": change(under("evidence"), func(v *remedy.View) {
+			v.Skip = &v.Votes[0]
+			v.Steps[3].State, v.Steps[3].Note = remedy.Skipped, "The droplet holds no state"
+		}),
+		"end-freed":     ended(remedy.FreedWorking, "", "memory came back and the worker is working", ""),
+		"end-not-seen":  ended(remedy.FreedNotSeenWorking, "", "memory came back; the worker runs but was not seen working", ""),
+		"end-not-freed": change(ended(remedy.NotFreed, "verify", "the new process holds as much memory as the old one did", ""), func(v *remedy.View) { v.Life.Now.Bytes = 1490 * mib }),
+		"end-bad":       ended(remedy.CameBackBad, "verify", "its pool has 2 processes, had 4", ""),
+		"end-rehearsed": change(ended(remedy.Rehearsed, "", "", "Nothing was carried out."), func(v *remedy.View) { v.Rehearsal = true }),
+		"end-not-now": change(asked(), func(v *remedy.View) {
+			v.Outcome, v.Settled, v.Buttons = remedy.Declined, &remedy.Vote{By: "U0ANNA", Kind: remedy.NotNow, At: noon}, nil
+		}),
+		"end-cancelled": ended(remedy.Cancelled, "snapshot", "cancelled by a person", kept),
+		"end-expired":   change(asked(), func(v *remedy.View) { v.Outcome, v.Buttons = remedy.TimedOut, nil }),
+		"end-overtaken": ended(remedy.Overtaken, "recheck", "the worker's main process is another: pid 140 started 12:05:00, was pid 100 started 08:00:00", kept),
+		"end-failed":    ended(remedy.Failed, "snapshot", "the snapshot ended as errored", "The droplet runs as before. Nothing was restarted."),
+		"end-unknown":   ended(remedy.Unclear, "restart", "no result of the restart has arrived", "Look at the worker on web-1."),
+		"end-down":      ended(remedy.NotRunning, "verify", "the worker has no main process in the last 3 readings", "Start it on web-1: supervisorctl start mail."),
+	}
+}
+
+// stateFor is what the remedy makes of the finding meanwhile.
+func stateFor(v remedy.View) finding.Finding {
+	f := mail()
+	switch {
+	case v.Outcome == remedy.Declined:
+		f.State, f.By, f.MutedUntil = finding.Muted, "U0ANNA", noon.Add(quiet)
+	case v.Outcome == "" && v.Settled != nil:
+		f.State = finding.InHand
+	}
+	return f
+}
+
+func golden() map[string]any {
+	out := map[string]any{}
+	for name, v := range runs() {
+		f := stateFor(v)
+		m := report.Finding(f, report.Look{At: noon, Picture: f.Picture, Run: runBlocks(f, v, noon.Add(11*time.Minute)), Ask: ask(v), Story: story(f, v)})
+		out["run-"+name] = map[string]any{"channel": "C0OPS", "text": m.Text, "blocks": m.Blocks}
+	}
+	out["help"] = map[string]any{"text": "How to talk to dropleak", "blocks": helpBlocks()}
+	out["modal-skip"] = skipModal(asked(), remedy.DefaultSkipReasons)
+	out["modal-skip-no-reasons"] = skipModal(asked(), nil)
+	out["modal-details"] = detailsModal(mail())
+	return out
+}
+
+// TestGolden compares every message with the JSON that was looked at and
+// found good.
+func TestGolden(t *testing.T) {
+	for name, m := range golden() {
+		got, err := json.MarshalIndent(m, "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, '\n')
+		file := filepath.Join("testdata", name+".json")
+		if *update {
+			if err := os.WriteFile(file, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(file)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s differs from what was found good (%v); look at it, then go test -update:\n%s", name, err, got)
+		}
+	}
+}
+
+// TestSlackAccepts lets the published types and limits judge the golden files.
+func TestSlackAccepts(t *testing.T) {
+	dir := os.Getenv("DROPLEAK_SLACK_RENDER")
+	if dir == "" {
+		t.Skip("needs DROPLEAK_SLACK_RENDER")
+	}
+	files, err := filepath.Glob("testdata/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d golden files, %v", len(files), err)
+	}
+	for i := range files {
+		if files[i], err = filepath.Abs(files[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := exec.CommandContext(t.Context(), "node", append([]string{"check.mjs"}, files...)...)
+	check.Dir = dir
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
