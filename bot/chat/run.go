@@ -80,7 +80,7 @@ func scope(v remedy.View) string {
 		for _, w := range v.Facts.Workers {
 			names = append(names, report.Code(w))
 		}
-		s += fmt.Sprintf(", with all %d workers in it: %s", n, strings.Join(names, ", "))
+		s += fmt.Sprintf(", with %d workers in it: %s", n, strings.Join(names, ", "))
 	}
 	return s
 }
@@ -253,7 +253,7 @@ func buttons(f finding.Finding, v remedy.View) slack.Block {
 			row = append(row, report.Press{Action: report.ActionCancel, Value: v.Run, Text: "Cancel"})
 		case remedy.Skip:
 			if v.TooLate {
-				row = append(row, report.Press{Action: report.ActionSkip, Value: v.Run, Text: "Restart now, skip snapshot", Style: slack.StyleDanger})
+				row = append(row, report.Press{Action: report.ActionSkip, Value: v.Run, Text: "Restart, skip snapshot", Style: slack.StyleDanger})
 				continue
 			}
 			menu = append(menu, report.Choice{Value: report.ActionSkip + ":" + v.Run, Text: "Restart, skip snapshot"})

@@ -120,9 +120,9 @@ func Notice(f finding.Finding, at time.Time, ask string) string {
 	}
 	s := Headline(f, at)
 	if left, ok := finding.Left(f.Verdict.Exhaustion, at); ok && f.Subject.Kind == finding.KindLeak {
-		name := Plain(f.Subject.Worker, 24)
+		name := Plain(f.Subject.Worker, 18)
 		if f.Subject.DropletName != "" {
-			name += " on " + Plain(f.Subject.DropletName, 16)
+			name += " on " + Plain(f.Subject.DropletName, 12)
 		}
 		s = name + ": out of memory in " + Duration(left)
 	}
