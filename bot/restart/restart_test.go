@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +28,13 @@ type hub struct {
 	results map[string]order.Result
 	err     error
 	voided  []string
+	mu      sync.Mutex // of results, which an agent sends while one waits
+}
+
+func (h *hub) answer(key string, r order.Result) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.results[key] = r
 }
 
 func (h *hub) Place(_ context.Context, o order.Order) error {
@@ -34,6 +42,8 @@ func (h *hub) Place(_ context.Context, o order.Order) error {
 	return h.err
 }
 func (h *hub) Result(_ context.Context, key string) (order.Result, bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	r, ok := h.results[key]
 	return r, ok, nil
 }
@@ -102,7 +112,7 @@ func TestAsk(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
 				if c.result != nil {
-					time.AfterFunc(time.Second, func() { h.results["r1-click.inspect"] = *c.result })
+					time.AfterFunc(time.Second, func() { h.answer("r1-click.inspect", *c.result) })
 				}
 				f, err := Agent{Orders: h}.Inspect(ctx, target(), "click")
 				if c.want == "" && (err != nil || f.Pool != "prefork") || c.want != "" && (err == nil || err.Error() != c.want) {
