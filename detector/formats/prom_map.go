@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"regexp"
 	"slices"
 	"strconv"
@@ -214,7 +213,7 @@ func dropletOf(s sample.Series) string {
 		return d
 	}
 	at := s.Get("instance")
-	if h, _, err := net.SplitHostPort(at); err == nil {
+	if h, _, ok := splitPort(at); ok {
 		at = h
 	}
 	if at == "localhost" || at == "127.0.0.1" || at == "::1" {
@@ -226,4 +225,21 @@ func dropletOf(s sample.Series) string {
 // describe says where a file's time came from.
 func describe(f File) string {
 	return fmt.Sprintf("the file (%s)", f.Modified.UTC().Format("2006-01-02 15:04:05"))
+}
+
+// splitPort parts HOST:PORT, and [HOST]:PORT of IPv6, at the port.
+func splitPort(at string) (host, port string, ok bool) {
+	i := strings.LastIndexByte(at, ':')
+	if i < 0 {
+		return "", "", false
+	}
+	host, port = at[:i], at[i+1:]
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return "", "", false
+	}
+	inner, bracketed := strings.CutPrefix(host, "[")
+	if bracketed {
+		return strings.TrimSuffix(inner, "]"), port, true
+	}
+	return host, port, !strings.Contains(host, ":")
 }
