@@ -164,13 +164,11 @@ func taskRows(life int, l Life, rs []TaskRun, names []string, o Options) []taskR
 	return out
 }
 
-// ageGroup bins slot i of n: four bins, the early ones shorter.
+// ageGroup bins slot i of n: a dozen slots to a bin, at most 24 bins, so that
+// a warm-up is nearly straight within each.
 func ageGroup(i, n int) int {
-	g := 0
-	for edge := n / 12; g < 3 && i > edge; edge = edge*2 + 1 {
-		g++
-	}
-	return g
+	bins := min(max(n/12, 4), 24)
+	return i * bins / n
 }
 
 // demean takes the mean of each group from gains and calls.
