@@ -18,8 +18,10 @@ const blocks = 96
 // load explains is taken out first; load is nil or one value for each of y.
 // The result is never below floor.
 //
-// The factor four is that of the trend statistic's critical value; see the
-// account in docs/detection.md.
+// The factor four is that of the trend statistic's critical value. The walk's
+// share is estimated with a finite window, which leaves some of white noise
+// in it: without any walk the result is about 16 times the spread of the
+// medians, not 4. Leaks under plain noise are drawn larger by that.
 func Detectable(y, load []float64, floor float64) float64 {
 	b := blockMedians(y, blocks)
 	if len(b) < 8 {
