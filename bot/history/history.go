@@ -184,6 +184,9 @@ const (
 	// LabelSource says that a series did not come from an agent, for example
 	// source="digitalocean", so that two sources of one name never mix.
 	LabelSource = "source"
+	// SourceImport marks what was imported from files: it ends where the
+	// files end, and its silence means nothing.
+	SourceImport = "import"
 )
 
 // text reports whether both engines can keep s as text.

@@ -37,7 +37,7 @@ func (w *Watch) silence(ctx context.Context, fleet []Droplet, at time.Time) (liv
 	var errs []error
 	for _, p := range seen {
 		d, ours := names[p.DropletID]
-		if !ours || p.Worker != "" && agents[p.DropletID] {
+		if !ours || p.Source == history.SourceImport || p.Worker != "" && agents[p.DropletID] {
 			continue
 		}
 		if p.Interval == 0 && p.Source == "" {

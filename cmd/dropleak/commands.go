@@ -5,6 +5,6 @@ import "github.com/spf13/cobra"
 // commands are all of dropleak's.
 func commands(s streams) []*cobra.Command {
 	return []*cobra.Command{demoCommand(s),
-		scanCommand(s), serveCommand(s), checkCommand(s), tokenCommand(s), auditCommand(s),
+		scanCommand(s), exportCommand(s), importCommand(s), serveCommand(s), checkCommand(s), tokenCommand(s), auditCommand(s),
 		healthCommand(s), findingsCommand(s), runsCommand(s), sourcesCommand(s), backupCommand(s), restoreCommand(s), manifestCommand(s)}
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/dropleak/dropleak/cmd/dropleak/demo"
@@ -41,6 +42,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, talk io.Writer) 
 		return exit.code
 	}
 	fmt.Fprintf(talk, "dropleak: %v\n", err)
+	if strings.HasPrefix(err.Error(), "required flag") { // cobra gives it no type
+		return 2
+	}
 	return 1
 }
 

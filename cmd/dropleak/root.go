@@ -43,10 +43,16 @@ Begin with "dropleak demo" (no account needed), or judge a file you have with
 	cmd.SetHelpCommandGroupID("serve")
 	cmd.SetCompletionCommandGroupID("serve")
 	cmd.AddCommand(commands(s)...)
-	for _, c := range cmd.Commands() {
-		c.Args = usageArgs(c.Args)
-	}
+	judgeArgs(cmd)
 	return cmd
+}
+
+// judgeArgs makes wrong arguments exit with 2, of a command and all below it.
+func judgeArgs(cmd *cobra.Command) {
+	cmd.Args = usageArgs(cmd.Args)
+	for _, c := range cmd.Commands() {
+		judgeArgs(c)
+	}
 }
 
 // usageArgs makes wrong arguments exit with 2.

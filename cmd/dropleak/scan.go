@@ -85,19 +85,11 @@ without a usable row.`,
 
 // check reads the flags that carry values.
 func (f *scanFlags) check(args []string) error {
-	if !slices.Contains(layouts, f.format) {
-		return fmt.Errorf("--format %q is none of %s", f.format, strings.Join(layouts, ", "))
+	group, err := checkReading(f.format, f.group)
+	if err != nil {
+		return err
 	}
-	if f.group != "" {
-		group, err := regexp.Compile(f.group)
-		if err != nil {
-			return fmt.Errorf("--groupname: %w", err)
-		}
-		if group.SubexpIndex("worker") < 0 {
-			return fmt.Errorf("--groupname %q has no group (?P<worker>…)", f.group)
-		}
-		f.groupname = group
-	}
+	f.groupname = group
 	switch f.metric {
 	case "", "rss", "pss", "uss":
 	default:
@@ -127,12 +119,30 @@ func (f *scanFlags) check(args []string) error {
 var layouts = []string{"auto", string(formats.FormatCSV), string(formats.FormatMProf), string(formats.FormatPS), string(formats.FormatPrometheus),
 	string(formats.FormatOpenMetrics), string(formats.FormatPromJSON), string(formats.FormatCollectd)}
 
-// layout is the format asked for, "" for auto.
-func (f scanFlags) layout() formats.Format {
-	if f.format == "auto" {
+// checkReading reads the flags that say how files are read.
+func checkReading(format, group string) (*regexp.Regexp, error) {
+	if !slices.Contains(layouts, format) {
+		return nil, fmt.Errorf("--format %q is none of %s", format, strings.Join(layouts, ", "))
+	}
+	if group == "" {
+		return nil, nil
+	}
+	pattern, err := regexp.Compile(group)
+	if err != nil {
+		return nil, fmt.Errorf("--groupname: %w", err)
+	}
+	if pattern.SubexpIndex("worker") < 0 {
+		return nil, fmt.Errorf("--groupname %q has no group (?P<worker>…)", group)
+	}
+	return pattern, nil
+}
+
+// layoutOf is the format asked for, "" for auto.
+func layoutOf(flag string) formats.Format {
+	if flag == "auto" {
 		return ""
 	}
-	return formats.Format(f.format)
+	return formats.Format(flag)
 }
 
 // reading are the readers' options, from the flags.

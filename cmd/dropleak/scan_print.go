@@ -10,6 +10,7 @@ import (
 
 	"github.com/dropleak/dropleak/bot/report"
 	"github.com/dropleak/dropleak/detector"
+	"github.com/dropleak/dropleak/detector/formats"
 )
 
 // printScan prints the result as a table or as JSON; notes and errors of the
@@ -17,11 +18,7 @@ import (
 func printScan(s streams, f scanFlags, files []judged) error {
 	for _, file := range files {
 		for _, n := range file.notes {
-			if n.Line > 0 {
-				fmt.Fprintf(s.talk, "dropleak: %s:%d: %s\n", file.path, n.Line, n.Text)
-			} else {
-				fmt.Fprintf(s.talk, "dropleak: %s: %s\n", file.path, n.Text)
-			}
+			fmt.Fprintln(s.talk, noteLine(file.path, n))
 		}
 		if file.err != nil {
 			fmt.Fprintf(s.talk, "dropleak: %s: %v\n", file.path, file.err)
@@ -31,6 +28,14 @@ func printScan(s streams, f scanFlags, files []judged) error {
 		return printJSON(s, scanJSON(files))
 	}
 	return printTable(s, files)
+}
+
+// noteLine says a note with its file, and its line where it has one.
+func noteLine(path string, n formats.Note) string {
+	if n.Line > 0 {
+		return fmt.Sprintf("dropleak: %s:%d: %s", printable(path), n.Line, printable(n.Text))
+	}
+	return fmt.Sprintf("dropleak: %s: %s", printable(path), printable(n.Text))
 }
 
 func printJSON(s streams, v any) error {

@@ -30,7 +30,7 @@ type judgedWorker struct {
 
 // scan judges every input and prints the result.
 func scan(ctx context.Context, s streams, f scanFlags, args []string) error {
-	sources, err := expand(args, s.in, f.layout())
+	sources, err := expand(args, s.in, layoutOf(f.format))
 	if err != nil {
 		return usage(err)
 	}
@@ -159,7 +159,7 @@ func rate(v detector.Verdict) float64 {
 func scanCompare(s streams, f scanFlags, args []string) error {
 	var pair [2]detector.Worker
 	valueOnly := false
-	sources, err := expand(args, s.in, f.layout())
+	sources, err := expand(args, s.in, layoutOf(f.format))
 	if err != nil {
 		return usage(err)
 	}

@@ -122,7 +122,7 @@ func (r *csvReader) cell(name string) string {
 
 // take turns the row into samples.
 func (r *csvReader) take() error {
-	at, err := parseTime(r.cell("time"))
+	at, err := ParseTime(r.cell("time"))
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (r *csvReader) identity(p *sample.Process) (err error) {
 		}
 	}
 	if text := r.cell("start"); text != "" {
-		start, e := parseTime(text)
+		start, e := ParseTime(text)
 		if e != nil {
 			err = errors.Join(err, fmt.Errorf("start: %w", e))
 		}
@@ -224,8 +224,8 @@ func (r *csvReader) done() (Reading, error) {
 // farthest bounds times to what a time.Time and milliseconds can carry.
 const farthest = 1e11
 
-// parseTime reads seconds on any origin, with fractions, or RFC 3339.
-func parseTime(text string) (time.Time, error) {
+// ParseTime reads seconds on any origin, with fractions, or RFC 3339.
+func ParseTime(text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, errors.New("the time is missing")
 	}

@@ -116,7 +116,7 @@ func (s *series) into(r *Reading, worker string, o Options) {
 	for _, p := range passes {
 		for _, one := range p.Processes {
 			if pid, ok := m.pids[one.Slot]; ok && one.PID == 0 {
-				one.PID = pid
+				one.PID, one.Slot = pid, "" // the slot only held it together with its pid
 			}
 			if measured(one) {
 				r.Processes = append(r.Processes, one)

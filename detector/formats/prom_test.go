@@ -41,7 +41,7 @@ func TestPrometheusText(t *testing.T) {
 	}
 	started := process(1795456898, "", "mail", "0", 0, 100)
 	started.Start, started.CPU = at(1795450000), 1.5
-	group := process(1795456898, "", "mail", "mail;701", 701, 100)
+	group := process(1795456898, "", "mail", "", 701, 100)
 	group.PSS, group.Swap, group.CPU = 50, 7, 3
 	group.Start = at(1795450000)
 	for name, c := range map[string]struct {
@@ -68,7 +68,7 @@ namedprocess_namegroup_cpu_seconds_total{groupname="mail;701",mode="system"} 1
 namedprocess_namegroup_oldest_start_time_seconds{groupname="mail;701"} 1.79545e+09
 `, []sample.Process{group}, nil, Options{}},
 		"another groupname": {"1795456898", `namedprocess_namegroup_memory_bytes{groupname="p701 of mail",memtype="resident"} 100` + "\n",
-			[]sample.Process{process(1795456898, "", "mail", "p701 of mail", 701, 100)}, nil, Options{Groupname: regexp.MustCompile(`^p(?P<pid>\d+) of (?P<worker>.*)$`)}},
+			[]sample.Process{process(1795456898, "", "mail", "", 701, 100)}, nil, Options{Groupname: regexp.MustCompile(`^p(?P<pid>\d+) of (?P<worker>.*)$`)}},
 		"our own names": {"x", `dropleak_process_memory_bytes{kind="pss",droplet="42",worker="w@1",slot="main",role="parent"} 9 60000` + "\n" +
 			`dropleak_process_pid{droplet="42",worker="w@1",slot="main",role="parent"} 7 60000` + "\n",
 			[]sample.Process{{At: at(60), Droplet: "42", Worker: "w@1", Slot: "main", Role: "parent", PID: 7, RSS: sample.NaN, PSS: 9, USS: sample.NaN, Swap: sample.NaN, CPU: sample.NaN}}, nil, Options{}},
