@@ -10,9 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/dropleak/dropleak/detector/sample"
 )
@@ -98,16 +97,17 @@ func TestNodeExporter(t *testing.T) {
 // TestReadsWhatExpfmtWrites holds the line reader to the reference writer,
 // in both formats.
 func TestReadsWhatExpfmtWrites(t *testing.T) {
-	name, kind := clientRSS, dto.MetricType_GAUGE
-	family := &dto.MetricFamily{Name: &name, Type: &kind, Help: proto.String("Resident memory size in bytes.\nOf \\ \"one\".")}
-	for i, worker := range []string{"plain", `q"uo\te` + "\n", "späße, {x}=", "with } and # EOF"} {
-		family.Metric = append(family.Metric, &dto.Metric{Label: []*dto.LabelPair{{Name: proto.String("worker"), Value: proto.String(worker)}},
-			Gauge: &dto.Gauge{Value: proto.Float64(float64(i+1) * 1e9)}, TimestampMs: proto.Int64(1795456898123)})
+	names := []string{"plain", `q"uo\te` + "\n", "späße, {x}=", "with } and # EOF"}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(stampedGauge{names, at(1795456898.123)})
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, format := range []expfmt.Format{expfmt.NewFormat(expfmt.TypeTextPlain), expfmt.NewFormat(expfmt.TypeOpenMetrics)} {
 		var b bytes.Buffer
 		e := expfmt.NewEncoder(&b, format)
-		if err := e.Encode(family); err != nil {
+		if err := e.Encode(families[0]); err != nil {
 			t.Fatal(err)
 		}
 		if c, ok := e.(expfmt.Closer); ok {
@@ -116,7 +116,7 @@ func TestReadsWhatExpfmtWrites(t *testing.T) {
 			}
 		}
 		r := reading(t, "x", b.String(), Options{})
-		if len(r.Processes) != len(family.Metric) || len(r.Notes) > 0 {
+		if len(r.Processes) != len(names) || len(r.Notes) > 0 {
 			t.Fatalf("%s: %d samples, notes %v, of\n%s", format, len(r.Processes), r.Notes, b.String())
 		}
 		got := map[string]float64{}
@@ -126,10 +126,35 @@ func TestReadsWhatExpfmtWrites(t *testing.T) {
 				t.Errorf("%s: time %s", format, p.At)
 			}
 		}
-		for _, m := range family.Metric {
-			if w := m.Label[0].GetValue(); got[w] != m.Gauge.GetValue() {
+		for i, w := range names {
+			if got[w] != float64(i+1)*1e9 {
 				t.Errorf("%s: %q is %v", format, w, got[w])
 			}
+		}
+	}
+}
+
+// stampedGauge has one value a worker, each with a time.
+type stampedGauge struct {
+	names []string
+	at    time.Time
+}
+
+var gauge = prometheus.NewDesc(clientRSS, "Resident memory size in bytes.\nOf \\ \"one\".", []string{"worker"}, nil)
+
+func (g stampedGauge) Describe(out chan<- *prometheus.Desc) { out <- gauge }
+
+func (g stampedGauge) Collect(out chan<- prometheus.Metric) {
+	for i, w := range g.names {
+		out <- prometheus.NewMetricWithTimestamp(g.at, prometheus.MustNewConstMetric(gauge, prometheus.GaugeValue, float64(i+1)*1e9, w))
+	}
+}
+
+func TestDropletOfAnAddress(t *testing.T) {
+	for in, want := range map[string]string{"10.0.0.7:9100": "10.0.0.7", "web1:9100": "web1", "web1": "web1", "[fe80::1]:9100": "fe80::1", "fe80::1": "fe80::1",
+		"localhost:9100": "", "127.0.0.1:1": "", "[::1]:9": "", "": ""} {
+		if got := dropletOf(sample.Series{Labels: []sample.Label{{Name: "instance", Value: in}}}); got != want {
+			t.Errorf("dropletOf(%q) = %q, want %q", in, got, want)
 		}
 	}
 }
