@@ -31,7 +31,11 @@ func Finding(f finding.Finding, l Look) Message {
 	if line := stateLine(f); line != "" {
 		blocks = append(blocks, Context(line))
 	}
-	blocks = append(blocks, what(f)...)
+	if l.Story == "" {
+		blocks = append(blocks, what(f)...)
+	} else if v := f.Verdict; v.Rate != nil {
+		blocks = append(blocks, Context(fmt.Sprintf("Before the restart: held %s, grew %s.", Bytes(v.Footprint), Rate(v.Rate.Value))))
+	}
 	if l.Picture != "" {
 		blocks = append(blocks, Picture(l.Picture, Alt(f, l.At)))
 	}
