@@ -177,4 +177,4 @@ func TestTopOfTheHouse(t *testing.T) {
 }
 
 // awaitedAtTop belongs to the plan and is not there yet; the list only shrinks.
-var awaitedAtTop = map[string]bool{"doclient": true, "configs": true, "Dockerfile": true, "README.md": true}
+var awaitedAtTop = map[string]bool{}
