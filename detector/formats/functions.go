@@ -52,7 +52,7 @@ func functionEvidence(calls []Call) (out []string) {
 		if f.Calls == 1 {
 			noun = "call"
 		}
-		out = append(out, fmt.Sprintf("function %s: %d %s left %s behind, peak %s", f.Name, f.Calls, noun, mib(f.Kept), mib(f.Peak)))
+		out = append(out, fmt.Sprintf("Function %s: %d %s left %s behind, peak %s.", f.Name, f.Calls, noun, mib(f.Kept), mib(f.Peak)))
 	}
 	return out
 }

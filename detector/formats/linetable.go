@@ -108,7 +108,7 @@ func (t *lineTables) grown() (out []LineGrowth) {
 
 func lineEvidence(grown []LineGrowth) (out []string) {
 	if len(grown) == 0 {
-		return []string{"no line under @profile grew"}
+		return []string{"No line under @profile grew."}
 	}
 	for i, g := range grown {
 		if i == mostNamed {
@@ -118,7 +118,7 @@ func lineEvidence(grown []LineGrowth) (out []string) {
 		if g.Tables == 1 {
 			noun = "table"
 		}
-		out = append(out, fmt.Sprintf("%s:%d grew %s in %d %s: %.120s", g.File, g.Line, mib(g.Grew), g.Tables, noun, g.Text))
+		out = append(out, fmt.Sprintf("%s:%d grew %s in %d %s: %.120s.", g.File, g.Line, mib(g.Grew), g.Tables, noun, g.Text))
 	}
 	return out
 }

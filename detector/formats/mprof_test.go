@@ -81,7 +81,7 @@ func TestMProfFunctions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"function app.keep: 2 calls left 20.0 MiB behind, peak 30.0 MiB", "function app.drop: 1 call left -0.5 MiB behind, peak 14.0 MiB"}
+	want := []string{"Function app.keep: 2 calls left 20.0 MiB behind, peak 30.0 MiB.", "Function app.drop: 1 call left -0.5 MiB behind, peak 14.0 MiB."}
 	if diff := cmp.Diff(want, r.Evidence); diff != "" {
 		t.Errorf("evidence (-want +got):\n%s", diff)
 	}

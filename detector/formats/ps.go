@@ -190,7 +190,7 @@ func (r *psReader) flush() {
 	}
 	if !r.celery {
 		for _, row := range r.block {
-			if len(r.kept) < maxKept && measured(row.p) {
+			if len(r.kept) < maxKept && measured(row.p) && row.p.RSS != 0 { // the kernel's own threads hold nothing
 				r.kept = append(r.kept, r.plain(row))
 			}
 		}

@@ -138,7 +138,7 @@ func TestCollectd(t *testing.T) {
 
 func TestLineTables(t *testing.T) {
 	r := reading(t, "x", tableText+tableText, Options{})
-	if diff := cmp.Diff([]string{"tasks.py:5 grew 15.4 MiB in 2 tables: kept.append([0] * 10 ** 6)"}, r.Evidence); diff != "" {
+	if diff := cmp.Diff([]string{"tasks.py:5 grew 15.4 MiB in 2 tables: kept.append([0] * 10 ** 6)."}, r.Evidence); diff != "" {
 		t.Error(diff)
 	}
 	if _, err := LineTables(strings.NewReader("Line #    Mem usage    Increment  Occurrences\n")); err == nil {
