@@ -82,6 +82,7 @@ type Deps struct {
 	Rehearse   bool
 	OwnDroplet int64 // the droplet the service runs on; 0 elsewhere or unknown
 	Retention  time.Duration
+	Remote     *history.Remote // keeps the samples in the store's place; nil: the store keeps them
 	Scale      schedule.Scale
 	Lease      time.Duration // of runs; 0: the default
 	Owner      string        // unique among processes
@@ -118,7 +119,7 @@ func New(ctx context.Context, d Deps) (*Service, error) {
 		return nil, errors.New("assemble service: no executor, and this is no rehearsal")
 	}
 	s := &Service{d: d, log: d.Log, started: time.Now()}
-	s.history = history.New(d.Store, history.Options{Raw: d.Retention, Log: d.Log})
+	s.history = history.New(d.Store, history.Options{Raw: d.Retention, Remote: d.Remote, Log: d.Log})
 	s.source = source.NewDigitalOcean(source.DigitalOceanOptions{Cloud: d.Reader, Tag: d.Tag, Sink: s.history,
 		Cursors: d.Store, Scale: d.Scale, Log: d.Log})
 	s.hub = hub.New(d.Store, s.history, hub.Options{InTag: s.inTag, OnClone: s.clone, Log: d.Log})

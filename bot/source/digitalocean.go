@@ -235,15 +235,35 @@ func (d *DigitalOcean) pull(ctx context.Context, id int64) error {
 		if err != nil {
 			return err
 		}
-		if err := d.o.Sink.Write(ctx, seriesOf(m)); err != nil {
+		all, err := d.keep(ctx, m)
+		if errors.Is(err, history.ErrBadSeries) && i > 0 {
+			break // nothing this old is taken
+		}
+		if err != nil {
 			return err
 		}
 		if last := m.Available[len(m.Available)-1].At; last.After(newest) {
 			newest = last
 		}
+		if !all {
+			break
+		}
 	}
 	// Only now: a backfill that broke off must begin again, not count as done.
 	return d.o.Cursors.SetCursor(ctx, name, strconv.FormatInt(newest.UnixMilli(), 10))
+}
+
+// keep writes what was pulled. A history kept elsewhere may take nothing that
+// is older than some hours or minutes, and refuses all that comes along: then
+// the newer half is tried, and all is false.
+func (d *DigitalOcean) keep(ctx context.Context, m doclient.Memory) (all bool, err error) {
+	for all = true; ; all = false {
+		err := d.o.Sink.Write(ctx, seriesOf(m))
+		if !errors.Is(err, history.ErrBadSeries) || len(m.Available) == 1 {
+			return all, err
+		}
+		m.Available = m.Available[len(m.Available)/2:]
+	}
 }
 
 // seriesOf names DigitalOcean's numbers as everybody else's.
@@ -258,8 +278,10 @@ func seriesOf(m doclient.Memory) []sample.Series {
 		return s
 	}
 	out := []sample.Series{one("dropleak_droplet_memory_available_bytes", m.Available)}
-	if len(m.Total) > 0 {
-		out = append(out, one("dropleak_droplet_memory_total_bytes", m.Total))
+	// A total that was fetched with earlier points has been kept with them.
+	total := slices.DeleteFunc(slices.Clone(m.Total), func(x doclient.Sample) bool { return x.At.Before(m.Available[0].At) })
+	if len(total) > 0 {
+		out = append(out, one("dropleak_droplet_memory_total_bytes", total))
 	}
 	return out
 }

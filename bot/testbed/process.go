@@ -75,6 +75,16 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // Exited is closed once the program has ended.
 func (p *Process) Exited() <-chan struct{} { return p.done }
 
+// ExitCode is the program's, once it has exited; -1 before, or when a signal ended it.
+func (p *Process) ExitCode() int {
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode()
+	default:
+		return -1
+	}
+}
+
 // Log returns what the program has printed so far.
 func (p *Process) Log() string {
 	text, err := os.ReadFile(p.log)

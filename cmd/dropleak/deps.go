@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dropleak/dropleak/bot"
+	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/bot/schedule"
 	"github.com/dropleak/dropleak/bot/slackapp"
 	"github.com/dropleak/dropleak/bot/store"
@@ -30,6 +31,12 @@ func deps(c configs.Config, st *store.Store, log *slog.Logger) (bot.Deps, error)
 		Slack: slackapp.Options{BotToken: c.Secrets.SlackBot, AppToken: c.Secrets.SlackApp, SigningSecret: c.Secrets.SlackSigning,
 			APIURL: c.Slack.APIURL, Mode: slackapp.Mode(c.Slack.Mode)},
 		Rule: func(id int64, tags []string, worker string) bot.Rule { return rule(c, id, tags, worker) }}
+	var err error
+	if c.History.URL != "" {
+		if d.Remote, err = history.NewRemote(c.History.URL, nil); err != nil {
+			return d, err
+		}
+	}
 	reader, err := doclient.NewReader(cloudOptions(c, c.Secrets.ReaderToken, log))
 	if err != nil {
 		return d, fmt.Errorf("DigitalOcean reader: %w", err)

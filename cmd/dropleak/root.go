@@ -47,9 +47,11 @@ Begin with "dropleak demo" (no account needed), or judge a file you have with
 	return cmd
 }
 
-// judgeArgs makes wrong arguments exit with 2, of a command and all below it.
+// judgeArgs makes wrong arguments and missing flags exit with 2, of a command
+// and all below it.
 func judgeArgs(cmd *cobra.Command) {
 	cmd.Args = usageArgs(cmd.Args)
+	cmd.PreRunE = func(c *cobra.Command, _ []string) error { return usage(c.ValidateRequiredFlags()) }
 	for _, c := range cmd.Commands() {
 		judgeArgs(c)
 	}
