@@ -56,4 +56,4 @@ story: ## let the demo play itself, and check what happened
 
 .PHONY: bench-fleet
 bench-fleet: ## measure one hourly cycle over FLEET series (default 17000), beside Prometheus and its rules
-	go test ./detector/rivals -run TestBenchFleet -v -timeout 0 -args -fleet $(or $(FLEET),17000) -whole 500 -prometheus
+	go test ./detector/rivals -run TestBenchFleet -v -timeout 0 -args -fleet $(or $(FLEET),17000) -whole 500 -prometheus $(or $(FLEET),17000)

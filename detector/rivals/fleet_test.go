@@ -16,7 +16,7 @@ import (
 var (
 	fleetFlag = flag.Int("fleet", 20, "series in the fleet")
 	wholeFlag = flag.Int("whole", 5, "of these, judged from their samples too")
-	promFlag  = flag.Bool("prometheus", false, "evaluate two rules over as many series with the prometheus on the PATH")
+	promFlag  = flag.Int("prometheus", 0, "evaluate two rules over that many series with the prometheus on the PATH")
 )
 
 // fleetSize is 10,000 droplets with 16 workers each, and the droplets.
@@ -116,8 +116,8 @@ func TestBenchFleet(t *testing.T) {
 	if want := *fleetFlag / 20; leaks < want/2 || leaks > 2*want+1 {
 		t.Errorf("%d of %d series called leaking, %d were made so: the benchmark does not judge what it should", leaks, *fleetFlag, want)
 	}
-	if *promFlag {
-		prometheus(t, *fleetFlag)
+	if *promFlag > 0 {
+		prometheus(t, *promFlag)
 	}
 }
 

@@ -16,7 +16,7 @@ func each(t *testing.T, seeds uint64, check func(t *testing.T, c Case)) {
 		t.Run(f.Name, func(t *testing.T) {
 			t.Parallel()
 			for seed := range seeds {
-				check(t, f.Make(seed, Params{}))
+				check(t, f.Make(seed, Params{Days: 1.4}))
 			}
 		})
 	}
