@@ -42,7 +42,6 @@ func (w *world) life(ctx context.Context) (life, error) {
 // evidence is what the journals say of a story.
 type evidence struct {
 	outcome       remedy.Outcome
-	message       string
 	approved      bool // Slack delivered the approver's click and got its ack
 	refused       bool // the same of the click of somebody who may not
 	posts         int  // orders to DigitalOcean to act
@@ -61,7 +60,7 @@ type evidence struct {
 // judge gathers the evidence, prints what each question comes to, and
 // returns an error unless all are answered well.
 func (w *world) judge(ctx context.Context, before life, ended slacksim.Message) error {
-	e := evidence{before: before, message: ended.PlainText()}
+	e := evidence{before: before}
 	e.outcome, _ = outcomeOf(ended)
 	for _, gather := range []func(context.Context, *evidence) error{w.fromSlack, w.fromCloud, w.fromDroplet, w.fromStore} {
 		if err := gather(ctx, &e); err != nil {
@@ -72,20 +71,20 @@ func (w *world) judge(ctx context.Context, before life, ended slacksim.Message) 
 		e.crash = w.service.crashed.Load()
 	}
 	w.tell("by the journals", "")
-	var bad []string
-	for _, c := range e.checks(w.o.Fault) {
+	bad, all := 0, e.checks(w.o.Fault)
+	for _, c := range all {
 		mark := "ok"
 		if !c.ok {
 			mark = "NO"
-			bad = append(bad, c.says)
+			bad++
 		}
 		fmt.Fprintf(w.o.Out, "    %s  %s\n", mark, c.says)
 	}
-	if len(bad) == 0 {
+	if bad == 0 {
 		w.tell("the story is told", "")
 		return nil
 	}
-	return fmt.Errorf("the run ended with %q; not so: %s", e.outcome.Words(), strings.Join(bad, "; "))
+	return fmt.Errorf("the run ended with %q: %d of %d statements above do not hold", e.outcome.Words(), bad, len(all))
 }
 
 // check is a statement about a story, and whether it is true.
