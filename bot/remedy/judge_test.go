@@ -8,7 +8,7 @@ import (
 
 func TestJudge(t *testing.T) {
 	before := Numbers{Bytes: 2e9, Processes: 4}
-	well := Life{Passes: 5, Seen: true, Lives: 1, Pool: 4, Working: Advancing, Recovery: detector.DidRecover}
+	well := Life{Now: Numbers{Bytes: 1 << 20}, Passes: 5, Seen: true, Lives: 1, Pool: 4, Working: Advancing, Recovery: detector.DidRecover}
 	with := func(change func(*Life)) Life {
 		l := well
 		change(&l)
@@ -21,6 +21,7 @@ func TestJudge(t *testing.T) {
 		last Outcome // when there is no more
 	}{
 		{"well", well, FreedWorking, FreedWorking},
+		{"memory not read yet", with(func(l *Life) { l.Now.Bytes = 0 }), "", FreedWorking},
 		{"nothing measured", Life{}, "", Unclear},
 		{"only the old life", with(func(l *Life) { l.Seen, l.Lives = false, 0 }), "", NotRunning},
 		{"gone for a moment", with(func(l *Life) { l.Absent = 1 }), "", NotRunning},

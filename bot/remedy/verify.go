@@ -70,6 +70,8 @@ func judge(l Life, before Numbers, last bool) (Outcome, string, bool) {
 		return NotFreed, "the new process holds as much memory as the old one did", true
 	case l.Seen && l.Recovery == detector.DidRecover && l.Absent == 0 && poolBack(l, before):
 		switch {
+		case l.Now.Bytes == 0 && !last:
+			return "", "", false // PSS is read less often: the numbers that are told are on their way
 		case l.Working == Advancing:
 			return FreedWorking, "memory came back and the worker is working", true
 		case last:

@@ -89,6 +89,7 @@ func TestPersonAtThePage(t *testing.T) {
 	shoot(t, ctx, "demo-run")
 	until(t, ctx, "memory is freed", `document.querySelector("#list").innerText.includes("Memory freed, worker working")`)
 	until(t, ctx, "the button is gone", "!("+theButton+")")
+	until(t, ctx, "the outcome is in sight", `[...document.querySelectorAll("#list *")].findLast((e) => e.innerText?.includes("Memory freed, worker working"))?.scrollIntoView({block: "center"}) || true`)
 	shoot(t, ctx, "demo-done")
 	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector("#list").innerText`))
 	if err != nil {

@@ -47,7 +47,7 @@ metrics_listen: ""
 data_dir: %s
 digitalocean: {api_url: "%s", tag: dropleak}
 slack: {api_url: "%s", channel: %s}
-schedule: {scan: "@every 20m", report: "@every 14d"}
+schedule: {scan: "@every 20m", report: "@every 365d"}
 approvals: {approvers: [%s], expires: 365d}
 time_scale: %d
 `, s.listen, filepath.Join(w.dir, "data"), w.cloudURL, w.slack.APIURL(), channel, anna, scale))
