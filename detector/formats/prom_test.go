@@ -59,7 +59,7 @@ func TestPrometheusText(t *testing.T) {
 		"own stamps in seconds, as OpenMetrics has them": {"x", "process_resident_memory_bytes{job=\"a\"} 5 60.5\nprocess_resident_memory_bytes{job=\"a\"} 6 120 # {trace=\"x\"} 1 2\n# EOF\n",
 			[]sample.Process{process(60.5, "", "a", "0", 0, 5), process(120, "", "a", "0", 0, 6)}, nil, Options{}},
 		"whole seconds, known by the end of OpenMetrics": {"x", "process_resident_memory_bytes{job=\"a\"} 5 60\n# EOF\n", []sample.Process{process(60, "", "a", "0", 0, 5)}, nil, Options{}},
-		"seconds with a fraction, without that end": {"x", "process_resident_memory_bytes{job=\"a\"} 5 60.5\n", []sample.Process{process(60.5, "", "a", "0", 0, 5)}, nil, Options{}},
+		"seconds with a fraction, without that end":      {"x", "process_resident_memory_bytes{job=\"a\"} 5 60.5\n", []sample.Process{process(60.5, "", "a", "0", 0, 5)}, nil, Options{}},
 		"process-exporter": {"1795456898", `namedprocess_namegroup_memory_bytes{groupname="mail;701",memtype="resident"} 100
 namedprocess_namegroup_memory_bytes{groupname="mail;701",memtype="virtual"} 900
 namedprocess_namegroup_memory_bytes{groupname="mail;701",memtype="proportionalResident"} 50
