@@ -149,10 +149,6 @@ func upsOf(c curve) int {
 	return ups
 }
 
-// leaks reports whether everything that must hold for growth without bound
-// holds, apart from how old the process is.
-func (w trend) leaks(th thresholds) bool { return w.refusal(th) == "" }
-
 // refusal names the first condition the window fails, "" for none.
 func (w trend) refusal(th thresholds) Reason {
 	switch {

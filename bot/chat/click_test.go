@@ -113,10 +113,10 @@ func TestStaleClick(t *testing.T) {
 
 func TestExpiredQuestion(t *testing.T) {
 	bubble(t, func(t *testing.T, d *desk) {
-		f, m := d.opened("mail")
+		f, _ := d.opened("mail")
 		run := d.run().Run
 		d.rest(3 * time.Hour)
-		_, m = d.message(f.ID)
+		_, m := d.message(f.ID)
 		wantText(t, "the expired question", m.PlainText(), "Nobody decided in time", "Offer a restart")
 		if offers(m, report.ActionRestart) {
 			t.Errorf("an expired question offers %v", actions(m))
