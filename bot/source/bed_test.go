@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/bot/schedule"
 	"github.com/dropleak/dropleak/bot/source"
 	"github.com/dropleak/dropleak/detector/sample"
@@ -27,7 +28,8 @@ type shelf struct {
 	points  map[string]map[int64]float64 // by name/droplet, then time in ms
 	writes  int
 	cursors map[string]string
-	err     error // of writing
+	err     error         // of writing
+	reach   time.Duration // older points are refused with all that comes along; 0: none are
 }
 
 func (s *shelf) Write(_ context.Context, series []sample.Series) error {
@@ -40,6 +42,9 @@ func (s *shelf) Write(_ context.Context, series []sample.Series) error {
 	for _, x := range series {
 		if x.Get("source") != "digitalocean" {
 			return errors.New("a series without its source")
+		}
+		if s.reach > 0 && time.Since(time.UnixMilli(x.Points[0].At)) > s.reach {
+			return history.ErrBadSeries
 		}
 		key := x.Name() + "/" + x.Get("droplet")
 		if s.points[key] == nil {

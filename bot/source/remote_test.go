@@ -42,3 +42,16 @@ func TestBackfillIntoPrometheus(t *testing.T) {
 		t.Errorf("the newest point is %v old", now.Sub(newest))
 	}
 }
+
+// Of a window that is too old in part, the newer half is taken.
+func TestASinkThatTakesNothingOld(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newBed(t)
+		b.droplet(1)
+		b.shelf.reach = 2 * time.Hour
+		b.pull()
+		if n := len(b.shelf.available(1)); n < 30 || len(b.asked(1)) != 1 {
+			t.Errorf("%d points kept of two hours, asked %d times", n, len(b.asked(1)))
+		}
+	})
+}
