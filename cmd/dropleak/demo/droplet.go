@@ -34,18 +34,14 @@ func newDroplet(supervisord int) *droplet {
 
 // Open implements [fs.FS].
 func (d *droplet) Open(name string) (fs.File, error) {
-	pid, rest, _ := strings.Cut(name, "/")
+	_, rest, _ := strings.Cut(name, "/")
 	switch {
 	case name == "meminfo":
 		return d.meminfo(), nil
-	case name == "vmstat":
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist} // the real machine's kills are not ours
 	case name == "sys/kernel/hostname":
 		return newText(name, dropletName+"\n"), nil
-	case !number(pid):
-		return d.proc.Open(name)
-	case !d.holds(pid):
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	case !d.shows(name):
+		return nil, missing("open", name)
 	case rest == "cgroup":
 		return newText(name, "0::/system.slice/supervisor.service\n"), nil
 	}
@@ -55,8 +51,8 @@ func (d *droplet) Open(name string) (fs.File, error) {
 // ReadDir implements [fs.ReadDirFS].
 func (d *droplet) ReadDir(name string) ([]fs.DirEntry, error) {
 	if name != "." {
-		if pid, _, _ := strings.Cut(name, "/"); number(pid) && !d.holds(pid) {
-			return nil, &fs.PathError{Op: "readdir", Path: name, Err: fs.ErrNotExist}
+		if !d.shows(name) {
+			return nil, missing("readdir", name)
 		}
 		return fs.ReadDir(d.proc, name)
 	}
@@ -74,10 +70,29 @@ func (d *droplet) ReadDir(name string) ([]fs.DirEntry, error) {
 }
 
 // ReadLink implements [fs.ReadLinkFS].
-func (d *droplet) ReadLink(name string) (string, error) { return fs.ReadLink(d.proc, name) }
+func (d *droplet) ReadLink(name string) (string, error) {
+	if !d.shows(name) {
+		return "", missing("readlink", name)
+	}
+	return fs.ReadLink(d.proc, name)
+}
 
 // Lstat implements [fs.ReadLinkFS].
-func (d *droplet) Lstat(name string) (fs.FileInfo, error) { return fs.Lstat(d.proc, name) }
+func (d *droplet) Lstat(name string) (fs.FileInfo, error) {
+	if !d.shows(name) {
+		return nil, missing("lstat", name)
+	}
+	return fs.Lstat(d.proc, name)
+}
+
+// shows says whether a file of the real /proc is on the droplet too: those of
+// its processes, and what tells one boot from another.
+func (d *droplet) shows(name string) bool {
+	pid, _, _ := strings.Cut(name, "/")
+	return name == "stat" || name == "sys/kernel/random/boot_id" || d.holds(pid)
+}
+
+func missing(op, name string) error { return &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist} }
 
 func number(s string) bool {
 	_, err := strconv.Atoi(s)

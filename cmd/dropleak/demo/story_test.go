@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/dropleak/dropleak/bot/testbed"
+	played "github.com/dropleak/dropleak/cmd/dropleak/demo"
 )
 
 // build makes the program once for all tests.
@@ -25,20 +26,13 @@ var build = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	program := filepath.Join(dir, "dropleak")
-	if said, err := exec.Command("go", "build", "-o", program, "..").CombinedOutput(); err != nil {
+	played.Cleanup = func() { _ = os.RemoveAll(dir) } // a leftover in /tmp is all that can come of it
+	path := filepath.Join(dir, "dropleak")
+	if said, err := exec.Command("go", "build", "-o", path, "..").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, said)
 	}
-	return program, nil
+	return path, nil
 })
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if program, err := build(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(program)) // a leftover in /tmp is all that can come of it
-	}
-	os.Exit(code)
-}
 
 // demo is the program, about to play the demo with its temporary files in
 // temp.
