@@ -128,7 +128,7 @@ func (p Pace) Scale(n float64) Pace {
 	p.Look, p.Fresh, p.Order = max(p.Look, 5*time.Second), max(p.Fresh, 5*time.Second), max(p.Order, 20*time.Second)
 	p.Recheck, p.Carry = max(p.Recheck, 20*time.Second), max(p.Carry, 60*time.Second)
 	p.Snapshot = max(p.Snapshot, 60*time.Second) // the lease of an owner that died is real time too
-	p.Evidence, p.Verify, p.VerifyEvery = max(p.Evidence, 5*time.Second), max(p.Verify, 90*time.Second), max(p.VerifyEvery, time.Second)
+	p.Evidence, p.Verify, p.VerifyEvery = max(p.Evidence, 5*time.Second), max(p.Verify, 150*time.Second), max(p.VerifyEvery, time.Second)
 	return p
 }
 
