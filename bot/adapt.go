@@ -196,11 +196,11 @@ func (p people) Members(ctx context.Context, group string) ([]string, error) {
 
 // inTag says whether a droplet carries a tag of the fleet.
 func (s *Service) inTag(ctx context.Context, tag, dropletID string) (bool, error) {
-	d, err := s.droplet(ctx, dropletID)
+	fleet, err := s.fleet(ctx)
 	if err != nil {
-		return false, nil // not one of ours
+		return false, err // not known is not "no": the sender tries again
 	}
-	return slices.Contains(d.Tags, tag), nil
+	return slices.ContainsFunc(fleet, func(d watch.Droplet) bool { return d.ID == dropletID && slices.Contains(d.Tags, tag) }), nil
 }
 
 // clone opens a finding about a machine that uses another one's token.
@@ -213,7 +213,10 @@ func (s *Service) clone(ctx context.Context, c hub.Clone) {
 		f := finding.Finding{ID: watch.NewID(), State: finding.Open, Version: 1, Opened: now, Updated: now, LastSeen: now, Severity: finding.High,
 			Subject: finding.Subject{Kind: finding.KindClone, DropletID: c.Token.Droplet}, Summary: c.Why}
 		if err := s.d.Store.OpenFinding(ctx, f); err != nil {
-			return // it is open already, or the store is away and the clone tries again
+			if !errors.Is(err, finding.ErrConflict) { // that one is open already
+				s.log.Error("open a finding about a clone; it tries again", "err", err)
+			}
+			return
 		}
 		if err := s.findingChanged(ctx, watch.Change{What: watch.Opened, Finding: f}); err != nil {
 			s.log.Error("tell of a clone", "err", err)

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/user"
 	"strconv"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/dropleak/dropleak/bot/audit"
 	"github.com/dropleak/dropleak/bot/hub"
 	"github.com/dropleak/dropleak/bot/store"
 )
@@ -54,8 +56,11 @@ stored hashed: put it into the agent's token file now.`,
 				t = hub.Token{Name: name, Kind: hub.Sender, Tag: tag}
 			}
 			return withStore(cmd.Context(), s, path, func(st *store.Store) error {
-				_, secret, err := hub.Create(cmd.Context(), st, t)
+				made, secret, err := hub.Create(cmd.Context(), st, t)
 				if err != nil {
+					return err
+				}
+				if err := auditToken(cmd.Context(), st, made.ID+" "+made.Name, "", string(made.Kind)+" "+made.Droplet+made.Tag); err != nil {
 					return err
 				}
 				fmt.Fprintln(s.out, secret)
@@ -146,6 +151,9 @@ func tokenRevoke(s streams) *cobra.Command {
 				if err := st.RevokeToken(cmd.Context(), args[0], time.Now()); err != nil {
 					return fmt.Errorf("revoke %s: %w", args[0], err)
 				}
+				if err := auditToken(cmd.Context(), st, args[0], "good", "revoked"); err != nil {
+					return err
+				}
 				fmt.Fprintf(s.talk, "revoked %s\n", args[0])
 				return nil
 			})
@@ -153,4 +161,14 @@ func tokenRevoke(s streams) *cobra.Command {
 	}
 	configFlag(cmd, &path)
 	return cmd
+}
+
+// auditToken writes down who made or revoked a token, never its value.
+func auditToken(ctx context.Context, log audit.Log, subject, before, after string) error {
+	who := "cli"
+	if u, err := user.Current(); err == nil {
+		who = "cli:" + u.Username
+	}
+	_, err := log.AppendAudit(ctx, audit.Entry{At: time.Now(), Who: who, What: "token", Subject: subject, Before: before, After: after})
+	return err
 }
