@@ -231,6 +231,9 @@ func (v *validator) workers() {
 			v.bad(key+".node", "%q is not a glob", r.Node)
 		}
 		v.oneOf(key+".restart", r.Restart, "systemd", "supervisor", "celery", "ssh", "reboot", "power_cycle")
+		if r.Restart == "ssh" {
+			v.bad(key+".restart", "ssh is not carried out by this version: use systemd, supervisor or celery with an agent on the droplet, or reboot or power_cycle without one")
+		}
 		if r.Unit != "" && (r.Restart == "reboot" || r.Restart == "power_cycle") {
 			v.bad(key+".unit", "contradicts restart: %s, which restarts the whole droplet", r.Restart)
 		}
