@@ -54,7 +54,7 @@ func FuzzLoad(f *testing.F) {
 		w := gzip.NewWriter(&z)
 		w.Write(b)
 		w.Close()
-		err := s.load(t.Context(), &z)
+		_, err := s.load(t.Context(), &z, "fuzz", "test")
 		if _, derr := s.state.write.Exec(`delete from cursor_at`); derr != nil {
 			t.Fatal(derr)
 		}

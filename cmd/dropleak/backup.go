@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -43,17 +44,23 @@ func restoreCommand(s streams) *cobra.Command {
 		Long: `Restore fills the configured store, which must be empty, from a backup. The
 service must be stopped. What was under way when the backup was made may have
 happened since, so open runs end as unknown, for a person to look at, and orders
-that no agent has carried out are void.`,
+that no agent has carried out are void. The audit log goes on, and says who
+restored what.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := loadBeside(s, path)
 			if err != nil {
 				return usage(err)
 			}
-			if err := store.Restore(cmd.Context(), args[0], c.StoreDSN()); err != nil {
+			got, err := store.Restore(cmd.Context(), args[0], c.StoreDSN(), operator())
+			if err != nil {
 				return err
 			}
-			fmt.Fprintf(s.talk, "restored %s; look at what it left open: dropleak runs --config %s\n", args[0], path)
+			fmt.Fprintf(s.talk, "restored %s, made %s: %d open runs ended as unknown, %d open orders are void\n", args[0],
+				got.Made.Format(time.RFC3339), got.Runs, got.Orders)
+			if got.Runs > 0 {
+				fmt.Fprintf(s.talk, "look at what they left: dropleak runs --all --config %s\n", path)
+			}
 			return nil
 		},
 	}

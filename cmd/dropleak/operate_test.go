@@ -193,6 +193,13 @@ func TestBackupAndRestore(t *testing.T) {
 
 	other := newDesk(t, "")
 	other.run(0, "restore", file)
+	if !strings.Contains(other.said, "1 open runs ended as unknown, 0 open orders are void") {
+		t.Errorf("restore says: %s", other.said)
+	}
+	other.run(0, "audit", "verify")
+	other.says("is whole")
+	other.run(0, "audit", "export")
+	other.says(`"what":"restore"`, `"subject":"backup"`, `"who":"cli:`)
 	other.run(0, "runs", "--all", "--json")
 	for _, r := range other.list(2) {
 		if r["run"] == "r-live" && r["outcome"] != "unknown" {

@@ -165,10 +165,15 @@ func tokenRevoke(s streams) *cobra.Command {
 
 // auditToken writes down who made or revoked a token, never its value.
 func auditToken(ctx context.Context, log audit.Log, subject, before, after string) error {
-	who := "cli"
-	if u, err := user.Current(); err == nil {
-		who = "cli:" + u.Username
-	}
-	_, err := log.AppendAudit(ctx, audit.Entry{At: time.Now(), Who: who, What: "token", Subject: subject, Before: before, After: after})
+	_, err := log.AppendAudit(ctx, audit.Entry{At: time.Now(), Who: operator(), What: "token", Subject: subject, Before: before, After: after})
 	return err
+}
+
+// operator names who runs this command, for the audit log.
+func operator() string {
+	u, err := user.Current()
+	if err != nil {
+		return "cli"
+	}
+	return "cli:" + u.Username
 }

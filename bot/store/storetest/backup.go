@@ -43,21 +43,20 @@ func backup(t *testing.T, from, to string) {
 	if err := os.WriteFile(cut, body[:len(body)-30], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Restore(ctx, cut, to); err == nil || !strings.Contains(err.Error(), "cut off") {
+	if _, err := store.Restore(ctx, cut, to, "cli:dana"); err == nil || !strings.Contains(err.Error(), "cut off") {
 		t.Errorf("a file that is cut off: %v", err)
 	}
-	if err := store.Restore(ctx, file, to); err != nil {
-		t.Fatal(err)
+	got, err := store.Restore(ctx, file, to, "cli:dana")
+	if err != nil || got.Runs != 1 || got.Orders != 1 || time.Since(got.Made) > time.Hour {
+		t.Fatalf("restored %+v, %v", got, err)
 	}
-	if err := store.Restore(ctx, file, to); err == nil || !strings.Contains(err.Error(), "not empty") {
+	if _, err := store.Restore(ctx, file, to, "cli:dana"); err == nil || !strings.Contains(err.Error(), "not empty") {
 		t.Errorf("into a store in use: %v", err)
 	}
 
 	r := Open(t, to)
 	wantSeries(t, "samples", selectAll(t, soon(r)), series...)
-	if got, err := r.AuditHead(ctx); err != nil || got != head {
-		t.Errorf("audit head %v, %v; want %v", got, err, head)
-	}
+	recorded(t, r, head)
 	settled(t, r)
 	goesOn(t, r, secret)
 }
@@ -92,6 +91,25 @@ func filled(t *testing.T, s *store.Store) (secret string, series []sample.Series
 	fold(t, w.history)
 	w.push(http.StatusNoContent, secret, []sample.Series{rss("42", "mailer", "1", lately(time.Hour, 4096))})
 	return secret, selectAll(t, w.history)
+}
+
+// recorded looks at the audit log of a restored store: it holds what it held
+// up to head, and tells of the restore.
+func recorded(t *testing.T, r *store.Store, head audit.Head) {
+	if _, err := audit.Verify(t.Context(), r, head); err != nil {
+		t.Errorf("the restored chain: %v", err)
+	}
+	var got []string
+	for _, e := range must(r.AuditEntries(t.Context(), audit.Filter{After: head.Seq})) {
+		got = append(got, strings.Join([]string{e.Who, e.What, e.Run, e.Subject, e.After}, "|"))
+		if time.Since(e.At) > time.Hour || e.Why == "" {
+			t.Errorf("entry %+v", e)
+		}
+	}
+	want := []string{"cli:dana|restore||backup|open runs ended as unknown: 1; open orders void: 1", "cli:dana|outcome|live|backup|unknown"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("what the record says of the restore (-want +got):\n%s", d)
+	}
 }
 
 // settled looks at what was under way in a restored store.
