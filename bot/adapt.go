@@ -16,6 +16,7 @@ import (
 	"github.com/dropleak/dropleak/bot/hub"
 	"github.com/dropleak/dropleak/bot/order"
 	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/report"
 	"github.com/dropleak/dropleak/bot/restart"
 	"github.com/dropleak/dropleak/bot/slackapp"
 	"github.com/dropleak/dropleak/bot/watch"
@@ -24,14 +25,14 @@ import (
 )
 
 // fleet lists our droplets as the watch knows them.
-func (s *Service) fleet(ctx context.Context) ([]watch.Droplet, error) {
-	droplets, err := s.source.Fleet(ctx)
+func (s *Service) fleet(ctx context.Context) (watch.Fleet, error) {
+	f, err := s.source.Fleet(ctx)
 	if err != nil {
-		return nil, err
+		return watch.Fleet{}, err
 	}
-	out := make([]watch.Droplet, len(droplets))
-	for i, d := range droplets {
-		out[i] = watch.Droplet{ID: strconv.FormatInt(d.ID, 10), Name: d.Name, Tags: d.Tags}
+	out := watch.Fleet{Listed: f.Listed, Droplets: make([]watch.Droplet, len(f.Droplets))}
+	for i, d := range f.Droplets {
+		out.Droplets[i] = watch.Droplet{ID: strconv.FormatInt(d.ID, 10), Name: d.Name, Tags: d.Tags}
 	}
 	return out, nil
 }
@@ -42,11 +43,11 @@ func (s *Service) droplet(ctx context.Context, id string) (watch.Droplet, error)
 	if err != nil {
 		return watch.Droplet{}, err
 	}
-	i := slices.IndexFunc(fleet, func(d watch.Droplet) bool { return d.ID == id })
+	i := slices.IndexFunc(fleet.Droplets, func(d watch.Droplet) bool { return d.ID == id })
 	if i < 0 {
 		return watch.Droplet{}, fmt.Errorf("droplet %s is not tagged %s", id, s.d.Tag)
 	}
-	return fleet[i], nil
+	return fleet.Droplets[i], nil
 }
 
 // fleet answers the chat's questions about what is seen.
@@ -135,15 +136,15 @@ func last(s sample.Series) int64 {
 // expect estimates a snapshot's length: two minutes a GiB of used disk, of
 // which the plan's size is all that the API tells.
 func (s *Service) expect(ctx context.Context, id int64) time.Duration {
-	droplets, err := s.source.Fleet(ctx)
+	fleet, err := s.source.Fleet(ctx)
 	if err != nil {
 		return 0
 	}
-	i := slices.IndexFunc(droplets, func(d doclient.Droplet) bool { return d.ID == id })
-	if i < 0 || droplets[i].DiskGiB == 0 {
+	i := slices.IndexFunc(fleet.Droplets, func(d doclient.Droplet) bool { return d.ID == id })
+	if i < 0 {
 		return 0
 	}
-	return s.d.Scale.Real(time.Duration(droplets[i].DiskGiB) * time.Minute)
+	return s.d.Scale.Real(time.Duration(fleet.Droplets[i].DiskGiB) * time.Minute)
 }
 
 // orders are the hub's, as restarts place them.
@@ -200,7 +201,7 @@ func (s *Service) inTag(ctx context.Context, tag, dropletID string) (bool, error
 	if err != nil {
 		return false, err // not known is not "no": the sender tries again
 	}
-	return slices.ContainsFunc(fleet, func(d watch.Droplet) bool { return d.ID == dropletID && slices.Contains(d.Tags, tag) }), nil
+	return slices.ContainsFunc(fleet.Droplets, func(d watch.Droplet) bool { return d.ID == dropletID && slices.Contains(d.Tags, tag) }), nil
 }
 
 // clone opens a finding about a machine that uses another one's token.
@@ -245,6 +246,10 @@ func (s *Service) trouble() (out []string) {
 	st := s.source.Status()
 	if st.Err != nil {
 		out = append(out, "DigitalOcean: "+st.Err.Error())
+	}
+	if st.Old {
+		out = append(out, fmt.Sprintf("the list of droplets is %s old: droplets tagged since are not watched, and those gone since are missed",
+			report.Duration(time.Since(st.Listed))))
 	}
 	for _, id := range st.Missing {
 		out = append(out, fmt.Sprintf("droplet %d has no memory metrics: install DigitalOcean's metrics agent on it", id))

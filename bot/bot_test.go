@@ -15,6 +15,7 @@ import (
 	"github.com/dropleak/dropleak/bot/order"
 	"github.com/dropleak/dropleak/bot/slackapp"
 	"github.com/dropleak/dropleak/bot/slacksim"
+	"github.com/dropleak/dropleak/bot/source"
 	"github.com/dropleak/dropleak/bot/store"
 	"github.com/dropleak/dropleak/bot/testbed"
 	"github.com/dropleak/dropleak/detector/sample"
@@ -104,6 +105,39 @@ func TestReadyz(t *testing.T) {
 	if rec.Code != http.StatusOK {
 		t.Errorf("healthz without the store: %d", rec.Code)
 	}
+}
+
+// A service that starts while DigitalOcean is away judges the droplets it knew
+// before, and says how old their list is.
+func TestScanAfterARestartWithoutDigitalOcean(t *testing.T) {
+	s, st := assembled(t)
+	if err := s.Scan(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	away, _ := assembled(t, func(d *Deps) { d.Store, d.Reader = st, noCloud{} })
+	if err := away.Scan(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	sum := away.latest.Load()
+	if sum == nil || len(sum.Views) != 1 || sum.Views[0].Droplet.Name != "web-1" || len(sum.Views[0].Droplet.Tags) != 2 {
+		t.Fatalf("it judged %+v", sum)
+	}
+	if said := strings.Join(away.trouble(), "\n"); !strings.Contains(said, "the list of droplets is") || !strings.Contains(said, "no route") {
+		t.Errorf("its trouble is %q", said)
+	}
+	if said := s.trouble(); len(said) > 0 {
+		t.Errorf("while DigitalOcean answers: %q", said)
+	}
+	if _, body := ready(t, away); body.DigitalOcean.Listed.IsZero() || body.DigitalOcean.Droplets != 1 {
+		t.Errorf("readyz says %+v", body.DigitalOcean)
+	}
+}
+
+// noCloud is a DigitalOcean that does not answer.
+type noCloud struct{ source.Cloud }
+
+func (noCloud) Droplets(context.Context, string) ([]doclient.Droplet, error) {
+	return nil, errors.New("no route to host")
 }
 
 func TestRunDrains(t *testing.T) {

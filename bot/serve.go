@@ -35,6 +35,7 @@ type readiness struct {
 
 type digitalOceanState struct {
 	Droplets int       `json:"droplets"`
+	Listed   time.Time `json:"listed,omitzero"` // when their list was had
 	Missing  []int64   `json:"without_metrics"`
 	Pulled   time.Time `json:"pulled,omitzero"`
 	Error    string    `json:"error,omitempty"`
@@ -50,7 +51,7 @@ func (s *Service) readyz(w http.ResponseWriter, r *http.Request) {
 		body.Ready, body.Store = false, err.Error()
 	}
 	st := s.source.Status()
-	body.DigitalOcean = digitalOceanState{Droplets: st.Droplets, Missing: append([]int64{}, st.Missing...), Pulled: st.Pulled}
+	body.DigitalOcean = digitalOceanState{Droplets: st.Droplets, Listed: st.Listed, Missing: append([]int64{}, st.Missing...), Pulled: st.Pulled}
 	if st.Err != nil {
 		body.DigitalOcean.Error = st.Err.Error()
 	}

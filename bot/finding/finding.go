@@ -26,8 +26,8 @@ const (
 // State is where a finding stands in its life.
 type State string
 
-// The states. Resolved and Dismissed are final: the same trouble coming back
-// opens a new finding.
+// The states. Resolved, Dismissed and Gone are final: the same trouble coming
+// back opens a new finding.
 const (
 	Open         State = "open"
 	Acknowledged State = "acknowledged"
@@ -35,10 +35,11 @@ const (
 	InHand       State = "in_hand" // a run is working on it
 	Resolved     State = "resolved"
 	Dismissed    State = "dismissed" // a person said: false alarm
+	Gone         State = "gone"      // its subject is no longer watched; whether it was cured nobody knows
 )
 
 // Final reports whether nothing more happens to a finding in this state.
-func (s State) Final() bool { return s == Resolved || s == Dismissed }
+func (s State) Final() bool { return s == Resolved || s == Dismissed || s == Gone }
 
 // Severity orders findings by the time that is left.
 type Severity string

@@ -21,9 +21,10 @@ func TestLife(t *testing.T) {
 		"mute":        func(f *Finding) error { return f.Mute("U1", noon.Add(time.Hour), noon) },
 		"dismiss":     func(f *Finding) error { return f.Dismiss("U1", "test data", noon) },
 		"resolve":     func(f *Finding) error { return f.Resolve("flat for 6 h", noon) },
+		"leave":       func(f *Finding) error { return f.Leave("left the fleet", noon) },
 		"take":        func(f *Finding) error { return f.TakeInHand("r1", "U1", noon) },
 	}
-	for name, want := range map[string]State{"acknowledge": Acknowledged, "mute": Muted, "dismiss": Dismissed, "resolve": Resolved, "take": InHand} {
+	for name, want := range map[string]State{"acknowledge": Acknowledged, "mute": Muted, "dismiss": Dismissed, "resolve": Resolved, "leave": Gone, "take": InHand} {
 		f := open()
 		if err := moves[name](&f); err != nil || f.State != want {
 			t.Errorf("%s: %s, %v, want %s", name, f.State, err, want)
@@ -32,7 +33,7 @@ func TestLife(t *testing.T) {
 			t.Errorf("%s: final %v but closed %v", name, f.State.Final(), f.Closed)
 		}
 	}
-	for _, final := range []string{"dismiss", "resolve"} {
+	for _, final := range []string{"dismiss", "resolve", "leave"} {
 		for name, move := range moves {
 			f := open()
 			if err := moves[final](&f); err != nil {

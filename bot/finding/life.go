@@ -55,6 +55,10 @@ func (f *Finding) Dismiss(by, why string, at time.Time) error { return f.move(Di
 // Resolve ends it with the evidence for it.
 func (f *Finding) Resolve(why string, at time.Time) error { return f.move(Resolved, "", why, at) }
 
+// Leave ends it because what it is about is no longer watched. That is no
+// cure.
+func (f *Finding) Leave(why string, at time.Time) error { return f.move(Gone, "", why, at) }
+
 // TakeInHand binds it to the run that works on it.
 func (f *Finding) TakeInHand(runID, by string, at time.Time) error {
 	if err := f.move(InHand, by, "", at); err != nil {

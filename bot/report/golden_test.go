@@ -81,7 +81,10 @@ func messages() map[string]Message {
 			f.State, f.Why, f.Verdict = finding.Resolved, "level for 12 h", young.Verdict
 			f.Verdict.Reason = detector.ReasonFlat
 		})),
-		"finding-dismissed":    look(with(func(f *finding.Finding) { f.State, f.By, f.Why = finding.Dismissed, "U0BEN", "a load test" })),
+		"finding-dismissed": look(with(func(f *finding.Finding) { f.State, f.By, f.Why = finding.Dismissed, "U0BEN", "a load test" })),
+		"finding-gone": look(with(func(f *finding.Finding) {
+			f.State, f.Why = finding.Gone, "the droplet left the fleet (it was destroyed or lost its tag)"
+		})),
 		"finding-no-run":       Finding(mail(), Look{At: noon, NoRun: "No way to restart mail on web-1 is configured."}),
 		"finding-story":        Finding(mail(), Look{At: noon, Story: "mail on web-1 was restarted, 1.3 GiB came back"}),
 		"finding-silent-agent": Finding(other(finding.KindSilent, "", "the agent has not reported for 5m0s; nothing is known of its workers"), Look{At: noon}),

@@ -157,6 +157,8 @@ func stateLine(f finding.Finding) string {
 		return ":white_check_mark: resolved: " + Escape(f.Why)
 	case finding.Dismissed:
 		return ":no_entry_sign: called a false alarm by " + Mention(f.By) + Because(f.Why)
+	case finding.Gone:
+		return ":heavy_minus_sign: no longer watched, not known to be cured: " + Escape(f.Why)
 	}
 	return ""
 }

@@ -41,7 +41,6 @@ const (
 	backfill = 14 * 24 * time.Hour // as far as DigitalOcean's API is known to reach
 	chunk    = 6 * time.Hour       // a backfill asks for windows of this length
 	overlap  = 10 * time.Minute    // points arrive late and out of step
-	refresh  = 5 * time.Minute     // how old the list of droplets may get
 )
 
 // DigitalOceanOptions are what a DigitalOcean source works with.
@@ -60,10 +59,10 @@ type DigitalOcean struct {
 	o DigitalOceanOptions
 
 	listing chan struct{} // holds one token while somebody asks for the list
+	kept    Fleet         // the list as the cursors have it; whoever asks for the list has it
 
 	mu      sync.Mutex
-	fleet   []doclient.Droplet
-	listed  time.Time
+	fleet   Fleet
 	listErr error          // of the last list
 	missing map[int64]bool // droplets that gave no data at the last pull
 	err     error          // of the last pull
@@ -78,65 +77,11 @@ func NewDigitalOcean(o DigitalOceanOptions) *DigitalOcean {
 	return &DigitalOcean{o: o, missing: map[int64]bool{}, listing: make(chan struct{}, 1)}
 }
 
-// Fleet returns the droplets with the tag, from a list that is at most five
-// minutes old; an older one serves while the API does not answer, or while
-// somebody else is asking it.
-func (d *DigitalOcean) Fleet(ctx context.Context) ([]doclient.Droplet, error) {
-	if fleet, fresh := d.held(); fresh {
-		return fleet, nil
-	}
-	select {
-	case d.listing <- struct{}{}:
-		defer func() { <-d.listing }()
-	default:
-		return d.wait(ctx)
-	}
-	if fleet, fresh := d.held(); fresh {
-		return fleet, nil // it was listed a moment ago
-	}
-	fleet, err := d.o.Cloud.Droplets(ctx, d.o.Tag)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.listErr = nil; err == nil {
-		d.fleet, d.listed = fleet, time.Now()
-		return fleet, nil
-	}
-	d.listErr = fmt.Errorf("list droplets tagged %s: %w", d.o.Tag, err)
-	if d.listed.IsZero() {
-		return nil, d.listErr
-	}
-	d.o.Log.Warn("list droplets; the last list serves", "age", time.Since(d.listed), "err", err)
-	return d.fleet, nil
-}
-
-// held returns the last list, and whether it is fresh.
-func (d *DigitalOcean) held() ([]doclient.Droplet, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.fleet, !d.listed.IsZero() && time.Since(d.listed) < d.o.Scale.Real(refresh)
-}
-
-// wait returns the last list, or waits for the first one, which somebody else
-// is asking for.
-func (d *DigitalOcean) wait(ctx context.Context) ([]doclient.Droplet, error) {
-	d.mu.Lock()
-	fleet, any := d.fleet, !d.listed.IsZero()
-	d.mu.Unlock()
-	if any {
-		return fleet, nil
-	}
-	select {
-	case <-ctx.Done():
-		return nil, fmt.Errorf("list droplets tagged %s: %w", d.o.Tag, ctx.Err())
-	case d.listing <- struct{}{}:
-		<-d.listing
-		return d.Fleet(ctx)
-	}
-}
-
 // Status is how the source stands.
 type Status struct {
 	Droplets int
+	Listed   time.Time // when DigitalOcean gave the list of droplets that serves; zero before any
+	Old      bool      // that list is an older one, because the last one could not be had
 	Missing  []int64   // droplets without memory metrics, ascending
 	Pulled   time.Time // when every droplet was last pulled without an error
 	Err      error     // of the last pull, or of the last list
@@ -146,8 +91,9 @@ type Status struct {
 func (d *DigitalOcean) Status() Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := Status{Droplets: len(d.fleet), Pulled: d.pulled, Err: cmp.Or(d.err, d.listErr)}
-	for _, droplet := range d.fleet { // those that lost the tag are forgotten
+	s := Status{Droplets: len(d.fleet.Droplets), Listed: d.fleet.Listed, Old: d.listErr != nil && !d.fleet.Listed.IsZero(),
+		Pulled: d.pulled, Err: cmp.Or(d.err, d.listErr)}
+	for _, droplet := range d.fleet.Droplets { // those that lost the tag are forgotten
 		if d.missing[droplet.ID] {
 			s.Missing = append(s.Missing, droplet.ID)
 		}
@@ -165,7 +111,7 @@ func (d *DigitalOcean) Run(ctx context.Context) {
 			d.o.Log.Error("pull memory from DigitalOcean", "err", err)
 		}
 		d.mu.Lock()
-		n := len(d.fleet)
+		n := len(d.fleet.Droplets)
 		d.mu.Unlock()
 		wait := max(d.o.Scale.Real(d.o.Cloud.Interval(n)), time.Second) - time.Since(start)
 		select {
@@ -183,7 +129,7 @@ func (d *DigitalOcean) Pull(ctx context.Context) error {
 	if err != nil {
 		errs = append(errs, err)
 	}
-	for _, droplet := range fleet {
+	for _, droplet := range fleet.Droplets {
 		if ctx.Err() != nil {
 			break
 		}

@@ -203,7 +203,7 @@ func TestTheLastListServes(t *testing.T) {
 		b.cloud.Inject(dosim.Fault{Path: "/v2/droplets", Times: 1, Status: http.StatusForbidden})
 		b = newBed(t)
 		b.droplet(1)
-		if fleet, err := b.Fleet(t.Context()); err != nil || len(fleet) != 1 {
+		if fleet, err := b.Fleet(t.Context()); err != nil || len(fleet.Droplets) != 1 {
 			t.Fatalf("%v, %v", fleet, err)
 		}
 		n := len(b.cloud.Requests("GET", "/v2/droplets"))
@@ -214,11 +214,70 @@ func TestTheLastListServes(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		b.cloud.Inject(dosim.Fault{Path: "/v2/droplets", Status: http.StatusForbidden})
 		fleet, err := b.Fleet(t.Context())
-		if err != nil || len(fleet) != 1 {
+		if err != nil || len(fleet.Droplets) != 1 {
 			t.Errorf("while the API is away: %v, %v", fleet, err)
 		}
-		if st := b.Status(); st.Err == nil {
-			t.Error("the status does not say that the list is old")
+		if st := b.Status(); st.Err == nil || !st.Old || time.Since(st.Listed) != 6*time.Minute {
+			t.Errorf("the status does not say that the list is old: %+v", st)
+		}
+	})
+}
+
+// After a restart while the API is away, the droplets are those of before,
+// their age known; a list of another tag says nothing.
+func TestTheListOutlivesTheProcess(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newBed(t)
+		b.droplet(1)
+		b.pull()
+		listed := b.Status().Listed
+		time.Sleep(3 * time.Hour)
+		clear := b.cloud.Inject(dosim.Fault{Path: "/v2/droplets", Status: http.StatusForbidden})
+		b.again()
+		fleet, err := b.Fleet(t.Context())
+		if err != nil || len(fleet.Droplets) != 1 || fleet.Droplets[0].Name != "droplet-1" || !fleet.Listed.Equal(listed) {
+			t.Fatalf("%+v, %v", fleet, err)
+		}
+		if st := b.Status(); !st.Old || st.Err == nil || !st.Listed.Equal(listed) {
+			t.Errorf("status %+v", st)
+		}
+		clear()
+		b.droplet(2)
+		if fleet, err := b.Fleet(t.Context()); err != nil || len(fleet.Droplets) != 2 || b.Status().Old {
+			t.Errorf("when the API is back: %+v, %v", fleet, err)
+		}
+		b.cloud.Inject(dosim.Fault{Path: "/v2/droplets", Status: http.StatusForbidden})
+		b.again(func(o *source.DigitalOceanOptions) { o.Tag = "other" })
+		if fleet, err := b.Fleet(t.Context()); err == nil {
+			t.Errorf("under another tag: %+v", fleet)
+		}
+		b.shelf.cursors["digitalocean/fleet"] = "{"
+		b.again()
+		if _, err := b.Fleet(t.Context()); err == nil || !strings.Contains(err.Error(), "403") {
+			t.Errorf("with a list that cannot be read: %v", err)
+		}
+	})
+}
+
+// A list that says nothing new is not written again and again.
+func TestTheListIsKeptWhenItChanges(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newBed(t)
+		b.droplet(1)
+		written := func(wait time.Duration) bool {
+			time.Sleep(wait)
+			b.shelf.cursors["digitalocean/fleet"] = ""
+			if _, err := b.Fleet(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return b.shelf.cursors["digitalocean/fleet"] != ""
+		}
+		if !written(0) || written(6*time.Minute) || !written(time.Hour) {
+			t.Error("the first list, the same one, and that of an hour later were not kept, not kept, and kept")
+		}
+		b.droplet(2)
+		if !written(6 * time.Minute) {
+			t.Error("another list was not kept")
 		}
 	})
 }
@@ -240,7 +299,7 @@ func TestAHangingAPIBlocksNobody(t *testing.T) {
 		if st := b.Status(); st.Droplets != 1 {
 			t.Errorf("status %+v", st)
 		}
-		if fleet, err := b.Fleet(t.Context()); err != nil || len(fleet) != 1 {
+		if fleet, err := b.Fleet(t.Context()); err != nil || len(fleet.Droplets) != 1 {
 			t.Errorf("%v, %v", fleet, err)
 		}
 		if waited := time.Since(start); waited > 0 {

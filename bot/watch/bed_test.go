@@ -145,6 +145,9 @@ type bed struct {
 	*series
 	store *memory
 	fleet []watch.Droplet
+	aged  time.Duration // of the list of droplets
+	w     *watch.Watch  // made by the first scan
+	at    time.Time     // of the scan under way
 	told  []watch.Change
 	post  bool // give each told finding a message, as the chat does
 	deaf  bool // telling fails
@@ -161,7 +164,9 @@ func newBed(t *testing.T, workers ...detector.Worker) *bed {
 
 func (b *bed) watch() *watch.Watch {
 	return watch.New(watch.Options{Series: b.series, Findings: b.store, Scale: b.scale,
-		Fleet: func(context.Context) ([]watch.Droplet, error) { return b.fleet, b.broken["fleet"] },
+		Fleet: func(context.Context) (watch.Fleet, error) {
+			return watch.Fleet{Droplets: b.fleet, Listed: b.at.Add(-b.aged)}, b.broken["fleet"]
+		},
 		Limit: func(watch.Droplet, string) float64 { return b.limit },
 		Changed: func(ctx context.Context, c watch.Change) error {
 			b.told = append(b.told, c)
@@ -186,8 +191,11 @@ func (b *bed) scan(at time.Time) string {
 }
 
 func (b *bed) scanned(at time.Time) (string, error) {
-	b.told = nil
-	_, err := b.watch().Scan(b.t.Context(), at)
+	b.told, b.at = nil, at
+	if b.w == nil {
+		b.w = b.watch()
+	}
+	_, err := b.w.Scan(b.t.Context(), at)
 	var words []string
 	for _, c := range b.told {
 		words = append(words, strings.TrimSpace(fmt.Sprintf("%s %s %s", c.What, c.Finding.Subject.Kind, c.Finding.Subject.Worker)))

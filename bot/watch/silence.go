@@ -18,11 +18,7 @@ const (
 // silence opens a finding for each worker, agent or droplet that was there
 // and no longer is, and resolves it when it is heard of again. Workers of a
 // silent agent are not named one by one.
-func (w *Watch) silence(ctx context.Context, fleet []Droplet, at time.Time) (live []finding.Finding, changes []Change, err error) {
-	seen, err := w.o.Series.Seen(ctx)
-	if err != nil {
-		return nil, nil, fmt.Errorf("scan for silence: %w", err)
-	}
+func (w *Watch) silence(ctx context.Context, fleet []Droplet, seen []history.Presence, at time.Time) (live []finding.Finding, changes []Change, err error) {
 	names := map[string]Droplet{}
 	for _, d := range fleet {
 		names[d.ID] = d

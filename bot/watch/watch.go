@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/finding"
@@ -29,12 +30,19 @@ type Droplet struct {
 	Tags []string
 }
 
+// Fleet is the droplets that are watched.
+type Fleet struct {
+	Droplets []Droplet
+	Listed   time.Time // when DigitalOcean gave this list
+}
+
 // Options are what a Watch works with.
 type Options struct {
 	Series   Series
 	Findings finding.Store
-	// Fleet lists the droplets that are watched.
-	Fleet func(context.Context) ([]Droplet, error)
+	// Fleet lists the droplets that are watched. The list may be an old one,
+	// while there is none newer.
+	Fleet func(context.Context) (Fleet, error)
 	// Limit returns the configured memory limit of a worker in bytes, 0 for
 	// none.
 	Limit func(d Droplet, worker string) float64
@@ -47,7 +55,12 @@ type Options struct {
 }
 
 // Watch judges the fleet.
-type Watch struct{ o Options }
+type Watch struct {
+	o Options
+
+	mu     sync.Mutex
+	absent map[string]time.Time // droplet ids with findings, by the first list that lacked them
+}
 
 // New returns a Watch; missing options get their defaults.
 func New(o Options) *Watch {
@@ -63,7 +76,7 @@ func New(o Options) *Watch {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Watch{o: o}
+	return &Watch{o: o, absent: map[string]time.Time{}}
 }
 
 // What happened to a finding.
@@ -76,6 +89,7 @@ const (
 	Seen     What = "seen" // still there; numbers refreshed
 	Woken    What = "woken"
 	Resolved What = "resolved"
+	Left     What = "left" // what it was about is no longer watched
 )
 
 // Change is one finding that changed, with the view that made it change.
@@ -111,7 +125,7 @@ func (w *Watch) Scan(ctx context.Context, at time.Time) (Summary, error) {
 	}
 	s := Summary{At: at}
 	var errs []error
-	for _, d := range fleet {
+	for _, d := range fleet.Droplets {
 		v, err := w.Look(ctx, d, at)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("scan %s: %w", d.Name, err))
@@ -122,9 +136,17 @@ func (w *Watch) Scan(ctx context.Context, at time.Time) (Summary, error) {
 		s.Views = append(s.Views, v)
 		s.Changes = append(s.Changes, changes...)
 	}
-	silent, changes, err := w.silence(ctx, fleet, at)
-	errs = append(errs, err)
-	s.Silent, s.Changes = silent, append(s.Changes, changes...)
+	seen, err := w.o.Series.Seen(ctx)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("scan for silence: %w", err))
+	} else {
+		silent, changes, err := w.silence(ctx, fleet.Droplets, seen, at)
+		errs = append(errs, err)
+		s.Silent, s.Changes = silent, append(s.Changes, changes...)
+		left, err := w.departures(ctx, fleet, seen, at)
+		errs = append(errs, err)
+		s.Changes = append(s.Changes, left...)
+	}
 	for _, c := range s.Changes {
 		if err := w.o.Changed(ctx, c); err != nil {
 			w.o.Log.Error("tell of finding", "finding", c.Finding.ID, "subject", c.Finding.Subject.Title(), "err", err)

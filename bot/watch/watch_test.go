@@ -265,7 +265,7 @@ func TestTwoReplicas(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 2 {
 			w := watch.New(watch.Options{Series: &series{workers: b.workers, droplets: b.droplets}, Findings: b.store,
-				Fleet: func(context.Context) ([]watch.Droplet, error) { return b.fleet, nil },
+				Fleet: func(context.Context) (watch.Fleet, error) { return watch.Fleet{Droplets: b.fleet}, nil },
 				Changed: func(_ context.Context, c watch.Change) error {
 					mu.Lock()
 					defer mu.Unlock()

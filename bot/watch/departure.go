@@ -1,0 +1,106 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/history"
+)
+
+// grace is how far apart two lists that lack a droplet must lie before it has
+// left: one list may miss a droplet that moved between its pages.
+const grace = 10 * time.Minute
+
+// departures ends the findings about what is no longer watched: droplets that
+// were destroyed or lost the tag, and workers so long unheard of that history
+// has forgotten them. Nobody knows whether those were cured, and the finding
+// says so. What a run has in hand waits for the run.
+func (w *Watch) departures(ctx context.Context, fleet Fleet, seen []history.Presence, at time.Time) (changes []Change, err error) {
+	live, err := w.o.Findings.Findings(ctx, finding.Filter{Live: true})
+	if err != nil {
+		return nil, fmt.Errorf("look for what has left: %w", err)
+	}
+	away := w.away(fleet, live)
+	var errs []error
+	for _, f := range live {
+		why := ""
+		if first, absent := away[f.Subject.DropletID]; absent {
+			if fleet.Listed.Sub(first) >= w.o.Scale.Real(grace) {
+				why = "the droplet left the fleet (it was destroyed or lost its tag)"
+			}
+		} else if w.forgotten(f, seen, at) {
+			why = "nothing was heard of it for so long that its history is gone"
+		}
+		if why == "" || f.State == finding.InHand {
+			continue
+		}
+		c, err := w.leave(ctx, f.ID, why, at)
+		errs = append(errs, err)
+		if c != nil {
+			changes = append(changes, *c)
+		}
+	}
+	return changes, errors.Join(errs...)
+}
+
+// away returns the droplets with live findings that the list lacks, each with
+// the time of the first list that lacked it.
+func (w *Watch) away(fleet Fleet, live []finding.Finding) map[string]time.Time {
+	ours := map[string]bool{}
+	for _, d := range fleet.Droplets {
+		ours[d.ID] = true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := map[string]time.Time{}
+	for _, f := range live {
+		id := f.Subject.DropletID
+		if ours[id] || f.Subject.Kind == finding.KindClone { // a clone is for a person to judge
+			continue
+		}
+		if now[id] = fleet.Listed; !w.absent[id].IsZero() {
+			now[id] = w.absent[id]
+		}
+	}
+	w.absent = now
+	return now
+}
+
+// forgotten reports whether history no longer knows what a finding is about.
+func (w *Watch) forgotten(f finding.Finding, seen []history.Presence, at time.Time) bool {
+	about := func(history.Presence) bool { return true }
+	switch f.Subject.Kind {
+	case finding.KindSilent:
+		about = func(p history.Presence) bool { return p.Source == "" }
+	case finding.KindNoMetrics:
+		about = func(p history.Presence) bool { return p.Source != "" }
+	case finding.KindLeak, finding.KindThreshold:
+		if at.Sub(f.LastSeen) <= w.o.Scale.Real(w.o.Window) {
+			return false // it is still judged
+		}
+	default:
+		return false // not about what is heard of
+	}
+	return !slices.ContainsFunc(seen, func(p history.Presence) bool {
+		return p.DropletID == f.Subject.DropletID && p.Worker == f.Subject.Worker && about(p)
+	})
+}
+
+// leave ends one finding, unless somebody else ended it in the same moment.
+func (w *Watch) leave(ctx context.Context, id, why string, at time.Time) (*Change, error) {
+	ours := false
+	f, err := finding.Change(ctx, w.o.Findings, id, func(f *finding.Finding) error {
+		if ours = !f.State.Final() && f.State != finding.InHand; !ours {
+			return finding.ErrUnchanged
+		}
+		return f.Leave(why, at)
+	})
+	if err != nil || !ours {
+		return nil, err
+	}
+	return &Change{What: Left, Finding: f}, nil
+}
