@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,7 +35,7 @@ type world struct {
 	pid, start                  int
 	stops, starts, jobs, terms  int
 	stopLost, startFails, stays bool // the stop's answer is lost; the start is refused; TERM is not obeyed
-	startsAgain                 bool
+	startsAgain, beat           bool
 	unreachable                 int // so many calls fail before one works
 	onStop                      func()
 }
@@ -53,6 +54,9 @@ func (w *world) Open(name string) (fs.File, error) {
 		dir := fmt.Sprint(w.pid) + "/"
 		m[dir+"stat"] = &fstest.MapFile{Data: []byte(fmt.Sprintf("%d (celery) S 5 1 1 0 -1 0 0 0 0 0 1 1 0 0 20 0 1 0 %d 9 10 0", w.pid, w.start*100))}
 		m[dir+"cmdline"] = &fstest.MapFile{Data: []byte("celery\x00-A\x00shop\x00worker\x00")}
+		if w.beat {
+			m[dir+"cmdline"] = &fstest.MapFile{Data: []byte("celery\x00-A\x00shop\x00worker\x00-B\x00")}
+		}
 		m[dir+"environ"] = &fstest.MapFile{Data: []byte("SUPERVISOR_PROCESS_NAME=mail\x00SUPERVISOR_SERVER_URL=unix:///s\x00")}
 		m[dir+"status"] = &fstest.MapFile{Data: []byte("NSpid:\t1\n")}
 	}
@@ -183,7 +187,8 @@ func (b *bench) boot() {
 	id := &identity{boot: bootID, droplet: "42"}
 	wire := &wire{next: http.DefaultTransport, token: func() (string, error) { return "secret", nil }, identity: id, log: slog.New(slog.DiscardHandler)}
 	b.x = &executor{journal: j, wire: &orders{server: b.s.URL, http: wire.client(time.Minute)}, allow: []order.Unit{mail}, id: id, now: time.Now,
-		log: slog.New(slog.NewTextHandler(b.t.Output(), nil)), man: b.w, kill: b.w.kill, every: time.Millisecond, reader: reader(o)}
+		log: slog.New(slog.NewTextHandler(b.t.Output(), nil)), man: b.w, kill: b.w.kill, every: time.Millisecond, reader: reader(o),
+		disk: func() (float64, error) { return 8 << 30, nil }}
 	b.t.Cleanup(j.close)
 }
 
@@ -449,11 +454,16 @@ func TestShutdownBetweenHalves(t *testing.T) {
 }
 
 func TestInspect(t *testing.T) {
-	b := newBench(t, newWorld())
+	w := newWorld()
+	w.beat = true
+	b := newBench(t, w)
 	b.x.handle(t.Context(), order.Order{Run: "r1", Kind: order.Inspect, Droplet: "42", Worker: "mail", NotAfter: time.Now().Add(time.Minute)})
 	f := b.result().Facts
 	if f == nil || !f.Fingerprint.Same(b.w.life()) || f.Unit != mail || !f.Allowed || fmt.Sprint(f.Ways) != "[supervisor celery]" || f.Refused[order.Systemd] == "" {
 		t.Errorf("facts %+v", f)
+	}
+	if want := []order.Node{{Worker: "mail", App: "shop", Beat: true}}; !slices.Equal(f.Nodes, want) || f.DiskUsed != 8<<30 {
+		t.Errorf("nodes %+v, disk %v", f.Nodes, f.DiskUsed)
 	}
 	b.w.startsAgain = false
 	b.x.allow = nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/agent/manager"
@@ -42,10 +43,17 @@ func (x *executor) facts(ctx context.Context, o order.Order, n procfs.Node, all 
 	if o.Unit != (order.Unit{}) {
 		f.Unit = o.Unit
 	}
+	f.Nodes = []order.Node{nodeOf(n)}
 	for _, other := range all {
 		if other.Worker != n.Worker && n.Unit != "" && other.Unit == n.Unit && other.Manager == n.Manager {
 			f.Workers = append(f.Workers, other.Worker)
+			f.Nodes = append(f.Nodes, nodeOf(other))
 		}
+	}
+	if used, err := x.disk(); err != nil {
+		x.log.Warn("used disk not known", "error", err)
+	} else {
+		f.DiskUsed = used
 	}
 	if f.Unit == (order.Unit{}) {
 		why := "no manager of this worker was found: nothing would start it again"
@@ -60,6 +68,26 @@ func (x *executor) facts(ctx context.Context, o order.Order, n procfs.Node, all 
 	f.Allowed = slices.Contains(x.allow, f.Unit)
 	x.ask(ctx, f, n)
 	return f
+}
+
+// nodeOf is what people hear of a node before it is restarted.
+func nodeOf(n procfs.Node) order.Node {
+	out := order.Node{Worker: n.Worker, App: n.App, Pool: n.Pool, Beat: n.Beat}
+	for _, m := range n.Members {
+		if m.Role == "child" {
+			out.Processes++
+		}
+	}
+	return out
+}
+
+// diskUsed is what the root file system holds: a snapshot copies that much.
+func diskUsed() (float64, error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs("/", &st); err != nil {
+		return 0, fmt.Errorf("measure the root file system: %w", err)
+	}
+	return float64(st.Blocks-st.Bfree) * float64(st.Bsize), nil
 }
 
 func unitOf(n procfs.Node) order.Unit {

@@ -120,7 +120,7 @@ func (d *desk) open(o slackapp.Options) {
 		Watcher: d.far, Looker: d.far, Cloud: d.far, Ways: restart.Ways{restart.Supervisor: d.far},
 		Choose:   func(finding.Subject) (remedy.Choice, error) { return d.far.chosen() },
 		Announce: func(ctx context.Context, v remedy.View) error { return d.chat.RunChanged(ctx, v) },
-		Expect:   func(context.Context, int64) time.Duration { return 9 * time.Minute },
+		Expect:   func(context.Context, int64, float64) time.Duration { return 9 * time.Minute },
 	}, remedy.Config{Approvers: []string{"<!subteam^S0ONCALL|@oncall>", gus, eve}, Team: "T0DROPLEAK", AllowSelf: true, Owner: "a", Expires: 2 * time.Hour})
 	d.chat = d.newChat("a")
 }

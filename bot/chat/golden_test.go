@@ -38,8 +38,12 @@ func mail() finding.Finding {
 // asked is a run whose question stands.
 func asked() remedy.View {
 	return remedy.View{Run: "r3x7", Finding: "f7k2", Asked: noon, Expires: noon.Add(24 * time.Hour), Exhausts: noon.Add(11 * time.Hour), Need: 1,
-		Plan:  remedy.Plan{DropletID: 42, Droplet: "web-1", Worker: "mail", Way: restart.Supervisor, Unit: order.Unit{Kind: order.SupervisorProgram, Name: "mail"}, Life: order.Fingerprint{PID: 100}},
-		Facts: order.Facts{Workers: []string{"mail", "beat"}, StopTimeout: 10}, Old: order.Fingerprint{PID: 100}, Before: remedy.Numbers{Bytes: 1500 * mib, Metric: "pss+swap", Processes: 4},
+		Plan: remedy.Plan{DropletID: 42, Droplet: "web-1", Worker: "mail", Way: restart.Supervisor, Unit: order.Unit{Kind: order.SupervisorProgram, Name: "mail"}, Life: order.Fingerprint{PID: 100}},
+		Facts: order.Facts{Workers: []string{"mail", "beat"}, StopTimeout: 10, KillMode: "process",
+			Nodes: []order.Node{{Worker: "mail", App: "shop", Pool: "prefork", Processes: 4, Beat: true}, {Worker: "beat", App: "shop", Pool: "solo"}}},
+		Card: remedy.Card{Snapshot: remedy.Estimate{Takes: 9 * time.Minute, GB: 11, Of: 2}, Newest: &remedy.Standing{Name: "before-upgrade", At: noon.Add(-50 * time.Hour)},
+			Past: []remedy.Past{{At: noon.Add(-31 * time.Hour), Outcome: remedy.FreedWorking, Freed: 1240 * mib, Helped: 28 * time.Hour}, {At: noon.Add(-90 * time.Hour), Outcome: remedy.NotFreed}}},
+		Old: order.Fingerprint{PID: 100}, Before: remedy.Numbers{Bytes: 1500 * mib, Metric: "pss+swap", Processes: 4},
 		Steps: stepsUpTo("ask", remedy.Doing),
 		Buttons: []remedy.Button{{Kind: remedy.Approve}, {Kind: remedy.Skip, Reasons: remedy.DefaultSkipReasons}, {Kind: remedy.NotNow},
 			{Kind: remedy.FalseAlarm}}}
@@ -113,6 +117,9 @@ func runs() map[string]remedy.View {
 		"card-too-late": change(asked(), func(v *remedy.View) { v.TooLate = true }),
 		"card-quorum": change(asked(), func(v *remedy.View) {
 			v.Need, v.Votes, v.AskedBy = 2, []remedy.Vote{{By: "U0ANNA", Kind: remedy.Approve}}, "U0CARLA"
+		}),
+		"card-unknown": change(asked(), func(v *remedy.View) {
+			v.Card, v.Facts = remedy.Card{}, order.Facts{Workers: []string{"mail"}, StopTimeout: -1}
 		}),
 		"card-reboot":      change(asked(), func(v *remedy.View) { v.Plan.Way = restart.Reboot }),
 		"card-rehearsal":   change(asked(), func(v *remedy.View) { v.Rehearsal = true }),

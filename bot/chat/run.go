@@ -47,67 +47,6 @@ func runBlocks(f finding.Finding, v remedy.View, now time.Time) []slack.Block {
 	return out
 }
 
-// card says, before the click, what a restart would mean.
-func card(v remedy.View, now time.Time) []slack.Block {
-	var out []slack.Block
-	if v.TooLate {
-		out = append(out, report.Section(":rotating_light: *Memory runs out before a snapshot can finish.* Those who may can restart without one."))
-	}
-	lines := []string{"*Restarts* " + scope(v)}
-	if stop := stopping(v); stop != "" {
-		lines = append(lines, "*Running tasks* "+stop)
-	}
-	lines = append(lines, "*Snapshot first* "+expected(v))
-	out = append(out, report.Section(strings.Join(lines, "\n")))
-	foot := "This question ends " + report.Date(v.Expires) + "."
-	if n := len(v.Votes); v.Need > 1 {
-		foot = fmt.Sprintf("%d of %d approvals. ", n, v.Need) + foot
-	}
-	if v.AskedBy != "" {
-		foot = "Asked by " + report.Mention(v.AskedBy) + ". " + foot
-	}
-	return append(out, report.Context(foot))
-}
-
-// scope names everything that restarts.
-func scope(v remedy.View) string {
-	if v.Plan.Way.WholeDroplet() {
-		return "the whole droplet, with everything on it"
-	}
-	s := report.Code(v.Plan.Unit.Name) + " through " + string(v.Plan.Way)
-	if n := len(v.Facts.Workers); n > 1 {
-		var names []string
-		for _, w := range v.Facts.Workers {
-			names = append(names, report.Code(w))
-		}
-		s += fmt.Sprintf(", with %d workers in it: %s", n, strings.Join(names, ", "))
-	}
-	return s
-}
-
-// stopping says what running tasks will get, as the manager has it.
-func stopping(v remedy.View) string {
-	t := v.Facts.StopTimeout
-	switch {
-	case v.Plan.Way.WholeDroplet():
-		return "are cut off"
-	case t > 0:
-		return fmt.Sprintf("get %s to finish, then are killed", report.Duration(time.Duration(t*float64(time.Second))))
-	case t == 0:
-		return "may finish; the manager waits for ever"
-	}
-	return ""
-}
-
-func expected(v remedy.View) string {
-	for _, s := range v.Steps {
-		if s.Name == "snapshot" && s.Expected > 0 {
-			return "of the droplet, about " + report.Duration(s.Expected)
-		}
-	}
-	return "of the droplet; it holds the disk, not the memory"
-}
-
 var marks = map[remedy.StepState]string{remedy.Ahead: ":white_circle:", remedy.Doing: ":hourglass_flowing_sand:",
 	remedy.Did: ":white_check_mark:", remedy.Skipped: ":fast_forward:", remedy.Broke: ":x:"}
 

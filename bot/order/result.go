@@ -97,15 +97,26 @@ func ReadResult(r io.Reader) (Result, error) {
 type Facts struct {
 	Fingerprint Fingerprint    `json:"fingerprint"`
 	Pool        string         `json:"pool,omitempty"`
-	Unit        Unit           `json:"unit,omitzero"` // zero: no manager was found
-	Allowed     bool           `json:"allowed"`       // the agent's --allow list has the unit
-	Workers     []string       `json:"workers"`       // every worker that lives in the unit, this one too
-	StopTimeout float64        `json:"stop_timeout"`  // until the manager kills; 0: it waits for ever; -1: unknown
+	Unit        Unit           `json:"unit,omitzero"`   // zero: no manager was found
+	Allowed     bool           `json:"allowed"`         // the agent's --allow list has the unit
+	Workers     []string       `json:"workers"`         // every worker that lives in the unit, this one too
+	Nodes       []Node         `json:"nodes,omitempty"` // the same, with what they are; empty from an agent of before
+	StopTimeout float64        `json:"stop_timeout"`    // until the manager kills; 0: it waits for ever; -1: unknown
 	StopSignal  string         `json:"stop_signal,omitempty"`
 	KillMode    string         `json:"kill_mode,omitempty"`    // systemd's word; supervisor: "group" or "process"
 	AutoRestart string         `json:"auto_restart,omitempty"` // the manager's own word: always, on-failure, true, unexpected, …
 	Ways        []Way          `json:"ways"`                   // that would be carried out now, best first
 	Refused     map[Way]string `json:"refused,omitempty"`      // why the others would not, with what to change
+	DiskUsed    float64        `json:"disk_used,omitempty"`    // bytes of the root file system; 0: not known
+}
+
+// Node is one Celery node that a restart of its unit takes along.
+type Node struct {
+	Worker    string `json:"worker"`
+	App       string `json:"app,omitempty"`
+	Pool      string `json:"pool,omitempty"`
+	Processes int    `json:"processes"` // of its pool
+	Beat      bool   `json:"beat"`      // a beat is embedded in it
 }
 
 // Findings is what a worker holds just before it is restarted: the evidence

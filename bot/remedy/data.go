@@ -83,6 +83,7 @@ type data struct {
 	Rehearsal bool        `json:"rehearsal,omitempty"`
 	Plan      Plan        `json:"plan"`
 	Facts     order.Facts `json:"facts"`
+	Card      Card        `json:"card"`
 	Before    Numbers     `json:"before"`
 	Exhausts  time.Time   `json:"exhausts,omitzero"` // when memory runs out, at the proposal
 

@@ -66,9 +66,10 @@ type Deps struct {
 	// Announce shows a view. It is called by one owner at a time, in order,
 	// at least once for each change, and again until it returns nil.
 	Announce func(ctx context.Context, v View) error
-	// Expect estimates how long a snapshot of a droplet takes; nil or zero:
-	// not known.
-	Expect func(ctx context.Context, dropletID int64) time.Duration
+	// Expect is the rule of thumb for how long a droplet's first snapshot
+	// takes; used is what its disk holds, in bytes, 0 where that is not known.
+	// Nil or zero: not known.
+	Expect func(ctx context.Context, dropletID int64, used float64) time.Duration
 	Log    *slog.Logger
 }
 
@@ -153,6 +154,7 @@ func (p Pace) defaults() Pace {
 type Service struct {
 	d      Deps
 	c      Config
+	shelf  Shelf // to look at only
 	auth   *authority
 	engine *workflow.Engine
 	log    *slog.Logger
@@ -168,13 +170,14 @@ func New(d Deps, c Config) *Service {
 	if c.SkipReasons == nil {
 		c.SkipReasons = DefaultSkipReasons
 	}
+	shelf := d.Shelf
 	if c.Rehearse {
 		d.Shelf = nil // deleting is carrying out, too
 	}
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{d: d, c: c, log: d.Log,
+	s := &Service{d: d, c: c, log: d.Log, shelf: shelf,
 		auth: &authority{people: d.People, team: c.Team, approvers: c.Approvers, remember: c.Pace.GroupsMemory}}
 	c.Engine.Owner, c.Engine.Log = c.Owner, d.Log
 	s.engine = workflow.New(d.Store, c.Engine, s.recipe(), s.tidy())
@@ -264,9 +267,10 @@ func (s *Service) complete(ctx context.Context, d data, facts order.Facts, f fin
 	if x := f.Verdict.Exhaustion; x != nil {
 		d.Exhausts = x.Expected
 	}
-	if s.d.Expect != nil {
-		d.Expected = s.d.Expect(ctx, d.Plan.DropletID)
+	if d.Card, err = s.card(ctx, d); err != nil {
+		return data{}, err
 	}
+	d.Expected = d.Card.Snapshot.Takes
 	return d, nil
 }
 

@@ -46,6 +46,7 @@ type View struct {
 	Rehearsal    bool
 	Plan         Plan
 	Facts        order.Facts // what a restart would mean, read at the proposal
+	Card         Card        // what else was known then
 	AskedBy      string      // Slack id; empty: dropleak itself
 	Asked        time.Time
 	Expires      time.Time // of the question
@@ -135,7 +136,7 @@ func (s *Service) restartSent(ctx context.Context, run string) (bool, error) {
 func (s *Service) view(t record, sent bool) View {
 	d, g, r := t.d, t.g, t.r
 	v := View{
-		Run: r.ID, Finding: d.Finding, Version: r.Version, Rehearsal: d.Rehearsal, Plan: d.Plan, Facts: d.Facts,
+		Run: r.ID, Finding: d.Finding, Version: r.Version, Rehearsal: d.Rehearsal, Plan: d.Plan, Facts: d.Facts, Card: d.Card,
 		AskedBy: d.By, Asked: d.Asked, Expires: d.Expires, Exhausts: d.Exhausts,
 		Step: r.Step, Entered: r.Entered, Outcome: Outcome(r.Outcome), Ended: r.Ended, Why: d.Why, State: d.State,
 		Votes: g.Votes, Need: s.c.Quorum, Settled: g.Settled, Skip: g.Skip, Cancel: g.Cancel, Until: g.Until,

@@ -76,6 +76,7 @@ type world struct {
 	working       remedy.Working
 	dies          bool // the new main process does not stay
 	choice        remedy.Choice
+	disk          float64 // used, as the agent measures it
 	groupErr      error
 	observer      *process
 	checked       map[string]string // run → what the laws were last checked on
@@ -333,7 +334,7 @@ func (w *world) settle() {
 		}
 		w.actions[i] = a
 		if a.Status == doclient.Completed && a.Type == doclient.TypeSnapshot {
-			w.snaps = append(w.snaps, doclient.Snapshot{ID: fmt.Sprint(a.ID), DropletID: droplet, Name: w.names[a.ID], SizeGB: 11})
+			w.snaps = append(w.snaps, doclient.Snapshot{ID: fmt.Sprint(a.ID), DropletID: droplet, Name: w.names[a.ID], SizeGB: 11, CreatedAt: a.StartedAt})
 		}
 		if a.Status == doclient.Completed && a.Type == doclient.TypeReboot {
 			w.boot = fmt.Sprintf("boot-%d", len(w.actions)+1)
@@ -508,7 +509,7 @@ func (l *looker) Inspect(_ context.Context, t restart.Target, _ string) (f order
 			return restart.ErrSilent
 		}
 		l.p.w.looked = l.p.w.life[t.Worker]
-		f = order.Facts{Fingerprint: l.p.w.life[t.Worker], Unit: unit, Allowed: true, Workers: []string{t.Worker}, StopTimeout: 10}
+		f = order.Facts{Fingerprint: l.p.w.life[t.Worker], Unit: unit, Allowed: true, Workers: []string{t.Worker}, StopTimeout: 10, DiskUsed: l.p.w.disk}
 		return nil
 	})
 	return f, err

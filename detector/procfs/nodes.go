@@ -35,6 +35,7 @@ type Node struct {
 	Pool    string // "" where the command line does not tell and nothing else does
 	Manager string // systemd, supervisor, container, none
 	Unit    string // systemd unit with suffix, or supervisor program; "" none
+	Beat    bool   // a beat is embedded (-B)
 	Members []Member
 	// Where its supervisord answers and what configures it, as it told the
 	// process itself; "" unknown.
@@ -165,7 +166,7 @@ func sameCommand(a, b command) bool {
 }
 
 func (r *Reader) node(main process, children []process, byPID map[int]process, at, boot time.Time) Node {
-	n := Node{App: main.app, Pool: main.pool, Members: []Member{member(main, "parent", boot)}}
+	n := Node{App: main.app, Pool: main.pool, Beat: main.beat, Members: []Member{member(main, "parent", boot)}}
 	slices.SortFunc(children, func(a, b process) int {
 		return cmp.Or(cmp.Compare(a.stat.start, b.stat.start), cmp.Compare(a.pid, b.pid))
 	})
