@@ -9,12 +9,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/history"
+	"github.com/dropleak/dropleak/bot/hub"
 	"github.com/dropleak/dropleak/bot/store"
 	"github.com/dropleak/dropleak/bot/workflow"
 	"github.com/dropleak/dropleak/detector"
@@ -159,6 +161,80 @@ func TestListsOfWhatIsKnown(t *testing.T) {
 	if s := d.list(2); s[0]["worker"] != "" || s[0]["interval_seconds"] != 120.0 || s[1]["interval_seconds"] != nil {
 		t.Errorf("sources --json: %v", s)
 	}
+}
+
+// The clock of who sends is shown where the sender is, and warned of above
+// half a minute.
+func TestClocks(t *testing.T) {
+	d := newDesk(t, "")
+	s := d.fill()
+	defer s.Close()
+	ids, now := map[string]string{}, time.Now().UTC().Truncate(time.Millisecond)
+	for name, c := range map[string]struct {
+		droplet string
+		seen    *hub.Seen
+	}{
+		"retired": {"4711", &hub.Seen{At: now.Add(-time.Hour), Ahead: time.Minute}},
+		"fast":    {"4711", &hub.Seen{At: now, Ahead: 2 * time.Minute}},
+		"slow":    {"4712", &hub.Seen{At: now, Ahead: -31 * time.Second}},
+		"good":    {"4713", &hub.Seen{At: now, Ahead: -30 * time.Second}},
+		"unused":  {"4714", nil},
+	} {
+		made, _, err := hub.Create(t.Context(), s, hub.Token{Name: name, Kind: hub.Agent, Droplet: c.droplet})
+		if err == nil && c.seen != nil {
+			err = s.TouchToken(t.Context(), made.ID, *c.seen)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[name] = made.ID
+	}
+	if err := s.RevokeToken(t.Context(), ids["retired"], now); err != nil {
+		t.Fatal(err)
+	}
+	warned := func(want ...string) {
+		t.Helper()
+		for name, id := range ids {
+			if got := strings.Contains(d.said, "warning: samples of token "+id); got != slices.Contains(want, name) {
+				t.Errorf("warned of %s: %v, in:\n%s", name, got, d.said)
+			}
+		}
+	}
+	d.run(0, "token", "list")
+	d.says("CLOCK", "2 min ahead", "31 s behind", "good", "-")
+	warned("fast", "slow")
+	d.run(0, "token", "list", "--json")
+	ahead := map[any]any{}
+	for _, x := range d.list(5) {
+		ahead[x["name"]] = x["ahead_seconds"]
+	}
+	if ahead["fast"] != 120.0 || ahead["slow"] != -31.0 || ahead["unused"] != nil {
+		t.Errorf("token list --json: %v", ahead)
+	}
+	d.run(0, "sources")
+	if line := strings.Join(strings.Fields(d.line("mail")), " "); !strings.HasSuffix(line, "2 min ahead") {
+		t.Errorf("sources says of the agent: %s", line)
+	}
+	if line := d.line("digitalocean"); !strings.HasSuffix(strings.TrimSpace(line), "-") {
+		t.Errorf("sources says of DigitalOcean: %s", line)
+	}
+	warned("fast", "slow")
+	d.run(0, "sources", "--json")
+	if x := d.list(2); x[0]["ahead_seconds"] != nil || x[1]["ahead_seconds"] != 120.0 {
+		t.Errorf("sources --json: %v", x)
+	}
+}
+
+// line returns the line of the last command's output that holds a word.
+func (d *desk) line(word string) string {
+	d.t.Helper()
+	for l := range strings.Lines(d.printed) {
+		if strings.Contains(l, word) {
+			return l
+		}
+	}
+	d.t.Fatalf("no line with %s in:\n%s", word, d.printed)
+	return ""
 }
 
 func TestListsOfNothing(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dropleak/dropleak/bot/history"
+	"github.com/dropleak/dropleak/bot/hub"
 	"github.com/dropleak/dropleak/bot/report"
 	"github.com/dropleak/dropleak/bot/store"
 )
@@ -22,7 +24,8 @@ func sourcesCommand(s streams) *cobra.Command {
 		Short:   "List who sends samples about what, and when they were last heard of",
 		Long: `Sources lists every droplet and worker that was ever heard of and is not
 forgotten yet, from which source, when last and how often. A droplet without a
-worker is the droplet's own memory. It reads the store and changes nothing.`,
+worker is the droplet's own memory. An agent whose clock is more than 30 s off
+is warned of. It reads the store and changes nothing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd.Context(), s, f.config, func(st *store.Store) error {
@@ -33,15 +36,32 @@ worker is the droplet's own memory. It reads the store and changes nothing.`,
 				slices.SortFunc(seen, func(a, b history.Presence) int {
 					return strings.Compare(a.DropletID+"\x00"+a.Worker+"\x00"+a.Source, b.DropletID+"\x00"+b.Worker+"\x00"+b.Source)
 				})
-				if f.json {
-					return printJSON(s, sourcesJSON(seen))
+				tokens, err := st.Tokens(cmd.Context())
+				if err != nil {
+					return err
 				}
-				return printSources(s, seen, time.Now())
+				agents := agentsOf(tokens)
+				if f.json {
+					return printJSON(s, sourcesJSON(seen, agents))
+				}
+				return printSources(s, seen, agents, time.Now())
 			})
 		},
 	}
 	f.add(cmd, "")
 	return cmd
+}
+
+// agentsOf returns the agents' tokens by droplet; of several the one that was
+// used last.
+func agentsOf(tokens []hub.Token) map[string]hub.Token {
+	by := map[string]hub.Token{}
+	for _, t := range tokens {
+		if t.Kind == hub.Agent && t.Revoked.IsZero() && !t.Seen.At.Before(by[t.Droplet].Seen.At) {
+			by[t.Droplet] = t
+		}
+	}
+	return by
 }
 
 // sourceJSON is one line of dropleak sources --json.
@@ -51,15 +71,19 @@ type sourceJSON struct {
 	Source    string    `json:"source"`
 	Last      time.Time `json:"last"`
 	Interval  *float64  `json:"interval_seconds"`
+	Ahead     *float64  `json:"ahead_seconds"` // of the agent's newest sample before our clock, when it came
 }
 
-func sourcesJSON(seen []history.Presence) []sourceJSON {
+func sourcesJSON(seen []history.Presence, agents map[string]hub.Token) []sourceJSON {
 	out := []sourceJSON{}
 	for _, p := range seen {
 		j := sourceJSON{DropletID: p.DropletID, Worker: p.Worker, Source: sourceName(p), Last: p.Last}
 		if p.Interval > 0 {
 			seconds := p.Interval.Seconds()
 			j.Interval = &seconds
+		}
+		if p.Source == "" {
+			j.Ahead = aheadSeconds(agents[p.DropletID])
 		}
 		out = append(out, j)
 	}
@@ -73,19 +97,30 @@ func sourceName(p history.Presence) string {
 	return p.Source
 }
 
-func printSources(s streams, seen []history.Presence, at time.Time) error {
+func printSources(s streams, seen []history.Presence, agents map[string]hub.Token, at time.Time) error {
 	if len(seen) == 0 {
 		fmt.Fprintln(s.talk, "no samples have been taken in yet")
 		return nil
 	}
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "DROPLET\tWORKER\tSOURCE\tLAST\tEVERY")
+	fmt.Fprintln(w, "DROPLET\tWORKER\tSOURCE\tLAST\tEVERY\tCLOCK")
 	for _, p := range seen {
 		every := "-"
 		if p.Interval > 0 {
 			every = report.Duration(p.Interval)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s ago\t%s\n", printable(p.DropletID), dash(printable(p.Worker)), printable(sourceName(p)), report.Duration(at.Sub(p.Last)), every)
+		clock := "-"
+		if p.Source == "" {
+			clock = clockText(agents[p.DropletID])
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s ago\t%s\t%s\n", printable(p.DropletID), dash(printable(p.Worker)), printable(sourceName(p)),
+			report.Duration(at.Sub(p.Last)), every, clock)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, id := range slices.Sorted(maps.Keys(agents)) {
+		warnClock(s, agents[id])
+	}
+	return nil
 }

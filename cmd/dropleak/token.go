@@ -86,6 +86,7 @@ type tokenJSON struct {
 	Created time.Time  `json:"created"`
 	Revoked *time.Time `json:"revoked"`
 	Seen    *time.Time `json:"seen"`
+	Ahead   *float64   `json:"ahead_seconds"` // of its newest sample before our clock, when it came
 }
 
 func tokenList(s streams) *cobra.Command {
@@ -93,6 +94,9 @@ func tokenList(s streams) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "list --config FILE", Short: "List tokens; never their values", Args: cobra.NoArgs,
+		Long: `List shows every token, never its value, with how the clock of who uses it
+stands: a sender whose newest samples are more than 30 s off when they come is
+warned of.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd.Context(), s, path, func(st *store.Store) error {
 				tokens, err := st.Tokens(cmd.Context())
@@ -114,7 +118,7 @@ func tokenList(s streams) *cobra.Command {
 func tokensJSON(tokens []hub.Token) []tokenJSON {
 	out := []tokenJSON{}
 	for _, t := range tokens {
-		j := tokenJSON{ID: t.ID, Name: t.Name, Kind: t.Kind, Droplet: t.Droplet, Tag: t.Tag, Created: t.Created}
+		j := tokenJSON{ID: t.ID, Name: t.Name, Kind: t.Kind, Droplet: t.Droplet, Tag: t.Tag, Created: t.Created, Ahead: aheadSeconds(t)}
 		if !t.Revoked.IsZero() {
 			j.Revoked = &t.Revoked
 		}
@@ -128,7 +132,7 @@ func tokensJSON(tokens []hub.Token) []tokenJSON {
 
 func printTokens(s streams, tokens []hub.Token) error {
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tNAME\tKIND\tFOR\tCREATED\tLAST SEEN\tSTATE")
+	fmt.Fprintln(w, "ID\tNAME\tKIND\tFOR\tCREATED\tLAST SEEN\tCLOCK\tSTATE")
 	for _, t := range tokens {
 		state, seen := "good", "never"
 		if !t.Revoked.IsZero() {
@@ -137,9 +141,15 @@ func printTokens(s streams, tokens []hub.Token) error {
 		if !t.Seen.At.IsZero() {
 			seen = t.Seen.At.Format(time.DateTime)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, printable(t.Name), t.Kind, t.Droplet+t.Tag, t.Created.Format(time.DateTime), seen, state)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, printable(t.Name), t.Kind, t.Droplet+t.Tag, t.Created.Format(time.DateTime), seen, clockText(t), state)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, t := range tokens {
+		warnClock(s, t)
+	}
+	return nil
 }
 
 func tokenRevoke(s streams) *cobra.Command {
