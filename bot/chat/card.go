@@ -27,8 +27,8 @@ func card(v remedy.View, now time.Time) []slack.Block {
 		out = append(out, report.Section(past))
 	}
 	foot := "This question ends " + report.Date(v.Expires) + "."
-	if n := len(v.Votes); v.Need > 1 {
-		foot = fmt.Sprintf("%d of %d approvals. ", n, v.Need) + foot
+	if v.Need > 1 {
+		foot = fmt.Sprintf("%d of %d approvals. ", v.Have, v.Need) + foot
 	}
 	if v.AskedBy != "" {
 		foot = "Asked by " + report.Mention(v.AskedBy) + ". " + foot

@@ -116,7 +116,7 @@ func runs() map[string]remedy.View {
 		"card":          asked(),
 		"card-too-late": change(asked(), func(v *remedy.View) { v.TooLate = true }),
 		"card-quorum": change(asked(), func(v *remedy.View) {
-			v.Need, v.Votes, v.AskedBy = 2, []remedy.Vote{{By: "U0ANNA", Kind: remedy.Approve}}, "U0CARLA"
+			v.Have, v.Need, v.Votes, v.AskedBy = 1, 2, []remedy.Vote{{By: "U0ANNA", Kind: remedy.Approve}}, "U0CARLA"
 		}),
 		"card-unknown": change(asked(), func(v *remedy.View) {
 			v.Card, v.Facts = remedy.Card{}, order.Facts{Workers: []string{"mail"}, StopTimeout: -1}

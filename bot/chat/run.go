@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,8 +66,8 @@ func progress(v remedy.View, now time.Time) []slack.Block {
 func voters(v remedy.View) string {
 	var names []string
 	for _, x := range v.Votes {
-		if x.Kind == remedy.Approve || x.Kind == remedy.Skip {
-			names = append(names, report.Mention(x.By))
+		if name := report.Mention(x.By); (x.Kind == remedy.Approve || x.Kind == remedy.Skip) && !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	if len(names) == 0 && v.Settled != nil {

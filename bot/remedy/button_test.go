@@ -184,6 +184,35 @@ func TestQuorum(t *testing.T) {
 	})
 }
 
+// One person is one person, whatever they say and however often.
+func TestQuorumCountsPeople(t *testing.T) {
+	skip := remedy.Decision{By: alice, Team: team, Kind: remedy.Skip, Reason: "it holds no state"}
+	for name, said := range map[string][]remedy.Decision{
+		"approves, then skips": {click(alice, remedy.Approve), skip},
+		"skips, then approves": {skip, click(alice, remedy.Approve)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				p := w.start("a", func(c *remedy.Config, _ *remedy.Deps) { c.Quorum = 2 })
+				run := proposed(t, p)
+				for _, d := range said {
+					if a := decide(t, p, run, d); a.View.Settled != nil {
+						t.Errorf("%s alone settled what takes two: %q", alice, a.Words)
+					}
+				}
+				w.drive(t, run, time.Minute, p)
+				if w.count("snapshot")+w.count("restart") != 0 {
+					t.Error("began with one person of two")
+				}
+				if a := decide(t, p, run, click(bob, remedy.Approve)); !a.Accepted || a.View.Settled == nil || a.View.Skip != nil {
+					t.Errorf("the second person: %q, settled %v, skip %v", a.Words, a.View.Settled, a.View.Skip)
+				}
+			})
+		})
+	}
+}
+
 // Bug: the check, the wait and the act race. Whatever is decided while one
 // click is being checked is not overwritten by it.
 func TestDecidedWhileAnotherClickIsChecked(t *testing.T) {

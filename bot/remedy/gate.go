@@ -51,13 +51,13 @@ type gate struct {
 // count returns how many people voted for a kind. Whoever lets a run go
 // without a snapshot also lets it go.
 func (g gate) count(k Kind) int {
-	n := 0
+	people := map[string]bool{} // somebody may approve first and skip later
 	for _, v := range g.Votes {
 		if v.Kind == k || k == Approve && v.Kind == Skip {
-			n++
+			people[v.By] = true
 		}
 	}
-	return n
+	return len(people)
 }
 
 // voted reports whether this person has said the same already.

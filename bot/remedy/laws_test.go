@@ -70,6 +70,9 @@ func (w *world) lawsOf(ctx context.Context, r workflow.Run, v remedy.View) error
 	if s := v.Settled; s != nil && s.By != alice && s.By != bob {
 		return fmt.Errorf("law 3: decided by %s", s.By)
 	}
+	if snapshots+restarts > 0 && v.Have < v.Need {
+		return fmt.Errorf("law 3: began with %d of the %d people it takes", v.Have, v.Need)
+	}
 	return truth(v, restarts, w.snapshotOf(v) != nil)
 }
 

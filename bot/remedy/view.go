@@ -62,6 +62,7 @@ type View struct {
 	Trouble string // an error that keeps coming back; empty: none
 
 	Votes   []Vote
+	Have    int   // people who approve so far
 	Need    int   // people needed to approve
 	Settled *Vote // who closed the gate
 	Skip    *Vote // who let it go without a snapshot
@@ -139,7 +140,7 @@ func (s *Service) view(t record, sent bool) View {
 		Run: r.ID, Finding: d.Finding, Version: r.Version, Rehearsal: d.Rehearsal, Plan: d.Plan, Facts: d.Facts, Card: d.Card,
 		AskedBy: d.By, Asked: d.Asked, Expires: d.Expires, Exhausts: d.Exhausts,
 		Step: r.Step, Entered: r.Entered, Outcome: Outcome(r.Outcome), Ended: r.Ended, Why: d.Why, State: d.State,
-		Votes: g.Votes, Need: s.c.Quorum, Settled: g.Settled, Skip: g.Skip, Cancel: g.Cancel, Until: g.Until,
+		Votes: g.Votes, Have: g.count(Approve), Need: s.c.Quorum, Settled: g.Settled, Skip: g.Skip, Cancel: g.Cancel, Until: g.Until,
 		Ahead: d.Ahead, Snapshot: d.Snapshot, SnapshotName: d.SnapshotName, Evidence: d.Evidence,
 		Before: d.Before, Life: d.Life, Old: d.Plan.Life,
 	}
