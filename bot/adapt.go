@@ -45,7 +45,7 @@ func (s *Service) droplet(ctx context.Context, id string) (watch.Droplet, error)
 	}
 	i := slices.IndexFunc(fleet.Droplets, func(d watch.Droplet) bool { return d.ID == id })
 	if i < 0 {
-		return watch.Droplet{}, fmt.Errorf("droplet %s is not tagged %s", id, s.d.Tag)
+		return watch.Droplet{}, noWay("droplet %s is not tagged %s", id, s.d.Tag)
 	}
 	return fleet.Droplets[i], nil
 }
@@ -78,8 +78,11 @@ func (s *Service) rule(d watch.Droplet, worker string) Rule {
 
 func (s *Service) limit(d watch.Droplet, worker string) float64 { return s.rule(d, worker).Limit }
 
+func noWay(format string, args ...any) error { return &remedy.NoWay{Why: fmt.Sprintf(format, args...)} }
+
 // choose says how a worker is restarted: as configured, else by the manager
-// that the agent found it under.
+// that the agent found it under. Not to know it just now is not to have no
+// way: a run ends over the one and waits for the other.
 func (s *Service) choose(sub finding.Subject) (remedy.Choice, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -120,10 +123,10 @@ func (s *Service) manager(ctx context.Context, sub finding.Subject) (string, err
 			return m, nil
 		case "":
 		default:
-			return "", fmt.Errorf("its manager is %q, which dropleak cannot restart; name one under workers: in the configuration", m)
+			return "", noWay("its manager is %q, which dropleak cannot restart; name one under workers: in the configuration", m)
 		}
 	}
-	return "", fmt.Errorf("no agent has reported what runs it; name a way under workers: in the configuration")
+	return "", noWay("no agent has reported what runs it; name a way under workers: in the configuration")
 }
 
 func last(s sample.Series) int64 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/order"
+	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/slackapp"
 	"github.com/dropleak/dropleak/bot/slacksim"
 	"github.com/dropleak/dropleak/bot/source"
@@ -203,8 +204,9 @@ func TestChoose(t *testing.T) {
 			}
 			c, err := s.choose(finding.Subject{Kind: finding.KindLeak, DropletID: tt.droplet, Worker: "mailer"})
 			if tt.err != "" {
-				if err == nil || !strings.Contains(err.Error(), tt.err) {
-					t.Errorf("error %v, want %q", err, tt.err)
+				var none *remedy.NoWay
+				if !errors.As(err, &none) || !strings.Contains(err.Error(), tt.err) {
+					t.Errorf("error %v, want no way: %q", err, tt.err)
 				}
 				return
 			}
@@ -216,5 +218,21 @@ func TestChoose(t *testing.T) {
 				t.Errorf("chose %q (%+v), %v; want %q", got, c, err, tt.want)
 			}
 		})
+	}
+}
+
+// Not to know how a worker is restarted is not to have no way: a run waits.
+func TestChooseCannotTell(t *testing.T) {
+	s, st := assembled(t)
+	if _, err := s.source.Fleet(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.choose(finding.Subject{Kind: finding.KindLeak, DropletID: "4711", Worker: "mailer"})
+	var none *remedy.NoWay
+	if err == nil || errors.As(err, &none) {
+		t.Errorf("without the store it says %v", err)
 	}
 }

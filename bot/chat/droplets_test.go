@@ -50,7 +50,7 @@ func (x *droplets) lock() func() { x.mu.Lock(); return x.mu.Unlock }
 func (x *droplets) chosen() (remedy.Choice, error) {
 	defer x.lock()()
 	if x.unset {
-		return remedy.Choice{}, fmt.Errorf("no rule names it")
+		return remedy.Choice{}, &remedy.NoWay{Why: "no rule names it"}
 	}
 	return remedy.Choice{Way: restart.Supervisor, Unit: unit, ConfigHash: "h1"}, nil
 }

@@ -135,12 +135,12 @@ func (s *Service) afterOrder(ctx context.Context, w *work, way restart.Restarter
 	}
 	r, done, err := way.Result(ctx, t, a.Result)
 	switch {
+	case done && err == nil:
+		return s.afterRestart(w, r)
+	case w.now.After(w.d.OrderBy): // also when the result cannot be read: it may never be
+		return s.overdue(ctx, w, way, a.Name)
 	case err != nil:
 		return workflow.Next{}, err
-	case done:
-		return s.afterRestart(w, r)
-	case w.now.After(w.d.OrderBy):
-		return s.overdue(ctx, w, way, a.Name)
 	}
 	w.d.Why = ""
 	return workflow.Wait(w.now.Add(s.c.Pace.Watch)), nil
@@ -241,6 +241,9 @@ func life(f order.Fingerprint) string {
 func (s *Service) verify(ctx context.Context, w *work) (workflow.Next, error) {
 	began := w.d.begin(stepVerify, w.now)
 	since := w.d.Times[stepRestart].Began
+	if came := w.d.Restart.New; !came.IsZero() {
+		since = came.Start // by the droplet's own clock, as every sample is
+	}
 	l, err := s.d.Watcher.NewLife(ctx, fmt.Sprint(w.d.Plan.DropletID), w.d.Plan.Worker, w.d.Plan.Life, w.d.Before, since)
 	last := w.now.Sub(began) >= s.c.Pace.Verify
 	if err != nil && !last {

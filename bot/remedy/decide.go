@@ -275,8 +275,12 @@ func (s *Service) count(t *record, d Decision, vote Vote) string {
 // look compares the target with the plan, now.
 func (s *Service) look(ctx context.Context, d data, look string) ([]string, error) {
 	choice, err := s.d.Choose(finding.Subject{Kind: finding.KindLeak, DropletID: fmt.Sprint(d.Plan.DropletID), DropletName: d.Plan.Droplet, Worker: d.Plan.Worker})
-	if err != nil {
-		return []string{"no way to restart it is configured any more"}, nil
+	var none *NoWay
+	switch {
+	case errors.As(err, &none):
+		return []string{"no way to restart it is configured any more: " + none.Why}, nil
+	case err != nil:
+		return nil, refuse(CannotTell, "How to restart the worker cannot be told just now (%v), so nothing was done. Try again in a minute.", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.c.Pace.Look)
 	defer cancel()

@@ -1,6 +1,7 @@
 package remedy_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -117,6 +118,25 @@ var scenes = []scene{
 	{name: "reboot", world: reboot, outcome: remedy.FreedWorking, snaps: 1, starts: 1},
 	{name: "reboot's answer lost", world: reboot, fault: "call reboot", how: lostAfter, outcome: remedy.FreedWorking, snaps: 1, starts: 1},
 	{name: "reboot's request lost", world: reboot, fault: "call reboot", how: lostBefore, outcome: remedy.Unclear, snaps: 1, why: "restart was begun"},
+	{name: "reboot's action is known no more", world: func(w *world) { reboot(w); w.snapshotTakes = 10 * time.Minute }, after: 12 * time.Minute,
+		outcome: remedy.Unclear, snaps: 1, starts: 1, why: "no result came", state: "may be stopped",
+		then: func(t *testing.T, w *world, p *process, run string) { w.lock(func() { w.lose = true }) }},
+	{name: "the droplet's clock is behind", world: func(w *world) { w.skew = -time.Minute }, outcome: remedy.FreedWorking, snaps: 1, starts: 1},
+	{name: "the droplet's clock is ahead", world: func(w *world) { w.skew = time.Minute }, outcome: remedy.FreedWorking, snaps: 1, starts: 1},
+	{name: "the way cannot be told for a while", after: 5 * time.Minute, outcome: remedy.FreedWorking, snaps: 1, starts: 1,
+		then: func(t *testing.T, w *world, p *process, run string) {
+			w.lock(func() { w.noChoice = errors.New("the store is away") })
+			w.drive(t, run, 6*time.Minute, p)
+			w.lock(func() { w.noChoice = nil })
+		}},
+	{name: "the way cannot be told at all", after: 5 * time.Minute, outcome: remedy.Failed, snaps: 1, why: "could not be looked at", state: "is kept",
+		then: func(t *testing.T, w *world, p *process, run string) {
+			w.lock(func() { w.noChoice = errors.New("the store is away") })
+		}},
+	{name: "the way is configured no more", after: 5 * time.Minute, outcome: remedy.Overtaken, snaps: 1, why: "droplet 42 is not tagged x", state: "is kept",
+		then: func(t *testing.T, w *world, p *process, run string) {
+			w.lock(func() { w.noChoice = &remedy.NoWay{Why: "droplet 42 is not tagged x"} })
+		}},
 	{name: "rehearsal", config: func(c *remedy.Config) { c.Rehearse = true }, outcome: remedy.Rehearsed},
 	{name: "nobody decides", say: "nothing", within: 30 * time.Hour, outcome: remedy.TimedOut, why: "nobody decided"},
 	{name: "not now", say: remedy.NotNow, outcome: remedy.Declined, finding: finding.Muted},

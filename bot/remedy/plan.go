@@ -30,6 +30,13 @@ type Choice struct {
 	ConfigHash string     // over the keys the choice came from
 }
 
+// NoWay is the error of [Deps.Choose] that says that, as things stand, there
+// is no way to restart a worker.
+type NoWay struct{ Why string }
+
+// Error implements error.
+func (e *NoWay) Error() string { return e.Why }
+
 // Title names the plan's subject for people.
 func (p Plan) Title() string {
 	name := p.Droplet

@@ -61,7 +61,8 @@ type Deps struct {
 	Cloud    Cloud
 	Shelf    Shelf // nil: snapshots are never deleted
 	Ways     restart.Ways
-	// Choose says how the configuration wants a worker restarted.
+	// Choose says how the configuration wants a worker restarted. A [*NoWay]
+	// says that it does not; any other error, that this cannot be told now.
 	Choose func(finding.Subject) (Choice, error)
 	// Announce shows a view. It is called by one owner at a time, in order,
 	// at least once for each change, and again until it returns nil.
@@ -226,8 +227,12 @@ func (s *Service) draft(ctx context.Context, f finding.Finding, by string) (data
 		return data{}, refuse(CannotTell, "A restart needs a worker on a droplet; this is about %s.", f.Subject.Title())
 	}
 	choice, err := s.d.Choose(f.Subject)
-	if err != nil {
-		return data{}, refuse(CannotTell, "No way to restart %s is configured: %v.", f.Subject.Title(), err)
+	var none *NoWay
+	switch {
+	case errors.As(err, &none):
+		return data{}, refuse(CannotTell, "No way to restart %s is configured: %v.", f.Subject.Title(), none)
+	case err != nil:
+		return data{}, refuse(CannotTell, "How to restart %s cannot be told just now, so no restart is offered: %v.", f.Subject.Title(), err)
 	}
 	if _, err := s.d.Ways.For(choice.Way); err != nil {
 		return data{}, refuse(CannotTell, "%s cannot be restarted: %v.", f.Subject.Title(), err)

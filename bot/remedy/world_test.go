@@ -82,6 +82,9 @@ type world struct {
 	checked       map[string]string // run → what the laws were last checked on
 	looked        order.Fingerprint // what the agent saw last
 	rebooting     string            // the run whose droplet restart is expected
+	skew          time.Duration     // of the droplet's clock
+	lose          bool              // DigitalOcean no longer knows any action
+	noChoice      error             // instead of choice
 }
 
 func newWorld() *world {
@@ -99,7 +102,7 @@ func newWorld() *world {
 
 func (w *world) newLife(worker string) order.Fingerprint {
 	w.pids++
-	w.life[worker] = order.Fingerprint{PID: w.pids, Start: time.Now(), BootID: w.boot}
+	w.life[worker] = order.Fingerprint{PID: w.pids, Start: time.Now().Add(w.skew), BootID: w.boot}
 	return w.life[worker]
 }
 
@@ -203,7 +206,7 @@ func (w *world) start(name string, change func(*remedy.Config, *remedy.Deps)) *p
 		Choose: func(finding.Subject) (remedy.Choice, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			return w.choice, nil
+			return w.choice, w.noChoice
 		},
 		Announce: func(_ context.Context, v remedy.View) error {
 			return p.cross("announce", func() error {
@@ -351,7 +354,7 @@ func (c *cloud) Action(_ context.Context, id int64) (a doclient.Action, err erro
 		defer c.p.w.mu.Unlock()
 		c.p.w.settle()
 		i := slices.IndexFunc(c.p.w.actions, func(a doclient.Action) bool { return a.ID == id })
-		if i < 0 {
+		if i < 0 || c.p.w.lose {
 			return doclient.ErrNotFound
 		}
 		a = c.p.w.actions[i]
@@ -533,8 +536,10 @@ func (x *watcher) NewLife(_ context.Context, _, worker string, old order.Fingerp
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	now := x.life[worker]
-	passes := int(time.Since(restarted) / time.Minute)
-	l := remedy.Life{Passes: passes, Seen: passes > 0 && !now.Same(old), Lives: 1, Pool: x.pool, Working: x.working,
+	// Samples bear the droplet's time; what began before the restart is not new.
+	passes := int(time.Now().Add(x.skew).Sub(restarted) / time.Minute)
+	fresh := !now.Same(old) && !now.Start.Before(restarted.Add(-order.SameStart))
+	l := remedy.Life{Passes: passes, Seen: passes > 0 && fresh, Lives: 1, Pool: x.pool, Working: x.working,
 		Now: remedy.Numbers{Bytes: 2e8, Metric: "pss+swap", PID: now.PID, Start: now.Start, Processes: x.pool}, Recovery: detector.TooEarly}
 	if passes >= 3 {
 		l.Recovery = x.recovery
