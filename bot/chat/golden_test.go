@@ -25,19 +25,19 @@ const mib = 1 << 20
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 func mail() finding.Finding {
-	onset := noon.Add(-40 * time.Hour)
+	onset := noon.Add(-27 * time.Hour)
 	return finding.Finding{ID: "f7k2", State: finding.Open, Severity: finding.High, Opened: noon.Add(-time.Hour), LastSeen: noon, Picture: "F0CHART001",
 		Subject: finding.Subject{Kind: finding.KindLeak, DropletID: "42", DropletName: "web-1", Worker: "mail"},
 		Verdict: detector.Verdict{Kind: detector.Leak, Reason: detector.ReasonLeakingParent, Confidence: 0.98, Metric: "pss+swap",
 			Rate: &detector.Interval{Low: 40 * mib, Value: 44 * mib, High: 49 * mib}, Onset: &onset, Footprint: 1500 * mib,
 			Exhaustion: &detector.Exhaustion{Limit: detector.Limit{Bytes: 2048 * mib, Source: "memory.max"},
-				Earliest: noon.Add(9 * time.Hour), Expected: noon.Add(11 * time.Hour), Latest: noon.Add(14 * time.Hour)},
-			Evidence: []string{"It grew in 39 of 40 hours.", "The parent process holds 1.2 GiB of it."}}}
+				Earliest: noon.Add(11 * time.Hour), Expected: noon.Add(12*time.Hour + 27*time.Minute), Latest: noon.Add(14 * time.Hour)},
+			Evidence: []string{"It grew in 26 of 27 hours.", "The parent process holds 1.2 GiB of it."}}}
 }
 
 // asked is a run whose question stands.
 func asked() remedy.View {
-	return remedy.View{Run: "r3x7", Finding: "f7k2", Asked: noon, Expires: noon.Add(24 * time.Hour), Exhausts: noon.Add(11 * time.Hour), Need: 1,
+	return remedy.View{Run: "r3x7", Finding: "f7k2", Asked: noon, Expires: noon.Add(24 * time.Hour), Exhausts: noon.Add(12 * time.Hour), Need: 1,
 		Plan: remedy.Plan{DropletID: 42, Droplet: "web-1", Worker: "mail", Way: restart.Supervisor, Unit: order.Unit{Kind: order.SupervisorProgram, Name: "mail"}, Life: order.Fingerprint{PID: 100}},
 		Facts: order.Facts{Workers: []string{"mail", "beat"}, StopTimeout: 10, KillMode: "process",
 			Nodes: []order.Node{{Worker: "mail", App: "shop", Pool: "prefork", Processes: 4, Beat: true}, {Worker: "beat", App: "shop", Pool: "solo"}}},

@@ -23,14 +23,14 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // mail is a leak that everything is known about.
 func mail() finding.Finding {
-	onset := noon.Add(-40 * time.Hour)
+	onset := noon.Add(-27 * time.Hour)
 	return finding.Finding{ID: "f7k2", State: finding.Open, Severity: finding.High, Opened: noon.Add(-time.Hour), LastSeen: noon,
 		Subject: finding.Subject{Kind: finding.KindLeak, DropletID: "42", DropletName: "web-1", Worker: "mail"}, Share: 0.92,
 		Verdict: detector.Verdict{Kind: detector.Leak, Reason: detector.ReasonLeakingParent, Confidence: 0.98, Metric: "pss+swap",
 			Rate: &detector.Interval{Low: 40 * mib, Value: 44 * mib, High: 49 * mib}, Onset: &onset, Footprint: 1500 * mib,
 			Exhaustion: &detector.Exhaustion{Limit: detector.Limit{Bytes: 2048 * mib, Source: "memory.max"},
-				Earliest: noon.Add(9 * time.Hour), Expected: noon.Add(11 * time.Hour), Latest: noon.Add(14 * time.Hour)},
-			Evidence:  []string{"It grew in 39 of 40 hours.", "The parent process holds 1.2 GiB of it.", "The load stayed level meanwhile."},
+				Earliest: noon.Add(11 * time.Hour), Expected: noon.Add(12*time.Hour + 27*time.Minute), Latest: noon.Add(14 * time.Hour)},
+			Evidence:  []string{"It grew in 26 of 27 hours.", "The parent process holds 1.2 GiB of it.", "The load stayed level meanwhile."},
 			Processes: []detector.ProcessVerdict{{PID: 100, Role: detector.RoleParent, Kind: detector.Leak, Reason: detector.ReasonLeakingParent, Rate: &detector.Interval{Value: 42 * mib}}, {PID: 101, Role: detector.RoleChild, Kind: detector.Healthy, Reason: detector.ReasonFlat}},
 			Tasks:     []detector.TaskVerdict{{Task: "mail.render", Kind: detector.TaskLeak, BytesPerCall: detector.Interval{Low: 40 << 10, Value: 44 << 10, High: 51 << 10}}}},
 		Droplet: &detector.DropletVerdict{Evidence: []string{"The droplet has 700 MiB left."}}}
@@ -165,7 +165,7 @@ func TestNotice(t *testing.T) {
 		if len(s) > 80 {
 			t.Errorf("%s: %d characters: %s", name, len(s), string(s))
 		}
-		if want := ": out of memory in 11 h. Approve a restart?"; !bytes.HasSuffix([]byte(string(s)), []byte(want)) {
+		if want := ": out of memory in 12 h. Approve a restart?"; !bytes.HasSuffix([]byte(string(s)), []byte(want)) {
 			t.Errorf("%s: %s", name, string(s))
 		}
 	}
