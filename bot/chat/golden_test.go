@@ -138,7 +138,7 @@ func runs() map[string]remedy.View {
 		"end-not-seen":  ended(remedy.FreedNotSeenWorking, "", "memory came back; the worker runs but was not seen working", ""),
 		"end-not-freed": change(ended(remedy.NotFreed, "verify", "the new process holds as much memory as the old one did", ""), func(v *remedy.View) { v.Life.Now.Bytes = 1490 * mib }),
 		"end-bad":       ended(remedy.CameBackBad, "verify", "its pool has 2 processes, had 4", ""),
-		"end-rehearsed": change(ended(remedy.Rehearsed, "", "", "Nothing was carried out."), func(v *remedy.View) { v.Rehearsal = true }),
+		"end-rehearsed": change(ended(remedy.Rehearsed, "", "", "Nothing was carried out."), func(v *remedy.View) { v.Rehearsal, v.New, v.Snapshot = true, order.Fingerprint{}, nil }),
 		"end-not-now": change(asked(), func(v *remedy.View) {
 			v.Outcome, v.Settled, v.Buttons = remedy.Declined, &remedy.Vote{By: "U0ANNA", Kind: remedy.NotNow, At: noon}, nil
 		}),

@@ -55,12 +55,19 @@ var marks = map[remedy.StepState]string{remedy.Ahead: ":white_circle:", remedy.D
 func progress(v remedy.View, now time.Time) []slack.Block {
 	out := []slack.Block{report.Section("*Approved by " + voters(v) + "*\n" + steps(v, now))}
 	if len(v.Ahead) > 0 {
-		out = append(out, report.Context(fmt.Sprintf("Waiting for %d other run(s) in line.", len(v.Ahead))))
+		out = append(out, report.Context("In line behind "+others(len(v.Ahead))+"."))
 	}
 	if v.Trouble != "" {
-		out = append(out, report.Context(":warning: it keeps being tried: "+report.Escape(v.Trouble)))
+		out = append(out, report.Context(":warning: It keeps being tried: "+report.Escape(v.Trouble)))
 	}
 	return out
+}
+
+func others(n int) string {
+	if n == 1 {
+		return "one other run"
+	}
+	return fmt.Sprintf("%d other runs", n)
 }
 
 func voters(v remedy.View) string {
@@ -106,23 +113,49 @@ func outcome(v remedy.View) []slack.Block {
 	if facts := proof(v); len(facts) > 0 {
 		out = append(out, report.Fields(facts...))
 	}
-	out = append(out, report.Context(steps(v, v.Ended)))
+	out = append(out, report.Context(trail(v)))
 	if v.Snapshot != nil {
-		out = append(out, report.Context(fmt.Sprintf("Snapshot %s, %.1f GB, %s a month until it expires.",
+		out = append(out, report.Context(fmt.Sprintf("Snapshot %s, %.1f GB, %s a month as long as it is kept.",
 			report.Code(v.Snapshot.Name), v.Snapshot.SizeGB, dollars(v.Snapshot.MonthlyUSD()))))
 	}
 	return out
 }
 
+// trail is what an ended run did, and where it broke off, in one line.
+func trail(v remedy.View) string {
+	var parts []string
+	for _, s := range v.Steps {
+		part, took := s.Title, s.Ended.Sub(s.Began)
+		switch {
+		case s.Name == "ask" || s.State == remedy.Ahead || s.Name == "line" && took < time.Second:
+			continue
+		case s.State != remedy.Did:
+			part = marks[s.State] + " " + part
+		case took >= time.Second:
+			part += " " + report.Duration(took)
+		}
+		if s.Note != "" {
+			part += ": " + report.Escape(s.Note)
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, " · ")
+}
+
+// whyOf says why a run ended as it did, and what state things are in, where
+// the outcome's own words do not say all.
 func whyOf(v remedy.View) string {
-	s := ""
-	if v.Why != "" {
-		s = "\n" + report.Escape(sentence(v.Why)) + "."
+	var parts []string
+	if v.Why != "" && v.Outcome != remedy.FreedWorking && v.Outcome != remedy.FreedNotSeenWorking {
+		parts = append(parts, report.Escape(sentence(v.Why))+".")
 	}
-	if v.State != "" {
-		s += " " + report.Escape(v.State)
+	if v.State != "" && v.Outcome != remedy.Rehearsed {
+		parts = append(parts, report.Escape(v.State))
 	}
-	return s
+	if len(parts) == 0 {
+		return ""
+	}
+	return "\n" + strings.Join(parts, " ")
 }
 
 // sentence begins with a capital letter.
@@ -142,7 +175,7 @@ func began(v remedy.View) bool {
 func proof(v remedy.View) (facts []string) {
 	if v.Life != nil && v.Life.Now.Bytes > 0 {
 		facts = append(facts, fmt.Sprintf("*Memory*\n%s → %s", report.Bytes(v.Before.Bytes), report.Bytes(v.Life.Now.Bytes)))
-		if freed := v.Freed(); freed > 0 {
+		if freed := v.Freed(); freed > 0.05*v.Before.Bytes {
 			facts = append(facts, "*Freed*\n"+report.Bytes(freed))
 		}
 	}
@@ -299,7 +332,7 @@ func loud(o remedy.Outcome) bool {
 	return false
 }
 
-// story is the headline while the run's end is newer than the forecast; ""
+// story is what to say of the subject in the headline while the run's end is newer than the forecast; ""
 // leaves it to the forecast.
 func story(f finding.Finding, v remedy.View) string {
 	if v.Outcome == "" || v.Ended.Before(f.LastSeen) || f.State.Final() {
@@ -308,17 +341,17 @@ func story(f finding.Finding, v remedy.View) string {
 	switch v.Outcome {
 	case remedy.FreedWorking, remedy.FreedNotSeenWorking:
 		if freed := v.Freed(); freed > 0 {
-			return f.Subject.Title() + " was restarted, " + report.Bytes(freed) + " came back"
+			return "was restarted, " + report.Bytes(freed) + " came back"
 		}
-		return f.Subject.Title() + " was restarted, memory came back"
+		return "was restarted, memory came back"
 	case remedy.NotFreed:
-		return f.Subject.Title() + " was restarted, memory did not come back"
+		return "was restarted, memory did not come back"
 	case remedy.CameBackBad:
-		return f.Subject.Title() + " was restarted and came back bad"
+		return "was restarted and came back bad"
 	case remedy.Unclear:
-		return f.Subject.Title() + " needs a person: nobody knows how the restart went"
+		return "needs a person: nobody knows how the restart went"
 	case remedy.NotRunning:
-		return f.Subject.Title() + " IS NOT RUNNING"
+		return "IS NOT RUNNING"
 	}
 	return ""
 }

@@ -37,6 +37,11 @@ func Section(text string) slack.Block {
 	return slack.NewSectionBlock(markdown(text, maxSection), nil, nil)
 }
 
+// Beside is a paragraph of mrkdwn with a button at its right.
+func Beside(text string, p Press) slack.Block {
+	return slack.NewSectionBlock(markdown(text, maxSection), nil, slack.NewAccessory(p.button()))
+}
+
 // Fields are short facts in two columns.
 func Fields(texts ...string) slack.Block {
 	var fields []*slack.TextBlockObject
@@ -96,13 +101,7 @@ func Buttons(menu []Choice, presses ...Press) slack.Block {
 		if utf8.RuneCountInString(p.Value) > maxValue {
 			continue
 		}
-		b := slack.NewButtonBlockElement(p.Action, p.Value, plainText(p.Text, 75))
-		b.Style = p.Style
-		if p.Confirm != nil {
-			b.Confirm = slack.NewConfirmationBlockObject(plainText(p.Confirm.Title, 100), markdown(p.Confirm.Text, 300),
-				plainText(p.Confirm.Yes, 30), plainText(p.Confirm.No, 30))
-		}
-		elements = append(elements, b)
+		elements = append(elements, p.button())
 	}
 	if len(menu) > 0 {
 		var options []*slack.OptionBlockObject
@@ -114,8 +113,18 @@ func Buttons(menu []Choice, presses ...Press) slack.Block {
 	return slack.NewActionBlock("", elements...)
 }
 
+func (p Press) button() *slack.ButtonBlockElement {
+	b := slack.NewButtonBlockElement(p.Action, p.Value, plainText(p.Text, 75))
+	b.Style = p.Style
+	if p.Confirm != nil {
+		b.Confirm = slack.NewConfirmationBlockObject(plainText(p.Confirm.Title, 100), markdown(p.Confirm.Text, 300),
+			plainText(p.Confirm.Yes, 30), plainText(p.Confirm.No, 30))
+	}
+	return b
+}
+
 // Picture shows an uploaded file; alt says in words what is in it.
-func Picture(file, alt string) slack.Block {
+func Picture(file, alt string) *slack.ImageBlock {
 	return &slack.ImageBlock{Type: slack.MBTImage, AltText: Plain(alt, 2000), SlackFile: &slack.SlackFileObject{ID: file}}
 }
 

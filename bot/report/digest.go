@@ -44,7 +44,7 @@ func Report(d Digest) Message {
 		blocks = append(blocks, Section(":warning: "+Escape(t)))
 	}
 	for i, f := range d.Findings[:min(len(d.Findings), foldAt)] {
-		blocks = append(blocks, d.entry(f)...)
+		blocks = append(blocks, d.entry(f))
 		if file := d.Pictures[f.ID]; file != "" && i < 3 {
 			blocks = append(blocks, Picture(file, Alt(f, d.At)))
 		}
@@ -89,19 +89,19 @@ func (d Digest) headline() string {
 }
 
 // entry is a finding in a report: its headline, its numbers, one button.
-func (d Digest) entry(f finding.Finding) []slack.Block {
+func (d Digest) entry(f finding.Finding) slack.Block {
 	line := fmt.Sprintf("%s *%s*", icons[f.Severity], Escape(Headline(f, d.At)))
 	v := f.Verdict
 	switch {
 	case f.Subject.Kind != finding.KindLeak:
-		line += "\n" + Escape(f.Summary)
+		line += "\n" + Escape(sentence(f.Summary))
 	case v.Rate != nil:
 		line += fmt.Sprintf("\n%s, holds %s, %s", Rate(v.Rate.Value), Bytes(v.Footprint), Sure(v.Confidence))
 	}
 	if state := stateLine(f); state != "" {
 		line += "\n" + state
 	}
-	return []slack.Block{Section(line), Buttons(nil, Press{Action: ActionDetails, Value: f.ID, Text: "Details"})}
+	return Beside(line, Press{Action: ActionDetails, Value: f.ID, Text: "Details"})
 }
 
 // closest names the worker that would run out first, all being well.

@@ -18,14 +18,14 @@ type Look struct {
 	Run     []slack.Block // the run about it, put below; its own buttons included
 	Ask     string        // the ask in the notification: "Approve a restart?"
 	NoRun   string        // why no restart can be offered, when that is so
-	Story   string        // the headline, where there is newer news than the forecast
+	Story   string        // what became of the subject, after its name, where that is newer than the forecast
 }
 
 // Finding is the one message of a finding, in every state of its life.
 func Finding(f finding.Finding, l Look) Message {
 	headline, text := Headline(f, l.At), Notice(f, l.At, l.Ask)
 	if l.Story != "" {
-		headline, text = l.Story, l.Story
+		headline, text = f.Subject.Title()+" "+l.Story, brief(f)+" "+l.Story
 	}
 	blocks := []slack.Block{Header(headline)}
 	if line := stateLine(f); line != "" {
@@ -37,7 +37,7 @@ func Finding(f finding.Finding, l Look) Message {
 		blocks = append(blocks, Context(fmt.Sprintf("Before the restart: held %s, grew %s.", Bytes(v.Footprint), Rate(v.Rate.Value))))
 	}
 	if l.Picture != "" {
-		blocks = append(blocks, Picture(l.Picture, Alt(f, l.At)))
+		blocks = append(blocks, l.picture(f))
 	}
 	blocks = append(blocks, l.Run...)
 	if l.NoRun != "" {
@@ -47,6 +47,16 @@ func Finding(f finding.Finding, l Look) Message {
 		blocks = append(blocks, Buttons(nil, buttons...))
 	}
 	return laddered(text, blocks)
+}
+
+// picture is the chart; one that was drawn before the newest news says so.
+func (l Look) picture(f finding.Finding) slack.Block {
+	b := Picture(l.Picture, Alt(f, l.At))
+	if l.Story != "" {
+		b.AltText = Plain("Before that: "+b.AltText, 2000)
+		b.Title = plainText("Before the restart", 200)
+	}
+	return b
 }
 
 // buttons are those of a finding without a run; a run brings its own.
@@ -71,10 +81,10 @@ func (l Look) buttons(f finding.Finding) []Press {
 // what says what is wrong: the facts of a leak in fields, or one sentence.
 func what(f finding.Finding) []slack.Block {
 	if f.Subject.Kind != finding.KindLeak {
-		return []slack.Block{Section(icons[f.Severity] + " " + Escape(f.Summary))}
+		return []slack.Block{Section(icon(f) + " " + Escape(sentence(f.Summary)))}
 	}
 	v := f.Verdict
-	lead := fmt.Sprintf("%s %s %s", icons[f.Severity], Code(f.Subject.Worker), Reason(v.Reason))
+	lead := strings.TrimSpace(icon(f) + " " + Code(f.Subject.Worker) + " " + Reason(v.Reason))
 	if leaking := leakingProcesses(v); leaking != "" {
 		lead += " (" + leaking + ")"
 	}
@@ -93,7 +103,7 @@ func facts(f finding.Finding) []string {
 	v := f.Verdict
 	out := []string{"*Holds*\n" + Bytes(v.Footprint)}
 	if v.Rate != nil {
-		out = append(out, fmt.Sprintf("*Grows*\n%s (%s to %s)", Rate(v.Rate.Value), Rate(v.Rate.Low), Rate(v.Rate.High)))
+		out = append(out, "*Grows*\n"+RateBetween(*v.Rate))
 	}
 	if v.Onset != nil {
 		out = append(out, "*Since*\n"+Date(*v.Onset))
@@ -107,7 +117,7 @@ func facts(f finding.Finding) []string {
 	if f.OOMKills > 0 {
 		out = append(out, "*OOM kills since*\n"+fmt.Sprint(f.OOMKills))
 	}
-	return append(out, fmt.Sprintf("*How sure*\n%s (%.2f)", Sure(v.Confidence), v.Confidence))
+	return append(out, fmt.Sprintf("*How sure*\n%s (%s)", Sure(v.Confidence), Percent(v.Confidence)))
 }
 
 func leakingProcesses(v detector.Verdict) string {
@@ -159,7 +169,7 @@ func Details(f finding.Finding) []slack.Block {
 	if len(v.Tasks) > 0 {
 		var lines []string
 		for _, t := range v.Tasks[:min(len(v.Tasks), 10)] {
-			lines = append(lines, fmt.Sprintf("%s: %s, %s a call (%s to %s)", t.Task, t.Kind, Bytes(t.BytesPerCall.Value), Bytes(t.BytesPerCall.Low), Bytes(t.BytesPerCall.High)))
+			lines = append(lines, fmt.Sprintf("%s %s %s a call (%s to %s)", t.Task, taskWords[t.Kind], Bytes(t.BytesPerCall.Value), Bytes(t.BytesPerCall.Low), Bytes(t.BytesPerCall.High)))
 		}
 		blocks = append(blocks, Section("*Tasks*\n"+bullets(lines)))
 	}
@@ -174,7 +184,10 @@ func Details(f finding.Finding) []slack.Block {
 
 func processLines(v detector.Verdict) (lines []string) {
 	for _, p := range v.Processes[:min(len(v.Processes), 15)] {
-		line := fmt.Sprintf("%s pid %d: %s, %s", p.Role, p.PID, p.Kind, Reason(p.Reason))
+		line := fmt.Sprintf("%s pid %d %s", p.Role, p.PID, Reason(p.Reason))
+		if p.Kind == detector.Leak {
+			line = fmt.Sprintf("%s pid %d leaks", p.Role, p.PID)
+		}
 		if p.Rate != nil {
 			line += ", " + Rate(p.Rate.Value)
 		}

@@ -24,7 +24,7 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 // mail is a leak that everything is known about.
 func mail() finding.Finding {
 	onset := noon.Add(-27 * time.Hour)
-	return finding.Finding{ID: "f7k2", State: finding.Open, Severity: finding.High, Opened: noon.Add(-time.Hour), LastSeen: noon,
+	return finding.Finding{ID: "f7k2", State: finding.Open, Severity: finding.High, Opened: noon.Add(-time.Hour), LastSeen: noon, Picture: "F0CHART001",
 		Subject: finding.Subject{Kind: finding.KindLeak, DropletID: "42", DropletName: "web-1", Worker: "mail"}, Share: 0.92,
 		Verdict: detector.Verdict{Kind: detector.Leak, Reason: detector.ReasonLeakingParent, Confidence: 0.98, Metric: "pss+swap",
 			Rate: &detector.Interval{Low: 40 * mib, Value: 44 * mib, High: 49 * mib}, Onset: &onset, Footprint: 1500 * mib,
@@ -67,7 +67,7 @@ func messages() map[string]Message {
 	for i := range 14 {
 		many = append(many, with(func(f *finding.Finding) { f.ID, f.Subject.Worker = fmt.Sprint("f", i), fmt.Sprint("mail-", i) }))
 	}
-	look := func(f finding.Finding) Message { return Finding(f, Look{At: noon, Picture: "F0CHART001", Ask: ""}) }
+	look := func(f finding.Finding) Message { return Finding(f, Look{At: noon, Picture: f.Picture}) }
 	return map[string]Message{
 		"finding-open":     look(mail()),
 		"finding-critical": look(with(func(f *finding.Finding) { f.Severity, f.OOMKills = finding.Critical, 2 })),
@@ -78,18 +78,20 @@ func messages() map[string]Message {
 		"finding-muted":        look(with(func(f *finding.Finding) { f.State, f.By, f.MutedUntil = finding.Muted, "U0ANNA", noon.Add(4*time.Hour) })),
 		"finding-muted-worse":  look(with(func(f *finding.Finding) { f.State, f.By, f.MuteWorse = finding.Muted, "U0ANNA", true })),
 		"finding-resolved": look(with(func(f *finding.Finding) {
-			f.State, f.Why, f.Verdict = finding.Resolved, "level for 12 h", young.Verdict
-			f.Verdict.Reason = detector.ReasonFlat
+			f.State, f.Why, f.Share = finding.Resolved, "level for 12 h", 0
+			f.Verdict = detector.Verdict{Kind: detector.Healthy, Reason: detector.ReasonFlat, Confidence: 0.97, Footprint: 310 * mib,
+				Evidence: []string{"It has been level for 12 h."}}
+			f.Picture = ""
 		})),
 		"finding-dismissed": look(with(func(f *finding.Finding) { f.State, f.By, f.Why = finding.Dismissed, "U0BEN", "a load test" })),
 		"finding-gone": look(with(func(f *finding.Finding) {
 			f.State, f.Why = finding.Gone, "the droplet left the fleet (it was destroyed or lost its tag)"
 		})),
 		"finding-no-run":       Finding(mail(), Look{At: noon, NoRun: "No way to restart mail on web-1 is configured."}),
-		"finding-story":        Finding(mail(), Look{At: noon, Story: "mail on web-1 was restarted, 1.3 GiB came back"}),
-		"finding-silent-agent": Finding(other(finding.KindSilent, "", "the agent has not reported for 5m0s; nothing is known of its workers"), Look{At: noon}),
-		"finding-silent":       Finding(other(finding.KindSilent, "mail", "this worker was there and has not been seen for 5m0s, while its agent still reports"), Look{At: noon}),
-		"finding-no-metrics":   Finding(other(finding.KindNoMetrics, "", "no memory from DigitalOcean for 1h0m0s; is its metrics agent running?"), Look{At: noon}),
+		"finding-story":        Finding(mail(), Look{At: noon, Picture: "F0CHART001", Story: "was restarted, 1.3 GiB came back"}),
+		"finding-silent-agent": Finding(other(finding.KindSilent, "", "the agent has not reported for 5 min; nothing is known of its workers"), Look{At: noon}),
+		"finding-silent":       Finding(other(finding.KindSilent, "mail", "this worker was there and has not been seen for 5 min, while its agent still reports"), Look{At: noon}),
+		"finding-no-metrics":   Finding(other(finding.KindNoMetrics, "", "no memory from DigitalOcean for 60 min; is its metrics agent running?"), Look{At: noon}),
 		"finding-unexplained":  Finding(other(finding.KindUnexplained, "", "memory grows and no Celery worker explains it; the likeliest is postgres"), Look{At: noon}),
 		"finding-threshold":    Finding(other(finding.KindThreshold, "mail", "it holds 92 % of its limit, and does not grow"), Look{At: noon}),
 		"finding-clone":        Finding(other(finding.KindClone, "", "a droplet made from its snapshot reports with its token; it is not believed"), Look{At: noon}),

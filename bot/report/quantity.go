@@ -5,7 +5,10 @@ package report
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
+
+	"github.com/dropleak/dropleak/detector"
 )
 
 // Bytes says a number of bytes as people read memory: "212 MiB", "1.4 GiB".
@@ -42,6 +45,17 @@ func Rate(perHour float64) string {
 		return Bytes(perHour) + "/h"
 	}
 	return "+" + Bytes(perHour) + "/h"
+}
+
+// RateBetween says a rate with its range: "+44 MiB/h (40 to 49)".
+func RateBetween(i detector.Interval) string {
+	value, unit, _ := strings.Cut(Bytes(i.Value), " ")
+	low, lowUnit, _ := strings.Cut(Bytes(i.Low), " ")
+	high, highUnit, _ := strings.Cut(Bytes(i.High), " ")
+	if i.Low <= 0 || lowUnit != unit || highUnit != unit {
+		return fmt.Sprintf("%s (%s to %s)", Rate(i.Value), Rate(i.Low), Rate(i.High))
+	}
+	return fmt.Sprintf("+%s %s/h (%s to %s)", value, unit, low, high)
 }
 
 // Duration says a length of time in its largest fitting unit: "45 s",

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/detector"
@@ -89,8 +91,9 @@ func Left(e *detector.Exhaustion, at time.Time) string {
 }
 
 // Headline is the story of a finding in one line of plain text.
-func Headline(f finding.Finding, at time.Time) string {
-	title := f.Subject.Title()
+func Headline(f finding.Finding, at time.Time) string { return headline(f, f.Subject.Title(), at) }
+
+func headline(f finding.Finding, title string, at time.Time) string {
 	switch f.Subject.Kind {
 	case finding.KindSilent:
 		if f.Subject.Worker == "" {
@@ -104,7 +107,7 @@ func Headline(f finding.Finding, at time.Time) string {
 	case finding.KindThreshold:
 		return title + " is above its memory threshold"
 	case finding.KindClone:
-		return "a clone of " + title + " tries to report"
+		return title + ": a clone of it tries to report"
 	}
 	if left := Left(f.Verdict.Exhaustion, at); left != "" {
 		return fmt.Sprintf("%s runs out of memory %s", title, left)
@@ -118,18 +121,27 @@ func Notice(f finding.Finding, at time.Time, ask string) string {
 	if f.State.Final() {
 		ask = ""
 	}
-	s := Headline(f, at)
+	s := headline(f, brief(f), at)
 	if left, ok := finding.Left(f.Verdict.Exhaustion, at); ok && f.Subject.Kind == finding.KindLeak {
-		name := Plain(f.Subject.Worker, 18)
-		if f.Subject.DropletName != "" {
-			name += " on " + Plain(f.Subject.DropletName, 12)
-		}
-		s = name + ": out of memory in " + Duration(left)
+		s = brief(f) + ": out of memory in " + Duration(left)
 	}
 	if ask != "" {
 		s += ". " + ask
 	}
 	return s
+}
+
+// How much of the names a notification holds.
+const (
+	briefWorker  = 18
+	briefDroplet = 12
+)
+
+// brief names a finding's subject within a notification's room.
+func brief(f finding.Finding) string {
+	s := f.Subject
+	s.Worker, s.DropletName = Plain(s.Worker, briefWorker), Plain(s.DropletName, briefDroplet)
+	return s.Title()
 }
 
 // State says in a few words how a finding stands.
@@ -174,6 +186,30 @@ func Because(why string) string {
 // icons show severity beside words that say it too.
 var icons = map[finding.Severity]string{finding.Critical: ":rotating_light:", finding.High: ":red_circle:",
 	finding.Medium: ":large_orange_circle:", finding.Low: ":large_yellow_circle:"}
+
+// icon is a finding's severity as long as there is something to do about it;
+// beneath it stands what was decided.
+func icon(f finding.Finding) string {
+	if f.State.Final() {
+		return ""
+	}
+	return icons[f.Severity]
+}
+
+var taskWords = map[detector.TaskKind]string{detector.TaskLeak: "leaks", detector.TaskClear: "does not leak,", detector.TaskUnsure: "may leak,"}
+
+// sentence begins with a capital letter and ends with a stop.
+func sentence(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	if n == 0 {
+		return s
+	}
+	s = string(unicode.ToUpper(r)) + s[n:]
+	if !strings.HasSuffix(s, ".") && !strings.HasSuffix(s, "?") {
+		s += "."
+	}
+	return s
+}
 
 // list joins names with commas and an "and".
 func list(names []string) string {

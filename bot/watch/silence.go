@@ -121,7 +121,7 @@ func (w *Watch) inHand(ctx context.Context, dropletID, worker string) bool {
 }
 
 func silenceSentence(p history.Presence, at time.Time) string {
-	ago := at.Sub(p.Last).Round(time.Second)
+	ago := span(at.Sub(p.Last))
 	switch {
 	case p.Source != "":
 		return fmt.Sprintf("no memory from DigitalOcean for %s; is its metrics agent running?", ago)
@@ -129,4 +129,17 @@ func silenceSentence(p history.Presence, at time.Time) string {
 		return fmt.Sprintf("this worker was there and has not been seen for %s, while its agent still reports", ago)
 	}
 	return fmt.Sprintf("the agent has not reported for %s; nothing is known of its workers", ago)
+}
+
+// span says a length of time as people do.
+func span(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%.0f h", d.Hours())
+	}
+	return fmt.Sprintf("%.0f days", d.Hours()/24)
 }

@@ -26,15 +26,15 @@ func TestSilence(t *testing.T) {
 	}{
 		{"all is heard", []history.Presence{agent, fresh, ago("", "digitalocean", 2*time.Minute, 2*time.Minute)}, "", ""},
 		{"exactly three intervals", []history.Presence{agent, ago("mailer", "", 3*time.Minute, time.Minute)}, "", ""},
-		{"a worker", []history.Presence{agent, ago("mailer", "", 3*time.Minute+time.Second, time.Minute)}, "opened silent mailer", "not been seen for 3m1s"},
+		{"a worker", []history.Presence{agent, ago("mailer", "", 3*time.Minute+time.Second, time.Minute)}, "opened silent mailer", "not been seen for 3 min"},
 		{"an agent, its workers not named one by one", []history.Presence{ago("", "", 4*time.Minute, time.Minute), ago("mailer", "", 4*time.Minute, time.Minute)},
-			"opened silent", "the agent has not reported for 4m0s"},
+			"opened silent", "the agent has not reported for 4 min"},
 		{"a droplet without metrics", []history.Presence{agent, fresh, ago("", "digitalocean", 7*time.Minute, 2*time.Minute)},
-			"opened no_metrics", "no memory from DigitalOcean for 7m0s"},
+			"opened no_metrics", "no memory from DigitalOcean for 7 min"},
 		{"agent and metrics", []history.Presence{ago("", "", 4*time.Minute, time.Minute), ago("", "digitalocean", 7*time.Minute, 2*time.Minute)},
 			"opened no_metrics, opened silent", ""},
 		{"a hiccup of seconds", []history.Presence{ago("", "", 9*time.Second, time.Second)}, "", ""},
-		{"heard of once, the agent goes on", []history.Presence{agent, ago("mailer", "", time.Hour, 0)}, "opened silent mailer", "1h0m0s"},
+		{"heard of once, the agent goes on", []history.Presence{agent, ago("mailer", "", time.Hour, 0)}, "opened silent mailer", "60 min"},
 		{"a droplet that is not ours", []history.Presence{{DropletID: "99", Last: now.Add(-time.Hour), Interval: time.Minute}}, "", ""},
 	}
 	for _, tt := range tests {
