@@ -130,7 +130,22 @@ func amend(key ChunkKey, old []byte, pts []sample.Point) (Chunk, error) {
 		}
 		pts = overlay(was, pts)
 	}
+	pts = thin(pts)
 	return Chunk{ChunkKey: key, Last: pts[len(pts)-1].At, Body: encodeChunk(nil, pts)}, nil
+}
+
+// thin leaves out every other point, but never the last, until a chunk can
+// hold them: nobody measures memory every few milliseconds, and a chunk that
+// holds too much could not be read again.
+func thin(pts []sample.Point) []sample.Point {
+	for len(pts) > maxPoints {
+		kept := make([]sample.Point, 0, len(pts)/2+1)
+		for i := (len(pts) - 1) % 2; i < len(pts); i += 2 {
+			kept = append(kept, pts[i])
+		}
+		pts = kept
+	}
+	return pts
 }
 
 // Retain makes raw samples coarse once they are older than the raw

@@ -70,10 +70,12 @@ type pushMaker struct {
 }
 
 func (m *pushMaker) add(set Set, id int64, pts []sample.Point) {
-	m.buf = encodeChunk(m.buf[:0], pts)
-	b := binary.AppendUvarint(m.push.Body, uint64(id))
-	b = binary.AppendUvarint(b, uint64(len(m.buf)))
-	m.push.Body = append(b, m.buf...)
+	for part := range slices.Chunk(pts, maxPoints) {
+		m.buf = encodeChunk(m.buf[:0], part)
+		b := binary.AppendUvarint(m.push.Body, uint64(id))
+		b = binary.AppendUvarint(b, uint64(len(m.buf)))
+		m.push.Body = append(b, m.buf...)
+	}
 	first, last := pts[0].At, pts[len(pts)-1].At
 	if m.push.First == 0 || first < m.push.First {
 		m.push.First = first
