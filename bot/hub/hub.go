@@ -50,9 +50,14 @@ type Options struct {
 
 	MaxBody    int64         // compressed bytes of a write; default 4 MiB
 	MaxDecoded int           // the same decompressed; default 32 MiB
+	MaxItems   int           // series, labels, symbols and samples of a write together; default 1,048,576
 	MaxAhead   time.Duration // of a sample before our clock; default 10 minutes
 	InFlight   int           // writes at once before the hub says 503; default 64
-	PerSecond  float64       // writes a token may send before it is told 429; default 20
+	AtWork     int           // of those, how many are unpacked and stored at once; default 8
+	ReadWithin time.Duration // for a write's body; default 30 seconds
+	PerSecond  float64       // writes a token may send before it is told to wait; default 20
+	Points     float64       // samples a second and token, over time; default 5,000
+	Burst      int           // samples a token may send at once, as after an outage; default 2,500,000
 	Log        *slog.Logger
 }
 
@@ -69,16 +74,25 @@ func (o Options) withDefaults() Options {
 	if o.MaxAhead <= 0 {
 		o.MaxAhead = 10 * time.Minute
 	}
-	if o.InFlight <= 0 {
-		o.InFlight = 64
-	}
-	if o.PerSecond <= 0 {
-		o.PerSecond = 20
-	}
+	o.InFlight = positive(o.InFlight, 64)
+	o.AtWork = positive(o.AtWork, 8)
+	o.MaxItems = positive(o.MaxItems, 1<<20)
+	o.ReadWithin = positive(o.ReadWithin, 30*time.Second)
+	o.PerSecond = positive(o.PerSecond, 20)
+	o.Points = positive(o.Points, 5000)
+	o.Burst = positive(o.Burst, 2_500_000)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return o
+}
+
+// positive is n, or what stands for a number that was not given.
+func positive[T int | float64 | time.Duration](n, otherwise T) T {
+	if n <= 0 {
+		return otherwise
+	}
+	return n
 }
 
 // Hub answers agents and senders. Its methods may be called by many
@@ -88,6 +102,7 @@ type Hub struct {
 	writer Writer
 	o      Options
 	busy   chan struct{} // one token for each write in flight
+	work   chan struct{} // one for each that is unpacked and stored
 	rates  rates
 	bell   bell
 }
@@ -95,7 +110,8 @@ type Hub struct {
 // New returns a hub over a store and a writer of samples.
 func New(s Store, w Writer, o Options) *Hub {
 	o = o.withDefaults()
-	return &Hub{store: s, writer: w, o: o, busy: make(chan struct{}, o.InFlight), rates: rates{perSecond: o.PerSecond}}
+	return &Hub{store: s, writer: w, o: o, busy: make(chan struct{}, o.InFlight), work: make(chan struct{}, o.AtWork),
+		rates: rates{writes: o.PerSecond, points: o.Points, burst: o.Burst}}
 }
 
 // Handler serves the paths of agents and senders.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -44,13 +45,45 @@ func (h *Hub) write(w http.ResponseWriter, r *http.Request) (written int, err er
 	default:
 		return -1, &refusal{http.StatusServiceUnavailable, "too many writes at once", 5 * time.Second}
 	}
-	if !h.rates.allow(t.ID) {
-		return -1, &refusal{http.StatusTooManyRequests, "this token writes too often", time.Second}
+	if !h.rates.write(t.ID) {
+		return -1, t.wait("this token writes too often", time.Second)
 	}
-	series, err := h.read(w, r)
+	msg, body, err := h.read(w, r)
 	if err != nil {
 		return -1, err
 	}
+	if err := h.begin(r); err != nil {
+		return -1, err
+	}
+	defer func() { <-h.work }()
+	series, err := h.unpack(msg, body)
+	if err != nil {
+		return -1, err
+	}
+	return h.take(r, t, series)
+}
+
+// turnWithin is how long a write waits for its turn before it is told to come
+// again: less than any sender's own patience.
+const turnWithin = 5 * time.Second
+
+// begin waits for its turn to unpack and store: what is small on the wire may
+// be large in memory, so only so many are at it at once.
+func (h *Hub) begin(r *http.Request) error {
+	over := time.NewTimer(turnWithin)
+	defer over.Stop()
+	select {
+	case h.work <- struct{}{}:
+		return nil
+	case <-r.Context().Done():
+		return r.Context().Err()
+	case <-over.C:
+		return &refusal{http.StatusServiceUnavailable, "the store is behind with writes", 5 * time.Second}
+	}
+}
+
+// take stores what was unpacked and returns how many samples it was.
+func (h *Hub) take(r *http.Request, t Token, series []sample.Series) (written int, err error) {
 	now := time.Now()
 	newest := newestOf(series)
 	if ahead := newest.Sub(now); ahead > h.o.MaxAhead {
@@ -61,6 +94,9 @@ func (h *Hub) write(w http.ResponseWriter, r *http.Request) (written int, err er
 	}
 	if series, err = h.believe(r.Context(), t, series); err != nil {
 		return 0, err
+	}
+	if wait, ok := h.rates.store(t.ID, countPoints(series)); !ok {
+		return 0, t.wait("this token sends too many samples", wait)
 	}
 	if err := h.commit(r, t, series); err != nil {
 		return 0, err
@@ -77,24 +113,39 @@ func (h *Hub) write(w http.ResponseWriter, r *http.Request) (written int, err er
 	return countPoints(series), nil
 }
 
-// read reads and decodes a request's body.
-func (h *Hub) read(w http.ResponseWriter, r *http.Request) ([]sample.Series, error) {
-	msg, err := message(r)
-	if err != nil {
-		return nil, err
+// read reads a request's body, and which message it is.
+func (h *Hub) read(w http.ResponseWriter, r *http.Request) (msg string, body []byte, err error) {
+	if msg, err = message(r); err != nil {
+		return "", nil, err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.o.MaxBody))
+	// A body that trickles in holds one of few places. Where the connection
+	// cannot be told, as in tests without one, it has no end of its own.
+	conn := http.NewResponseController(w)
+	bounded := conn.SetReadDeadline(time.Now().Add(h.o.ReadWithin)) == nil
+	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, h.o.MaxBody))
+	if bounded && err == nil {
+		// Else it stays: the server waits for what is left of the body.
+		err = conn.SetReadDeadline(time.Time{})
+	}
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return nil, refuse(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", large.Limit)
+		return "", nil, refuse(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", large.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "", nil, &refusal{http.StatusServiceUnavailable, fmt.Sprintf("the body took more than %s", h.o.ReadWithin), 5 * time.Second}
 	case err != nil:
-		return nil, refuse(http.StatusBadRequest, "the body ended early")
+		return "", nil, refuse(http.StatusBadRequest, "the body ended early")
 	}
-	if body, err = uncompress(body, h.o.MaxDecoded); err != nil {
+	return msg, body, nil
+}
+
+// unpack makes series of a body.
+func (h *Hub) unpack(msg string, body []byte) ([]sample.Series, error) {
+	body, err := uncompress(body, h.o.MaxDecoded)
+	if err != nil {
 		return nil, err
 	}
-	return decode(msg, body)
+	return decode(msg, body, h.o.MaxItems)
 }
 
 // commit stores what is believed. Only part of it being stored is a refusal
@@ -149,24 +200,50 @@ func bootOf(series []sample.Series) time.Time {
 	return time.Time{}
 }
 
-// rates keeps a limiter for each token. There are as many as good tokens:
+// rates keeps two limiters for each token. There are as many as good tokens:
 // only these get here.
 type rates struct {
-	perSecond float64
-	mu        sync.Mutex
-	by        map[string]*rate.Limiter
+	writes, points float64 // a second
+	burst          int     // of points
+	mu             sync.Mutex
+	by             map[string]*limits
 }
 
-func (r *rates) allow(token string) bool {
+type limits struct{ writes, points *rate.Limiter }
+
+func (r *rates) of(token string) *limits {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.by == nil {
-		r.by = map[string]*rate.Limiter{}
+		r.by = map[string]*limits{}
 	}
 	l := r.by[token]
 	if l == nil {
-		l = rate.NewLimiter(rate.Limit(r.perSecond), int(5*r.perSecond)+1)
+		l = &limits{rate.NewLimiter(rate.Limit(r.writes), int(5*r.writes)+1), rate.NewLimiter(rate.Limit(r.points), r.burst)}
 		r.by[token] = l
 	}
-	return l.Allow()
+	return l
+}
+
+// write counts one write.
+func (r *rates) write(token string) bool { return r.of(token).writes.Allow() }
+
+// store counts n samples, or says how long they must wait.
+func (r *rates) store(token string, n int) (wait time.Duration, ok bool) {
+	l := r.of(token).points
+	kept := l.ReserveN(time.Now(), min(n, r.burst)) // more at once must come in parts; they pay for a whole burst
+	if wait = kept.Delay(); wait == 0 {
+		return 0, true
+	}
+	kept.Cancel()
+	return max(wait, time.Second).Round(time.Second), false
+}
+
+// wait tells a token to come again. Prometheus drops what is answered with
+// 429 unless it is configured otherwise, and keeps what is answered with 503.
+func (t Token) wait(why string, d time.Duration) error {
+	if t.Kind == Sender {
+		return &refusal{http.StatusServiceUnavailable, why, d}
+	}
+	return &refusal{http.StatusTooManyRequests, why, d}
 }

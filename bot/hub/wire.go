@@ -55,14 +55,19 @@ func uncompress(body []byte, limit int) ([]byte, error) {
 }
 
 // decode reads a message of either version. What dropleak has no use for
-// (metadata, exemplars, histograms) is passed over.
-func decode(msg string, b []byte) ([]sample.Series, error) {
+// (metadata, exemplars, histograms) is passed over. Two bytes on the wire can
+// make fifty in memory, so what is made is counted, up to most.
+func decode(msg string, b []byte, most int) ([]sample.Series, error) {
 	var series []sample.Series
 	var err error
+	c := &counter{left: most}
 	if msg == protoV2 {
-		series, err = decodeV2(b)
+		series, err = c.decodeV2(b)
 	} else {
-		series, err = decodeV1(b)
+		series, err = c.decodeV1(b)
+	}
+	if errors.Is(err, errMany) {
+		return nil, refuse(http.StatusRequestEntityTooLarge, "the body has more than %d series, labels and samples", most)
 	}
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "the body is not a %s: %v", msg, err)
@@ -70,7 +75,17 @@ func decode(msg string, b []byte) ([]sample.Series, error) {
 	return series, nil
 }
 
-var errWire = errors.New("malformed")
+var errWire, errMany = errors.New("malformed"), errors.New("too many")
+
+// counter counts what a message is unpacked into.
+type counter struct{ left int }
+
+func (c *counter) one() error {
+	if c.left--; c.left < 0 {
+		return errMany
+	}
+	return nil
+}
 
 // fields calls use for every field of a message: v is the number of a varint
 // or the bits of a fixed one, b the bytes of the rest.
@@ -104,13 +119,19 @@ func fields(b []byte, use func(num protowire.Number, typ protowire.Type, v uint6
 	return nil
 }
 
-func decodeV1(b []byte) (out []sample.Series, err error) {
+func (c *counter) decodeV1(b []byte) (out []sample.Series, err error) {
 	err = fields(b, func(num protowire.Number, typ protowire.Type, _ uint64, b []byte) error {
 		if num != 1 || typ != protowire.BytesType {
 			return nil
 		}
+		if err := c.one(); err != nil {
+			return err
+		}
 		var s sample.Series
 		err := fields(b, func(num protowire.Number, typ protowire.Type, _ uint64, b []byte) error {
+			if err := c.one(); err != nil {
+				return err
+			}
 			switch {
 			case num == 1 && typ == protowire.BytesType:
 				l, err := decodeLabel(b)
@@ -156,10 +177,13 @@ func decodePoint(b []byte) (p sample.Point, err error) {
 	return p, err
 }
 
-func decodeV2(b []byte) ([]sample.Series, error) {
+func (c *counter) decodeV2(b []byte) ([]sample.Series, error) {
 	var symbols []string
 	var raw [][]byte
 	err := fields(b, func(num protowire.Number, typ protowire.Type, _ uint64, b []byte) error {
+		if err := c.one(); err != nil {
+			return err
+		}
 		switch {
 		case num == 4 && typ == protowire.BytesType:
 			symbols = append(symbols, string(b))
@@ -173,16 +197,19 @@ func decodeV2(b []byte) ([]sample.Series, error) {
 	}
 	out := make([]sample.Series, len(raw))
 	for i, b := range raw {
-		if out[i], err = decodeSeriesV2(b, symbols); err != nil {
+		if out[i], err = c.decodeSeriesV2(b, symbols); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-func decodeSeriesV2(b []byte, symbols []string) (s sample.Series, err error) {
+func (c *counter) decodeSeriesV2(b []byte, symbols []string) (s sample.Series, err error) {
 	var refs []uint64
 	err = fields(b, func(num protowire.Number, typ protowire.Type, v uint64, b []byte) error {
+		if err := c.one(); err != nil {
+			return err
+		}
 		switch {
 		case num == 1 && typ == protowire.VarintType:
 			refs = append(refs, v)
@@ -191,6 +218,9 @@ func decodeSeriesV2(b []byte, symbols []string) (s sample.Series, err error) {
 				v, n := protowire.ConsumeVarint(b)
 				if n < 0 {
 					return errWire
+				}
+				if err := c.one(); err != nil {
+					return err
 				}
 				refs, b = append(refs, v), b[n:]
 			}

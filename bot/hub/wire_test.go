@@ -25,7 +25,7 @@ func TestDecodeV2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := decode(protoV2, b)
+	got, err := decode(protoV2, b, 1<<20)
 	want := []sample.Series{{
 		Labels: []sample.Label{{Name: "__name__", Value: "up"}, {Name: "droplet", Value: "42"}},
 		Points: []sample.Point{{At: 7, V: 1.5}, {At: -8}},
@@ -45,7 +45,7 @@ func FuzzDecode(f *testing.F) {
 			msg = protoV1
 		}
 		var no *refusal
-		if _, err := decode(msg, b); err != nil && (!errors.As(err, &no) || no.status != http.StatusBadRequest) {
+		if _, err := decode(msg, b, 1<<20); err != nil && (!errors.As(err, &no) || no.status != http.StatusBadRequest) {
 			t.Fatalf("%v is no refusal", err)
 		}
 		if _, err := uncompress(b, 1<<20); err != nil && !errors.As(err, &no) {
