@@ -77,8 +77,9 @@ type Deps struct {
 	Quorum     int
 	AllowSelf  bool
 	Expires    time.Duration
-	Keep       int           // of dropleak's own snapshots, for each droplet; 0: any number
-	MaxAge     time.Duration // of those; 0: any
+	Quiet      schedule.Quiet // when "in the quiet window" acts
+	Keep       int            // of dropleak's own snapshots, for each droplet; 0: any number
+	MaxAge     time.Duration  // of those; 0: any
 	Rehearse   bool
 	OwnDroplet int64 // the droplet the service runs on; 0 elsewhere or unknown
 	Retention  time.Duration
@@ -184,7 +185,7 @@ func (s *Service) remedyConfig(team string) remedy.Config {
 	scale := max(float64(d.Scale), 1)
 	return remedy.Config{Approvers: d.Approvers, Team: team, Quorum: d.Quorum, AllowSelf: d.AllowSelf,
 		Expires: d.Scale.Real(d.Expires), Rehearse: d.Rehearse, OwnDroplet: d.OwnDroplet, Owner: d.Owner,
-		Keep: d.Keep, MaxAge: d.Scale.Real(d.MaxAge),
+		Quiet: d.Quiet.Start, Keep: d.Keep, MaxAge: d.Scale.Real(d.MaxAge),
 		Pace:   remedy.Pace{}.Scale(scale),
 		Engine: workflow.Options{Lease: d.Lease}.Scale(scale)}
 }

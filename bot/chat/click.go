@@ -30,13 +30,21 @@ func (c *Chat) click(ctx context.Context, in slackapp.Envelope, k slackapp.Click
 		return c.decide(ctx, in, k.Who, k.Value, remedy.Decision{Kind: remedy.Cancel})
 	case report.ActionSkip:
 		return c.askReason(ctx, k)
-	case report.ActionNotNow, report.ActionUntilWorse, report.ActionFalseAlarm:
-		return c.setAside(ctx, in, k)
+	case report.ActionQuiet:
+		return c.decide(ctx, in, k.Who, k.Value, remedy.Decision{Kind: remedy.Later})
+	case report.ActionNotNow:
+		return c.setAside(ctx, in, k.Who, k.Value, remedy.NotNow, time.Now().Add(c.o.Scale.Real(quiet)))
+	case report.ActionUntilWorse:
+		return c.setAside(ctx, in, k.Who, k.Value, remedy.NotNow, time.Time{})
+	case report.ActionFalseAlarm:
+		return c.setAside(ctx, in, k.Who, k.Value, remedy.FalseAlarm, time.Time{})
 	}
 	if err := c.mayAsk(ctx, k.Who); err != nil {
 		return err
 	}
 	switch k.ActionID {
+	case report.ActionUntil:
+		return c.askUntil(ctx, k)
 	case report.ActionDetails:
 		return c.details(ctx, k)
 	case report.ActionAskAgain:
@@ -82,17 +90,10 @@ func (c *Chat) decide(ctx context.Context, in slackapp.Envelope, who slackapp.Wh
 }
 
 // setAside is "not now" and "false alarm": a decision on the live run where
-// there is one, else on the finding itself.
-func (c *Chat) setAside(ctx context.Context, in slackapp.Envelope, k slackapp.Click) error {
-	var until time.Time
-	kind := remedy.NotNow
-	switch k.ActionID {
-	case report.ActionNotNow:
-		until = time.Now().Add(c.o.Scale.Real(quiet))
-	case report.ActionFalseAlarm:
-		kind = remedy.FalseAlarm
-	}
-	f, err := c.o.Findings.Finding(ctx, k.Value)
+// there is one, else on the finding itself. The zero time is until it gets
+// worse.
+func (c *Chat) setAside(ctx context.Context, in slackapp.Envelope, who slackapp.Who, id string, kind remedy.Kind, until time.Time) error {
+	f, err := c.o.Findings.Finding(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -102,16 +103,16 @@ func (c *Chat) setAside(ctx context.Context, in slackapp.Envelope, k slackapp.Cl
 	}
 	// To call it a false alarm takes an approver, also on a stale message.
 	if run != nil && (run.Outcome == "" || kind == remedy.FalseAlarm) {
-		return c.decide(ctx, in, k.Who, run.Run, remedy.Decision{Kind: kind, Until: until})
+		return c.decide(ctx, in, who, run.Run, remedy.Decision{Kind: kind, Until: until})
 	}
-	if err := c.mayAsk(ctx, k.Who); err != nil {
+	if err := c.mayAsk(ctx, who); err != nil {
 		return err
 	}
-	return c.alter(ctx, k.Value, k.User, string(kind), func(f *finding.Finding) error {
+	return c.alter(ctx, id, who.User, string(kind), func(f *finding.Finding) error {
 		if kind == remedy.FalseAlarm {
-			return f.Dismiss(k.User, "", time.Now())
+			return f.Dismiss(who.User, "", time.Now())
 		}
-		return f.Mute(k.User, until, time.Now())
+		return f.Mute(who.User, until, time.Now())
 	})
 }
 
@@ -183,7 +184,11 @@ func plain(s string) *slack.TextBlockObject {
 
 // submission acts on a modal sent in.
 func (c *Chat) submission(ctx context.Context, in slackapp.Envelope, s slackapp.Submission) error {
-	if s.CallbackID != callbackSkip {
+	switch s.CallbackID {
+	case callbackMute:
+		return c.muteUntil(ctx, in, s)
+	case callbackSkip:
+	default:
 		return nil
 	}
 	reason := s.State.Get(inputReason)

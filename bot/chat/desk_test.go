@@ -121,7 +121,8 @@ func (d *desk) open(o slackapp.Options) {
 		Choose:   func(finding.Subject) (remedy.Choice, error) { return d.far.chosen() },
 		Announce: func(ctx context.Context, v remedy.View) error { return d.chat.RunChanged(ctx, v) },
 		Expect:   func(context.Context, int64, float64) time.Duration { return 9 * time.Minute },
-	}, remedy.Config{Approvers: []string{"<!subteam^S0ONCALL|@oncall>", gus, eve}, Team: "T0DROPLEAK", AllowSelf: true, Owner: "a", Expires: 2 * time.Hour})
+	}, remedy.Config{Approvers: []string{"<!subteam^S0ONCALL|@oncall>", gus, eve}, Team: "T0DROPLEAK", AllowSelf: true, Owner: "a", Expires: 2 * time.Hour,
+		Quiet: func(t time.Time) time.Time { return t.Truncate(24 * time.Hour).Add(22 * time.Hour) }})
 	d.chat = d.newChat("a")
 }
 

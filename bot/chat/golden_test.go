@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -115,6 +116,14 @@ func runs() map[string]remedy.View {
 	return map[string]remedy.View{
 		"card":          asked(),
 		"card-too-late": change(asked(), func(v *remedy.View) { v.TooLate = true }),
+		"card-quiet": change(asked(), func(v *remedy.View) {
+			v.Buttons = slices.Insert(v.Buttons, 1, remedy.Button{Kind: remedy.Later, At: noon.Add(10 * time.Hour)})
+		}),
+		"waiting": change(under("ask"), func(v *remedy.View) {
+			v.Votes[0].Kind, v.Opens = remedy.Later, noon.Add(10*time.Hour)
+			v.Steps[0].Note = "approved, waiting for 22 November 22:00 UTC"
+		}),
+		"waiting-too-late": change(under("ask"), func(v *remedy.View) { v.Votes[0].Kind, v.Opens = remedy.Later, noon.Add(12*time.Hour) }),
 		"card-quorum": change(asked(), func(v *remedy.View) {
 			v.Have, v.Need, v.Votes, v.AskedBy = 1, 2, []remedy.Vote{{By: "U0ANNA", Kind: remedy.Approve}}, "U0CARLA"
 		}),
@@ -173,6 +182,7 @@ func golden() map[string]any {
 	out["help"] = map[string]any{"text": "How to talk to dropleak", "blocks": helpBlocks()}
 	out["modal-skip"] = skipModal(asked(), remedy.DefaultSkipReasons)
 	out["modal-skip-no-reasons"] = skipModal(asked(), nil)
+	out["modal-until"] = untilModal(mail(), noon.Add(quiet))
 	out["modal-details"] = detailsModal(mail())
 	return out
 }

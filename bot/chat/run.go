@@ -53,7 +53,7 @@ var marks = map[remedy.StepState]string{remedy.Ahead: ":white_circle:", remedy.D
 
 // progress lists the steps.
 func progress(v remedy.View, now time.Time) []slack.Block {
-	out := []slack.Block{report.Section("*Approved by " + voters(v) + "*\n" + steps(v, now))}
+	out := append(waiting(v), report.Section("*Approved by "+voters(v)+"*\n"+steps(v, now)))
 	if len(v.Ahead) > 0 {
 		out = append(out, report.Context("In line behind "+others(len(v.Ahead))+"."))
 	}
@@ -73,7 +73,7 @@ func others(n int) string {
 func voters(v remedy.View) string {
 	var names []string
 	for _, x := range v.Votes {
-		if name := report.Mention(x.By); (x.Kind == remedy.Approve || x.Kind == remedy.Skip) && !slices.Contains(names, name) {
+		if name := report.Mention(x.By); (x.Kind == remedy.Approve || x.Kind == remedy.Later || x.Kind == remedy.Skip) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -219,7 +219,10 @@ func buttons(f finding.Finding, v remedy.View) slack.Block {
 			row = append(row, report.Press{Action: report.ActionRestart, Value: v.Run, Text: "Snapshot & restart", Style: slack.StylePrimary, Confirm: confirm(v)})
 		case remedy.NotNow:
 			row = append(row, report.Press{Action: report.ActionNotNow, Value: f.ID, Text: "Not now"})
-			menu = append(menu, report.Choice{Value: report.ActionUntilWorse + ":" + f.ID, Text: "Not until it gets worse"})
+			menu = append(menu, report.Choice{Value: report.ActionUntilWorse + ":" + f.ID, Text: "Not until it gets worse"},
+				report.Choice{Value: report.ActionUntil + ":" + f.ID, Text: "Not until …"})
+		case remedy.Later:
+			row = append(row, later(v, b.At))
 		case remedy.FalseAlarm:
 			menu = append(menu, report.Choice{Value: report.ActionFalseAlarm + ":" + f.ID, Text: "False alarm"})
 		case remedy.Cancel:

@@ -375,8 +375,8 @@ func TestUpdatesNeverGoBack(t *testing.T) {
 // Bug: URL buttons that approve by GET, or by a link preview. A button here
 // has nothing but a kind: whoever draws it needs a signed delivery to decide.
 func TestButtonsCarryNoLink(t *testing.T) {
-	if got := reflect.TypeFor[remedy.Button]().NumField(); got != 2 {
-		t.Errorf("a button has %d fields, want Kind and Reasons", got)
+	if got := reflect.TypeFor[remedy.Button]().NumField(); got != 3 {
+		t.Errorf("a button has %d fields, want Kind, Reasons and At", got)
 	}
 }
 

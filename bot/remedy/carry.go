@@ -19,6 +19,9 @@ func (s *Service) recheck(ctx context.Context, w *work) (workflow.Next, error) {
 	if w.g.Cancel != nil {
 		return w.cancelled()
 	}
+	if w.g.Window && s.opens(w.g, w.now).After(w.now) {
+		return w.end(Overtaken, "the quiet window closed before the worker could be restarted", w.untouched())
+	}
 	moved, err := s.look(ctx, w.d, fmt.Sprintf("look-%d", w.now.UnixNano()))
 	var cannot *Refusal
 	switch {
@@ -74,6 +77,9 @@ func (s *Service) restart(ctx context.Context, w *work) (workflow.Next, error) {
 			return w.cancelled()
 		case w.now.Sub(w.d.Checked) > s.c.Pace.Fresh:
 			return w.on(stepRecheck) // what was seen is too old to act on
+		}
+		if w.g.Window && s.opens(w.g, w.now).After(w.now) {
+			return w.end(Overtaken, "the quiet window closed before the worker could be restarted", w.untouched())
 		}
 		if err := w.mayRestart(); err != nil {
 			return w.end(Failed, err.Error(), w.untouched())

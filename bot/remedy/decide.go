@@ -157,7 +157,7 @@ func (s *Service) may(ctx context.Context, t record, d Decision) error {
 	if d.Kind == Skip && strings.TrimSpace(d.Reason) == "" {
 		return refuse(NeedsReason, "Going without a snapshot needs a reason.")
 	}
-	if (d.Kind == Approve || d.Kind == Skip) && d.By == t.d.By && !s.c.AllowSelf {
+	if (d.Kind == Approve || d.Kind == Later || d.Kind == Skip) && d.By == t.d.By && !s.c.AllowSelf {
 		return refuse(OwnRequest, "You asked for this restart yourself. Somebody else has to approve it.")
 	}
 	switch {
@@ -179,7 +179,9 @@ func (s *Service) may(ctx context.Context, t record, d Decision) error {
 		return &Refusal{Decided, "This was decided before your click, at " + clock(t.g.Settled.At) + " UTC: " + t.g.Settled.Kind.words() + ".", t.g.Settled.By}
 	case !time.Now().Before(t.d.Expires):
 		return refuse(Expired, "This question expired at %s UTC. Ask for a new one.", clock(t.d.Expires))
-	case t.g.voted(d.By, d.Kind):
+	case d.Kind == Later && s.window(time.Now()).IsZero():
+		return refuse(CannotTell, "No quiet hours are configured, so there is no quiet window to wait for.")
+	case t.g.voted(d.By, d.Kind) || d.Kind == Later && t.g.voted(d.By, Approve):
 		return &Refusal{AskedAlready, "You have said so already; it takes another person.", d.By}
 	}
 	return nil
@@ -220,7 +222,7 @@ func (s *Service) apply(ctx context.Context, t *record, d Decision) (string, wor
 	vote := Vote{By: d.By, Kind: d.Kind, Reason: d.Reason, At: time.Now()}
 	entry := workflow.Entry{At: vote.At, Who: d.By, What: "decision", Run: t.r.ID, Subject: string(d.Kind), Why: d.Reason}
 	switch {
-	case d.Kind == Approve || d.Kind == Skip:
+	case d.Kind == Approve || d.Kind == Later || d.Kind == Skip:
 		moved, err := s.look(ctx, t.d, "click-"+newID()[:8])
 		if err != nil {
 			return "", entry, err
@@ -247,6 +249,12 @@ func (s *Service) apply(ctx context.Context, t *record, d Decision) (string, wor
 // count adds an approving vote and settles the gate when they are enough.
 func (s *Service) count(t *record, d Decision, vote Vote) string {
 	t.g.Votes = append(slices.Clone(t.g.Votes), vote)
+	if d.Kind == Later { // nobody's word is stretched: one who wants it later makes it later
+		t.g.Window, d.NotBefore = true, s.window(vote.At)
+	}
+	if d.NotBefore.After(t.g.NotBefore) && !t.g.approved() {
+		t.g.NotBefore = d.NotBefore
+	}
 	skips := t.g.count(Skip) >= s.c.Quorum
 	if skips {
 		t.g.Skip = &vote
@@ -260,16 +268,28 @@ func (s *Service) count(t *record, d Decision, vote Vote) string {
 	have := t.g.count(Approve)
 	switch {
 	case skips:
-		t.g.Settled, t.g.NotBefore = &vote, d.NotBefore
+		t.g.Settled = &vote
 		return "Approved, without a snapshot."
 	case have >= s.c.Quorum:
-		t.g.Settled, t.g.NotBefore = &Vote{By: vote.By, Kind: Approve, Reason: vote.Reason, At: vote.At}, d.NotBefore
+		t.g.Settled = &Vote{By: vote.By, Kind: Approve, Reason: vote.Reason, At: vote.At}
 		if d.Kind == Skip {
 			return fmt.Sprintf("Approved, with a snapshot: going without takes %d people.", s.c.Quorum)
+		}
+		if t.g.NotBefore.After(vote.At) {
+			return "Approved, for " + t.g.NotBefore.Format("2 January 15:04 MST") + ". It can be cancelled until then."
 		}
 		return "Approved."
 	}
 	return fmt.Sprintf("Noted, %d of %d needed.", have, s.c.Quorum)
+}
+
+// window returns when the next quiet window begins, now while one lasts; zero
+// when none is configured.
+func (s *Service) window(now time.Time) time.Time {
+	if s.c.Quiet == nil {
+		return time.Time{}
+	}
+	return s.c.Quiet(now)
 }
 
 // look compares the target with the plan, now.
@@ -296,6 +316,8 @@ func (k Kind) words() string {
 	switch k {
 	case Approve:
 		return "approved"
+	case Later:
+		return "approved for the quiet window"
 	case Skip:
 		return "approved without a snapshot"
 	case NotNow:

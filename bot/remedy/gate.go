@@ -11,6 +11,7 @@ type Kind string
 // The decisions.
 const (
 	Approve    Kind = "approve"
+	Later      Kind = "quiet_window"  // approve, for the next quiet window
 	Skip       Kind = "skip_snapshot" // approve, and go without a snapshot; needs a reason
 	NotNow     Kind = "not_now"
 	FalseAlarm Kind = "false_alarm"
@@ -23,7 +24,7 @@ type Decision struct {
 	Kind      Kind
 	Reason    string
 	Envelope  string    // unique id of the delivery; the same delivery again gets the same answer
-	NotBefore time.Time // with Approve: wait until then; zero: now
+	NotBefore time.Time // with Approve: wait until then; zero: now. With Later it is the window's own
 	Until     time.Time // with NotNow: be quiet until then; zero: until it gets worse
 }
 
@@ -40,6 +41,7 @@ type gate struct {
 	Votes     []Vote            `json:"votes,omitempty"`
 	Settled   *Vote             `json:"settled,omitempty"` // the vote that closed the gate
 	NotBefore time.Time         `json:"not_before,omitzero"`
+	Window    bool              `json:"window,omitempty"` // only inside the quiet window
 	Until     time.Time         `json:"until,omitzero"`
 	Skip      *Vote             `json:"skip,omitempty"`   // who let it go without a snapshot
 	Cancel    *Vote             `json:"cancel,omitempty"` // who stopped it after approval
@@ -48,12 +50,17 @@ type gate struct {
 	Seen      map[string]string `json:"seen,omitempty"`   // delivery id → what was answered
 }
 
-// count returns how many people voted for a kind. Whoever lets a run go
-// without a snapshot also lets it go.
+// lets reports whether a vote lets a run go as k does. Whoever lets it go
+// later, or without a snapshot, also lets it go.
+func (v Vote) lets(k Kind) bool {
+	return v.Kind == k || k == Approve && (v.Kind == Skip || v.Kind == Later)
+}
+
+// count returns how many people voted for a kind.
 func (g gate) count(k Kind) int {
 	people := map[string]bool{} // somebody may approve first and skip later
 	for _, v := range g.Votes {
-		if v.Kind == k || k == Approve && v.Kind == Skip {
+		if v.lets(k) {
 			people[v.By] = true
 		}
 	}
@@ -63,7 +70,7 @@ func (g gate) count(k Kind) int {
 // voted reports whether this person has said the same already.
 func (g gate) voted(by string, k Kind) bool {
 	return slices.ContainsFunc(g.Votes, func(v Vote) bool {
-		return v.By == by && (v.Kind == k || k == Approve && v.Kind == Skip)
+		return v.By == by && v.lets(k)
 	})
 }
 

@@ -84,6 +84,10 @@ func (w *world) allowed(d deed, v remedy.View) error {
 	if v.Settled == nil {
 		return fmt.Errorf("law 1: restarted with nobody's approval")
 	}
+	later := slices.ContainsFunc(v.Votes, func(x remedy.Vote) bool { return x.Kind == remedy.Later })
+	if later && w.quiet(d.at).After(d.at) && w.quiet(d.at.Add(-time.Minute)).After(d.at) { // a minute from the last look to the act
+		return fmt.Errorf("law 3: approved for the quiet window and restarted at %v", d.at)
+	}
 	if v.Skip != nil && v.Skip.Reason != "" {
 		return nil
 	}

@@ -91,7 +91,7 @@ type script struct {
 var scripts = rapid.Custom(func(t *rapid.T) script {
 	s := script{
 		Weather:  rapid.SampledFrom(slices.Sorted(maps.Keys(weathers))).Draw(t, "weather"),
-		Say:      rapid.SampledFrom([]remedy.Kind{remedy.Approve, remedy.Approve, remedy.Approve, remedy.Approve, remedy.Approve, remedy.Skip, remedy.NotNow, remedy.FalseAlarm, remedy.Cancel, ""}).Draw(t, "say"),
+		Say:      rapid.SampledFrom([]remedy.Kind{remedy.Approve, remedy.Approve, remedy.Approve, remedy.Approve, remedy.Approve, remedy.Later, remedy.Skip, remedy.NotNow, remedy.FalseAlarm, remedy.Cancel, ""}).Draw(t, "say"),
 		Quorum:   rapid.SampledFrom([]int{1, 1, 1, 2}).Draw(t, "quorum"),
 		Second:   rapid.IntRange(0, 3).Draw(t, "second") == 0,
 		Rehearse: rapid.IntRange(0, 19).Draw(t, "rehearse") == 0,
@@ -132,6 +132,14 @@ func (st *stage) spawn() *process {
 	p.meanwhile = func() {}
 	st.ps = append(st.ps, p)
 	return p
+}
+
+// hourly is a quiet window in the last ten minutes of every hour.
+func hourly(t time.Time) time.Time {
+	if at := t.Truncate(time.Hour).Add(50 * time.Minute); at.After(t) {
+		return at
+	}
+	return t
 }
 
 // crossing makes happen what is due at this crossing.
@@ -244,7 +252,7 @@ func (st *stage) click(by string, k remedy.Kind) {
 // play runs a script to its end and returns the first broken law.
 func (st *stage) play() error {
 	st.w = newWorld()
-	st.w.snapshotTakes = 15 * time.Second
+	st.w.snapshotTakes, st.w.quiet = 15*time.Second, hourly
 	weathers[st.s.Weather](st.w)
 	st.spawn()
 	st.spawn()

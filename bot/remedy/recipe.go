@@ -120,9 +120,10 @@ func (s *Service) ask(_ context.Context, w *work) (workflow.Next, error) {
 		return w.end(Overtaken, strings.Join(g.Moved, "; "), w.untouched())
 	case g.Cancel != nil:
 		return w.cancelled()
-	case g.approved() && g.NotBefore.After(w.now):
-		w.d.Why = "approved, waiting for " + g.NotBefore.UTC().Format("2 January 15:04 UTC")
-		return workflow.Wait(g.NotBefore), nil
+	case g.approved() && s.opens(g, w.now).After(w.now):
+		at := s.opens(g, w.now)
+		w.d.Why = "approved, waiting for " + at.UTC().Format("2 January 15:04 UTC")
+		return workflow.Wait(at), nil
 	case g.approved():
 		return w.on(stepLine)
 	case g.Settled != nil:
@@ -131,6 +132,18 @@ func (s *Service) ask(_ context.Context, w *work) (workflow.Next, error) {
 		return w.end(TimedOut, "nobody decided in time", w.untouched())
 	}
 	return workflow.Wait(w.d.Expires), nil
+}
+
+// opens is when an approved run may act. One that is for the quiet window
+// goes into the next if it missed one.
+func (s *Service) opens(g gate, now time.Time) time.Time {
+	if !g.Window || g.NotBefore.After(now) {
+		return g.NotBefore
+	}
+	if at := s.window(now); !at.IsZero() {
+		return at
+	}
+	return now // the window was taken out of the configuration since
 }
 
 // line waits for a turn: one run at a time acts on a droplet, and no more

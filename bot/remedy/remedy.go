@@ -76,11 +76,14 @@ type Deps struct {
 
 // Config is what the operator asked for.
 type Config struct {
-	Approvers   []string      // ids of users and of user groups
-	Team        string        // the only workspace whose people may decide
-	Quorum      int           // people needed; 0: 1
-	AllowSelf   bool          // may whoever asked for the run approve it
-	Expires     time.Duration // of the question; 0: 24 h
+	Approvers []string      // ids of users and of user groups
+	Team      string        // the only workspace whose people may decide
+	Quorum    int           // people needed; 0: 1
+	AllowSelf bool          // may whoever asked for the run approve it
+	Expires   time.Duration // of the question; 0: 24 h
+	// Quiet returns when the next quiet window begins at or after a moment; nil
+	// or zero: there is none.
+	Quiet       func(time.Time) time.Time
 	SkipReasons []string      // to choose from when a snapshot is skipped; nil: DefaultSkipReasons
 	Fleet       int           // runs that may act at a time; 0: any number
 	Keep        int           // snapshots that stay for each droplet; 0: any number

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/finding"
@@ -36,7 +37,8 @@ type StepView struct {
 // Button is something that may truthfully be offered now.
 type Button struct {
 	Kind    Kind
-	Reasons []string // to choose from; with Skip
+	Reasons []string  // to choose from; with Skip
+	At      time.Time // with Later: when the window begins
 }
 
 // View is everything there is to show of a run, true at Version.
@@ -67,6 +69,7 @@ type View struct {
 	Settled *Vote // who closed the gate
 	Skip    *Vote // who let it go without a snapshot
 	Cancel  *Vote
+	Opens   time.Time // approved for later: when it may act; zero: at once
 	Until   time.Time // with not now: be quiet until then; zero: until worse
 
 	Ahead        []string // runs it waits for in line
@@ -144,6 +147,11 @@ func (s *Service) view(t record, sent bool) View {
 		Ahead: d.Ahead, Snapshot: d.Snapshot, SnapshotName: d.SnapshotName, Evidence: d.Evidence,
 		Before: d.Before, Life: d.Life, Old: d.Plan.Life,
 	}
+	if r.Step == stepAsk && g.approved() {
+		if at := s.opens(g, time.Now()); at.After(time.Now()) {
+			v.Opens = at
+		}
+	}
 	if r.Tries >= 3 {
 		v.Trouble = r.Trouble
 	}
@@ -219,7 +227,11 @@ func (s *Service) buttons(t record, sent bool) []Button {
 	case !t.r.Live() || g.Cancel != nil || len(g.Moved) > 0 || sent:
 		return nil
 	case g.Settled == nil && time.Now().Before(t.d.Expires):
-		return []Button{{Kind: Approve}, skip, {Kind: NotNow}, {Kind: FalseAlarm}}
+		all := []Button{{Kind: Approve}, skip, {Kind: NotNow}, {Kind: FalseAlarm}}
+		if at := s.window(time.Now()); at.After(time.Now()) {
+			all = slices.Insert(all, 1, Button{Kind: Later, At: at})
+		}
+		return all
 	case !g.approved():
 		return nil
 	}

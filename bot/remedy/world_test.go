@@ -77,6 +77,7 @@ type world struct {
 	dies          bool // the new main process does not stay
 	choice        remedy.Choice
 	disk          float64 // used, as the agent measures it
+	quiet         func(time.Time) time.Time
 	groupErr      error
 	observer      *process
 	checked       map[string]string // run → what the laws were last checked on
@@ -217,7 +218,7 @@ func (w *world) start(name string, change func(*remedy.Config, *remedy.Deps)) *p
 			})
 		},
 	}
-	c := remedy.Config{Approvers: []string{alice, "<!subteam^S1|@ops>", guest, robot, other}, Team: team, Owner: name, AllowSelf: true}
+	c := remedy.Config{Approvers: []string{alice, "<!subteam^S1|@ops>", guest, robot, other}, Team: team, Owner: name, AllowSelf: true, Quiet: w.quiet}
 	if change != nil {
 		change(&c, &d)
 	}

@@ -23,6 +23,8 @@ const (
 	ActionUnmute     = "unmute"      // value: finding id
 	ActionWorker     = "worker"      // value: droplet id / worker
 	ActionOffer      = "offer"       // value: droplet id / worker
+	ActionUntil      = "until"       // value: finding id
+	ActionQuiet      = "quiet"       // value: run id
 	ActionUntilWorse = "until_worse" // value: finding id
 	ActionMore       = "more"        // a menu; value: the action of a choice, a colon, its value
 )

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -49,6 +50,7 @@ type wireValue struct {
 	Convo    string       `json:"selected_conversation"`
 	Date     string       `json:"selected_date"`
 	Time     string       `json:"selected_time"`
+	Moment   int64        `json:"selected_date_time"` // seconds since 1970
 }
 
 func (v wireValue) values() []string {
@@ -59,6 +61,9 @@ func (v wireValue) values() []string {
 		return []string{v.Option.Value}
 	case len(v.Users) > 0:
 		return v.Users
+	}
+	if v.Moment != 0 {
+		return []string{strconv.FormatInt(v.Moment, 10)}
 	}
 	var out []string
 	for _, o := range v.Options {

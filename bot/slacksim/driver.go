@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -268,6 +269,9 @@ func (v *View) fill(values map[string]string) (object, Invalid) {
 		val, given := values[id]
 		if !given {
 			val = str(el["initial_value"])
+			if at, ok := el["initial_date_time"].(float64); ok {
+				val = strconv.FormatInt(int64(at), 10)
+			}
 			if o := obj(el["initial_option"]); o != nil {
 				val = str(o["value"])
 			}
@@ -314,6 +318,15 @@ func inputState(el object, val string) object {
 		return object{"selected_date": val}
 	case "timepicker":
 		return object{"selected_time": val}
+	case "datetimepicker":
+		if sec, err := strconv.ParseInt(val, 10, 64); err == nil {
+			return object{"selected_date_time": sec}
+		}
+		at, err := time.Parse("2006-01-02T15:04", val) // as the page's field has it, in UTC
+		if err != nil {
+			return object{"selected_date_time": nil}
+		}
+		return object{"selected_date_time": at.Unix()}
 	}
 	if val == "" {
 		return object{"value": nil}

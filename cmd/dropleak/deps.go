@@ -57,6 +57,9 @@ func schedules(d *bot.Deps, c configs.Config) (err error) {
 	if d.Scan, err = schedule.Parse(c.Schedule.Scan, nil); err != nil {
 		return err
 	}
+	if d.Quiet, err = schedule.ParseQuiet(c.Approvals.QuietHours); err != nil {
+		return err
+	}
 	for _, r := range c.Schedule.Report {
 		zone, err := time.LoadLocation(r.TimeZone)
 		if err != nil {

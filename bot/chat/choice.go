@@ -1,0 +1,80 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/slackapp"
+)
+
+// later is the button that approves for the quiet window. Its text is plain,
+// so the moment is said in the zone of the quiet hours; the dialog says it in
+// the reader's.
+func later(v remedy.View, at time.Time) report.Press {
+	ask := confirm(v)
+	ask.Title, ask.Yes = "In the quiet window?", "Approve for then"
+	ask.Text = "Not before " + report.Date(at) + ", and only while the window lasts. " + ask.Text
+	return report.Press{Action: report.ActionQuiet, Value: v.Run, Text: "At " + at.Format("15:04 MST"), Confirm: ask}
+}
+
+// waiting says when a run that was approved for later will act, and warns
+// where that is too late.
+func waiting(v remedy.View) []slack.Block {
+	if v.Opens.IsZero() {
+		return nil
+	}
+	text := ":calendar: Waits for " + report.Date(v.Opens) + ". Until the restart order is sent it can be cancelled."
+	if !v.Exhausts.IsZero() && v.Exhausts.Before(v.Opens) {
+		text += "\n:rotating_light: *Memory runs out before that*, at about " + report.Date(v.Exhausts) + ". Cancel, and ask for a restart now."
+	}
+	return []slack.Block{report.Section(text)}
+}
+
+// Names within the modal that asks how long to be quiet.
+const (
+	callbackMute = "mute_until"
+	inputUntil   = "until"
+)
+
+// askUntil opens the question until when to be quiet.
+func (c *Chat) askUntil(ctx context.Context, k slackapp.Click) error {
+	f, err := c.o.Findings.Finding(ctx, k.Value)
+	if err != nil {
+		return err
+	}
+	_, err = c.o.Slack.OpenView(ctx, k.TriggerID, untilModal(f, time.Now().Add(c.o.Scale.Real(quiet))))
+	if errors.Is(err, slackapp.ErrExpiredTrigger) {
+		return refusal{"Slack gave up waiting; please press the button again."}
+	}
+	return err
+}
+
+func untilModal(f finding.Finding, suggest time.Time) slack.ModalViewRequest {
+	at := slack.NewDateTimePickerBlockElement(inputUntil)
+	at.InitialDateTime = suggest.Truncate(time.Minute).Unix()
+	lead := "Nothing is said about " + report.Escape(report.Plain(f.Subject.Title(), 120)) + " until then, and nothing is restarted."
+	if x := f.Verdict.Exhaustion; x != nil && !x.Expected.IsZero() {
+		lead += fmt.Sprintf(" Memory is forecast to run out %s.", report.Date(x.Expected))
+	}
+	return slack.ModalViewRequest{Type: slack.VTModal, CallbackID: callbackMute, PrivateMetadata: f.ID,
+		Title: plain("Not now"), Submit: plain("Be quiet"), Close: plain("Back"),
+		Blocks: slack.Blocks{BlockSet: []slack.Block{report.Section(lead), slack.NewInputBlock(inputUntil, plain("Until"), nil, at)}}}
+}
+
+// muteUntil acts on that modal.
+func (c *Chat) muteUntil(ctx context.Context, in slackapp.Envelope, s slackapp.Submission) error {
+	sec, err := strconv.ParseInt(s.State.Get(inputUntil), 10, 64)
+	until := time.Unix(sec, 0)
+	if err != nil || !until.After(time.Now()) {
+		return refusal{"That time has passed, so nothing was done. Choose one to come."}
+	}
+	return c.setAside(ctx, in, s.Who, s.Metadata, remedy.NotNow, until)
+}
