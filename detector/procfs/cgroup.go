@@ -70,7 +70,7 @@ func (c cgroupPath) service() string {
 	parts := strings.Split(c.unit, "/")
 	for i := len(parts) - 1; i >= 0; i-- {
 		if strings.HasSuffix(parts[i], ".service") {
-			return parts[i]
+			return clean(parts[i]) // whoever was given a part of the tree names what is below
 		}
 	}
 	return ""

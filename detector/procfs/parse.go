@@ -72,9 +72,13 @@ func nextField(b []byte) (field, rest []byte) {
 	return b, nil
 }
 
+// maxName bounds a name in bytes. Anybody on the machine may start a process
+// with a megabyte for a name, and the service refuses a pass whole.
+const maxName = 255
+
 // clean makes a name fit for a label: names come from whoever runs there.
 func clean(s string) string {
-	s = strings.ToValidUTF8(s, "?")
+	s = strings.ToValidUTF8(s[:min(len(s), maxName)], "?")
 	return strings.Map(func(r rune) rune {
 		if r < 0x20 || r == 0x7f || r == utf8.RuneError {
 			return '?'

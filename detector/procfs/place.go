@@ -53,7 +53,7 @@ func (r *Reader) find(n *Node, main process, byPID map[int]process) {
 		// setproctitle overwrites the environment; then only supervisord
 		// knows whom it started.
 		if env.program == "" && r.Program != nil && !n.container {
-			env.program = r.Program(n.SupervisorConfig, started)
+			env.program = clean(r.Program(n.SupervisorConfig, started))
 		}
 	}
 	switch {

@@ -99,9 +99,15 @@ func (r *Reader) pids() ([]int, error) {
 	return out, nil
 }
 
+// clockSet is by how much a clock may be put forward without moving the start
+// times of what runs. A droplet stands still while its snapshot begins, its
+// clock is then put right, and a worker must not seem to have been restarted.
+const clockSet = 10 * time.Minute
+
 // bootTime reads when the machine booted. The kernel derives it from the
-// clock and rounds, so it wavers by a second; we keep the first reading
-// until it moves by more, so that start times stand still.
+// clock and rounds, so it wavers by a second; we keep the first reading until
+// it moves back by more or forward by much more, so that start times stand
+// still. A start is then told too early, never later than its first sample.
 func (r *Reader) bootTime() (time.Time, error) {
 	raw, err := r.read("stat")
 	if err != nil {
@@ -113,7 +119,8 @@ func (r *Reader) bootTime() (time.Time, error) {
 	if !ok || err != nil {
 		return time.Time{}, fmt.Errorf("read boot time: no btime in stat")
 	}
-	if boot := time.Unix(sec, 0).UTC(); r.boot.IsZero() || boot.Sub(r.boot).Abs() > time.Second {
+	boot := time.Unix(sec, 0).UTC()
+	if moved := boot.Sub(r.boot); r.boot.IsZero() || moved < -time.Second || moved > clockSet {
 		r.boot = boot
 	}
 	return r.boot, nil
