@@ -127,7 +127,8 @@ func (a *Agent) open() (err error) {
 	}
 	a.orders = &orders{server: o.Server, http: a.wire.client(pollWait + 15*time.Second)}
 	a.executor = &executor{journal: j, wire: a.orders, allow: o.Allow, id: a.id, now: a.wire.now, log: o.Log,
-		man: realManagers{o.SupervisorConfig}, kill: syscall.Kill, every: 200 * time.Millisecond, reader: reader(o), disk: diskUsed}
+		man: realManagers{o.SupervisorConfig}, kill: syscall.Kill, every: 200 * time.Millisecond, reader: reader(o),
+		fresh: func() *procfs.Reader { return reader(o) }, disk: diskUsed}
 	return nil
 }
 

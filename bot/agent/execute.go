@@ -57,6 +57,7 @@ type executor struct {
 	man     managers
 	kill    func(pid int, sig syscall.Signal) error
 	every   time.Duration // between two looks at /proc
+	fresh   func() *procfs.Reader
 	disk    func() (used float64, err error)
 
 	mu     sync.Mutex

@@ -20,6 +20,7 @@ import (
 
 	"github.com/dropleak/dropleak/bot/agent/manager"
 	"github.com/dropleak/dropleak/bot/order"
+	"github.com/dropleak/dropleak/detector/procfs"
 )
 
 const (
@@ -38,9 +39,13 @@ type world struct {
 	startsAgain, beat           bool
 	unreachable                 int // so many calls fail before one works
 	onStop                      func()
+	locked                      chan struct{} // reading smaps waits for it
 }
 
 func (w *world) Open(name string) (fs.File, error) {
+	if w.locked != nil && strings.HasSuffix(name, "/smaps") {
+		<-w.locked
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	m := fstest.MapFS{
@@ -188,7 +193,8 @@ func (b *bench) boot() {
 	wire := &wire{next: http.DefaultTransport, token: func() (string, error) { return "secret", nil }, identity: id, log: slog.New(slog.DiscardHandler)}
 	b.x = &executor{journal: j, wire: &orders{server: b.s.URL, http: wire.client(time.Minute)}, allow: []order.Unit{mail}, id: id, now: time.Now,
 		log: slog.New(slog.NewTextHandler(b.t.Output(), nil)), man: b.w, kill: b.w.kill, every: time.Millisecond, reader: reader(o),
-		disk: func() (float64, error) { return 8 << 30, nil }}
+		fresh: func() *procfs.Reader { return reader(o) },
+		disk:  func() (float64, error) { return 8 << 30, nil }}
 	b.t.Cleanup(j.close)
 }
 
@@ -473,6 +479,34 @@ func TestInspect(t *testing.T) {
 	}
 	if b.w.acts() != newWorld().acts() {
 		t.Errorf("looking did something: %s", b.w.acts())
+	}
+}
+
+// TestEvidenceDoesNotBlock: a worker whose memory is locked holds up neither
+// its own evidence nor anybody else's restart.
+func TestEvidenceDoesNotBlock(t *testing.T) {
+	w := newWorld()
+	w.locked = make(chan struct{})
+	defer close(w.locked)
+	b := newBench(t, w)
+	nodes, err := b.x.nodes()
+	if err != nil || len(nodes) != 1 {
+		t.Fatal(nodes, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	got := make(chan *order.Findings)
+	go func() { got <- b.x.evidence(ctx, nodes[0]) }()
+	if _, err := b.x.find("mail"); err != nil {
+		t.Errorf("look for a worker meanwhile: %v", err)
+	}
+	select {
+	case f := <-got:
+		if f.Complete || len(f.Notes) != 1 || !strings.Contains(f.Notes[0], "locked") {
+			t.Errorf("evidence %+v, want a note that memory is locked", f)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("evidence waits for a locked process")
 	}
 }
 

@@ -145,19 +145,51 @@ func (x *executor) state(ctx context.Context, u order.Unit, p place) (manager.St
 // evidenceTime is the longest evidence may take.
 const evidenceTime = 10 * time.Second
 
+// held is what the worker's processes hold, and what of it could not be read.
+type held struct {
+	processes []procfs.Holdings
+	cgroup    map[string]float64
+	notes     []string
+}
+
 func (x *executor) evidence(ctx context.Context, n procfs.Node) *order.Findings {
 	ctx, cancel := context.WithTimeout(ctx, evidenceTime)
 	defer cancel()
 	began := time.Now()
-	x.mu.Lock()
-	held, cgroup, notes := x.reader.Hold(ctx, n)
-	x.mu.Unlock()
-	out := &order.Findings{At: x.now(), Took: time.Since(began).Seconds(), Complete: len(notes) == 0, Cgroup: cgroup, Notes: notes}
-	for _, h := range held {
+	got := x.hold(ctx, n)
+	out := &order.Findings{At: x.now(), Took: time.Since(began).Seconds(), Complete: len(got.notes) == 0, Cgroup: got.cgroup, Notes: got.notes}
+	for _, h := range got.processes {
 		out.Processes = append(out.Processes, order.ProcessFindings{PID: h.PID, Role: h.Role, Memory: h.Memory, Files: h.Files,
 			Sockets: h.Sockets, Threads: h.Threads, Mappings: h.Mappings})
 	}
 	return out
+}
+
+// hold reads beside the rest of the agent. The kernel keeps whoever reads
+// smaps waiting while the process's memory is locked, for as long as that
+// lasts, and a worker that is throttled may lock it for long; then the read is
+// left behind. The reader is its own too: the map of a large process is large.
+func (x *executor) hold(ctx context.Context, n procfs.Node) held {
+	done := make(chan held, 1)
+	own := x.fresh()
+	go func() {
+		var h held
+		h.processes, h.cgroup, h.notes = own.Hold(ctx, n)
+		done <- h
+	}()
+	select {
+	case h := <-done:
+		return h
+	case <-ctx.Done():
+	}
+	late := time.NewTimer(100 * time.Millisecond) // for the process it was at
+	defer late.Stop()
+	select {
+	case h := <-done:
+		return h
+	case <-late.C:
+		return held{notes: []string{"time was up while the kernel kept a process's memory locked; nothing of it could be read"}}
+	}
 }
 
 // resume takes up what the agent was at when it died. Acts are not repeated;
