@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -264,27 +265,38 @@ func (a *Agent) identifyLoop(ctx context.Context) {
 // sampleLoop takes a pass at every multiple of Every since the epoch, so
 // that passes of all droplets fall together and their times compress away.
 func (a *Agent) sampleLoop(ctx context.Context) {
-	said := map[string]bool{}
+	notes := teller{log: a.opts.Log}
 	for {
 		at := next(time.Now(), a.opts.Every)
 		sleep(ctx, time.Until(at))
 		if ctx.Err() != nil {
 			return
 		}
-		notes, err := a.pass(at)
+		now, err := a.pass(at)
 		if err != nil {
 			a.opts.Log.Error("pass not taken", "error", err)
 		}
-		for _, n := range notes {
-			if !said[n] {
-				said[n] = true
-				a.opts.Log.Warn(n)
-			}
-		}
+		notes.tell(now)
 		if waiting, lost := a.spool.waiting(); lost > 0 {
 			a.opts.Log.Error("passes lost: the spool was full or damaged", "lost", lost, "waiting", waiting)
 		}
 	}
+}
+
+// teller tells what was not so at the pass before, so that what stays is told
+// once and what comes back is told again.
+type teller struct {
+	log  *slog.Logger
+	said []string
+}
+
+func (t *teller) tell(notes []string) {
+	for _, n := range notes {
+		if !slices.Contains(t.said, n) {
+			t.log.Warn(n)
+		}
+	}
+	t.said = notes
 }
 
 // next is the first multiple of every after now.

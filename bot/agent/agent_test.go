@@ -465,6 +465,19 @@ func TestStaleMarkers(t *testing.T) {
 	}
 }
 
+// TestNotesAreToldAgain: what is missing all the time is told once; what came
+// back and is missing again, twice.
+func TestNotesAreToldAgain(t *testing.T) {
+	var log bytes.Buffer
+	n := teller{log: slog.New(slog.NewTextHandler(&log, nil))}
+	for _, notes := range [][]string{{"x"}, {"x", "y"}, {}, {"x"}} {
+		n.tell(notes)
+	}
+	if x, y := strings.Count(log.String(), "msg=x"), strings.Count(log.String(), "msg=y"); x != 2 || y != 1 {
+		t.Errorf("x was told %d times and y %d, want 2 and 1:\n%s", x, y, log.String())
+	}
+}
+
 // TestSampleLoopKeepsTheGrid runs the loop on fake time.
 func TestSampleLoopKeepsTheGrid(t *testing.T) {
 	dir := t.TempDir()

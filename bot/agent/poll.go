@@ -85,7 +85,8 @@ func (o *orders) deliver(ctx context.Context, r order.Result) error {
 		}
 		err = statusError(status, answer)
 		switch status {
-		case http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusGone, http.StatusUnprocessableEntity:
+		case http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusGone, http.StatusUnprocessableEntity,
+			http.StatusRequestEntityTooLarge:
 			err = backoff.Permanent(err)
 		}
 		return struct{}{}, err

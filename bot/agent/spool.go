@@ -23,16 +23,22 @@ import (
 // spool is opened. Each append is synced: a pass is one small write a minute.
 // How far the service has read is kept beside it without a sync, since a
 // pass sent twice does no harm. Over the bound the oldest segment goes.
+//
+// A droplet whose disk is full is not to fall silent too: what cannot be
+// written waits in memory, the newest of it, until it is sent or the agent ends.
 type spool struct {
 	dir  string
 	max  int64
 	lock *os.File
+	// syncDir makes a new segment's name durable.
+	syncDir func(dir string) error
 
 	mu       sync.Mutex
 	segments []segment // ascending; the last is open for appending
 	tail     *os.File
-	head     int64 // offset of the next unread record in segments[0]
-	lost     int   // records dropped over the bound or unreadable, since asked
+	head     int64    // offset of the next unread record in segments[0]
+	lost     int      // records dropped over the bound or unreadable, since asked
+	unsaved  [][]byte // what the disk would not take
 	more     chan struct{}
 }
 
@@ -47,6 +53,7 @@ const (
 	maxRecord    = 16 << 20
 	segmentShare = 16 // a segment is at most this part of the bound
 	maxSegment   = 1 << 20
+	maxUnsaved   = 1 << 20 // bytes that wait in memory
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -64,7 +71,7 @@ func openSpool(dir string, bound int64) (*spool, error) {
 		lock.Close()
 		return nil, fmt.Errorf("open spool %s: another agent holds it: %w", dir, err)
 	}
-	s := &spool{dir: dir, max: bound, lock: lock, more: make(chan struct{}, 1)}
+	s := &spool{dir: dir, max: bound, lock: lock, syncDir: syncDir, more: make(chan struct{}, 1)}
 	if err := s.load(); err != nil {
 		s.close()
 		return nil, fmt.Errorf("open spool %s: %w", dir, err)
@@ -175,9 +182,9 @@ func (s *spool) roll() error {
 	if err != nil {
 		return err
 	}
-	if err := syncDir(s.dir); err != nil {
-		f.Close()
-		return err
+	if err := s.syncDir(s.dir); err != nil {
+		// Left there, it would be in the way of the next try, for ever.
+		return errors.Join(err, f.Close(), os.Remove(s.path(n)))
 	}
 	if s.tail != nil {
 		s.tail.Close()
@@ -201,23 +208,43 @@ func syncDir(dir string) error {
 func (s *spool) append(body []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(body) == 0 || len(body) > maxRecord {
-		return fmt.Errorf("spool a pass of %d bytes: over the limit", len(body))
+	if most := min(maxRecord, s.max-recordHead); len(body) == 0 || int64(len(body)) > most {
+		s.lost++
+		return fmt.Errorf("spool a pass of %d bytes: at most %d fit", len(body), most)
 	}
-	if last := s.segments[len(s.segments)-1]; last.size >= min(maxSegment, s.max/segmentShare) {
-		if err := s.roll(); err != nil {
-			return fmt.Errorf("spool a pass: %w", err)
-		}
-	}
-	s.makeRoom(int64(len(body)) + recordHead)
-	if err := s.write(body); err != nil {
-		return fmt.Errorf("spool a pass: %w", err)
+	err := s.save(body)
+	if err != nil {
+		s.hold(body)
+		err = fmt.Errorf("spool a pass, which waits in memory instead: %w", err)
 	}
 	select {
 	case s.more <- struct{}{}:
 	default:
 	}
-	return nil
+	return err
+}
+
+func (s *spool) save(body []byte) error {
+	if last := s.segments[len(s.segments)-1]; last.size >= min(maxSegment, s.max/segmentShare) {
+		if err := s.roll(); err != nil {
+			return err
+		}
+	}
+	s.makeRoom(int64(len(body)) + recordHead)
+	return s.write(body)
+}
+
+// hold keeps a record in memory, and the oldest no longer that are too much.
+func (s *spool) hold(body []byte) {
+	s.unsaved = append(s.unsaved, body)
+	size := 0
+	for i := len(s.unsaved) - 1; i >= 0; i-- {
+		if size += len(s.unsaved[i]); size > maxUnsaved && i < len(s.unsaved)-1 {
+			s.lost += i + 1
+			s.unsaved = slices.Delete(s.unsaved, 0, i+1)
+			return
+		}
+	}
 }
 
 func (s *spool) write(body []byte) error {
@@ -270,6 +297,9 @@ func (s *spool) next() []byte {
 	for {
 		first := &s.segments[0]
 		if s.head >= first.size {
+			if len(s.unsaved) > 0 {
+				return s.unsaved[0]
+			}
 			return nil
 		}
 		body, err := s.readAt(first.n, s.head)
@@ -307,6 +337,9 @@ func (s *spool) done(body []byte) {
 	first := &s.segments[0]
 	got, err := s.readAt(first.n, s.head)
 	if err != nil || !slices.Equal(got, body) {
+		if len(s.unsaved) > 0 && slices.Equal(s.unsaved[0], body) {
+			s.unsaved = slices.Delete(s.unsaved, 0, 1)
+		}
 		return
 	}
 	s.head += recordHead + int64(len(body))
@@ -319,6 +352,7 @@ func (s *spool) done(body []byte) {
 func (s *spool) waiting() (waiting, lost int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	waiting = len(s.unsaved)
 	for _, g := range s.segments {
 		waiting += g.records
 	}

@@ -140,6 +140,62 @@ func TestSpoolBound(t *testing.T) {
 	}
 }
 
+func TestSpoolTakesNothingLargerThanItself(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 1<<20)
+	fill(t, s, 0, 2, 1000)
+	if err := s.append(make([]byte, 1<<20)); err == nil || !strings.Contains(err.Error(), "1048568") {
+		t.Errorf("a pass larger than the bound: %v", err)
+	}
+	if n, lost := s.waiting(); n != 2 || lost != 1 {
+		t.Errorf("%d waiting, %d lost; want 2, 1", n, lost)
+	}
+}
+
+// TestSpoolOnAFullDisk: the droplet's disk is full, the service is there.
+func TestSpoolOnAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 1<<20)
+	fill(t, s, 0, 2, 1000)
+	must(t, s.tail.Close()) // nothing can be written any more
+	for i := 2; i < 1500; i++ {
+		if err := s.append([]byte(fmt.Sprintf("%04d%s", i, strings.Repeat(".", 1000)))); err == nil {
+			t.Fatal("a write that failed is not told")
+		}
+	}
+	n, lost := s.waiting()
+	if n+lost != 1500 || lost == 0 || n < 1000 {
+		t.Errorf("%d waiting and %d lost of 1500", n, lost)
+	}
+	got := drain(s)
+	if len(got) != n || got[0] != "0000" || got[1] != "0001" || got[2] != fmt.Sprintf("%04d", 1500-n+2) || got[n-1] != "1499" {
+		t.Errorf("shipped %d: %s … %s, want what is on disk and then the newest", len(got), got[:3], got[len(got)-1])
+	}
+	s.tail = nil
+	must(t, s.roll()) // there is room again
+	fill(t, s, 1500, 1502, 10)
+	if got := fmt.Sprint(drain(s)); got != span(1500, 1502) {
+		t.Errorf("afterwards %s", got)
+	}
+}
+
+// TestSpoolRollsAgain: a segment that was begun and could not be made sure of
+// is not in the way of the next try.
+func TestSpoolRollsAgain(t *testing.T) {
+	s := open(t, t.TempDir(), 1<<20)
+	fill(t, s, 0, 1, 10)
+	n := s.segments[len(s.segments)-1].n + 1
+	s.syncDir = func(string) error { return os.ErrInvalid }
+	if err := s.roll(); err == nil {
+		t.Fatal("a segment that is not sure was taken")
+	}
+	if _, err := os.Stat(s.path(n)); !os.IsNotExist(err) {
+		t.Errorf("it was left at %s: %v", s.path(n), err)
+	}
+	s.syncDir = syncDir
+	must(t, s.roll())
+}
+
 func TestSpoolDoneAfterDrop(t *testing.T) {
 	s := open(t, t.TempDir(), 1<<20)
 	fill(t, s, 0, 1, 1000)
