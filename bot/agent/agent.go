@@ -274,7 +274,7 @@ func (a *Agent) sampleLoop(ctx context.Context) {
 		}
 		now, err := a.pass(at)
 		if err != nil {
-			a.opts.Log.Error("pass not taken", "error", err)
+			a.opts.Log.Error("pass not taken, or not kept on disk", "error", err)
 		}
 		notes.tell(now)
 		if waiting, lost := a.spool.waiting(); lost > 0 {

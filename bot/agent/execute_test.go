@@ -545,6 +545,27 @@ func TestJournal(t *testing.T) {
 	}
 }
 
+// TestJournalWithoutRoom: where the journal cannot be written anew it is used
+// as it is, less what was torn.
+func TestJournalWithoutRoom(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "orders.journal")
+	must(t, os.WriteFile(name, []byte(`{"key":"a","step":"claimed"}`+"\n"+`{"key":"a","step":"sto`), 0o600))
+	must(t, os.Mkdir(name+".new", 0o700)) // in the way, as a full disk is
+	for _, want := range []step{claimed, stopping, stopped} {
+		j, err := openJournal(dir, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, ok := j.get("a"); !ok || e.Step != want {
+			t.Errorf("entry %+v, want step %s", e, want)
+		}
+		next := map[step]step{claimed: stopping, stopping: stopped, stopped: ended}[want]
+		must(t, j.write(entry{Key: "a", Step: next, At: time.Now()}))
+		j.close()
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

@@ -72,7 +72,7 @@ func openJournal(dir string, now time.Time) (*journal, error) {
 	if err := j.replay(raw); err != nil {
 		return nil, fmt.Errorf("open journal %s: %w", name, err)
 	}
-	if err := j.rewrite(name, now); err != nil {
+	if err := j.rewrite(name, raw, now); err != nil {
 		return nil, fmt.Errorf("open journal %s: %w", name, err)
 	}
 	return j, nil
@@ -118,8 +118,9 @@ func (j *journal) merge(e entry) entry {
 }
 
 // rewrite starts the file anew with one line for each order still worth
-// knowing.
-func (j *journal) rewrite(name string, now time.Time) error {
+// knowing. Where there is no room for that the file is used as it is: a full
+// disk must not keep the agent from measuring, nor from a start that is owed.
+func (j *journal) rewrite(name string, raw []byte, now time.Time) error {
 	var out []byte
 	for key, e := range j.entries {
 		if e.Step == released || e.Step == delivered && now.Sub(e.At) > keepFor {
@@ -132,23 +133,46 @@ func (j *journal) rewrite(name string, now time.Time) error {
 		}
 		out = append(append(out, line...), '\n')
 	}
-	f, err := os.OpenFile(name+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	f, err := writeNew(name+".new", out)
 	if err != nil {
-		return err
+		if again := j.reuse(name, raw); again != nil {
+			return errors.Join(err, again)
+		}
+		return nil
 	}
-	_, err = f.Write(out)
-	err = errors.Join(err, f.Sync())
-	if err == nil {
-		err = os.Rename(name+".new", name)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(name))
-	}
-	if err != nil {
-		f.Close()
-		return err
+	if err := errors.Join(os.Rename(name+".new", name), syncDir(filepath.Dir(name))); err != nil {
+		return errors.Join(err, f.Close())
 	}
 	j.file, j.size = f, int64(len(out))
+	return nil
+}
+
+// writeNew makes a durable file, or none.
+func writeNew(name string, content []byte) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = f.Write(content); err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), os.Remove(name))
+	}
+	return f, nil
+}
+
+// reuse goes on with the file as it is, less a torn last line.
+func (j *journal) reuse(name string, raw []byte) error {
+	whole := bytes.LastIndexByte(raw, '\n') + 1
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Truncate(int64(whole)); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	j.file, j.size = f, int64(whole)
 	return nil
 }
 
