@@ -18,20 +18,20 @@ const lowQuantile = 0.2
 // Block summarises the samples of one series within one cell of the grid.
 // Bytes; Swap and CPU are NaN where not measured.
 type Block struct {
-	Cell           int64 // index on the grid: the cell begins at Cell × 5 min after the epoch
-	N              int
-	Low, Mid, High float64
-	Swap           float64 // median swap, where it is not already part of the values
-	CPU            float64 // last reading of CPU seconds
-	First, Last    int64   // Unix nanoseconds of the first and last sample
+	Low         float64 // the level that four fifths of the samples reach
+	Swap        float64 // median swap, where it is not already part of the values
+	CPU         float64 // last reading of CPU seconds
+	First, Last int64   // Unix nanoseconds of the first and last sample
 }
 
-// cellOf returns the grid cell that contains t.
-func cellOf(t time.Time) int64 {
-	w := int64(blockWidth / time.Second)
-	s := t.Unix()
-	c := s / w
-	if s%w < 0 {
+// cellOf returns the grid cell that contains t: it begins at cell × 5 min
+// after the epoch.
+func cellOf(t time.Time) int64 { return cellAt(t.UnixNano()) }
+
+// cellAt is cellOf for Unix nanoseconds.
+func cellAt(ns int64) int64 {
+	c := ns / int64(blockWidth)
+	if ns%int64(blockWidth) < 0 {
 		c--
 	}
 	return c
@@ -39,47 +39,56 @@ func cellOf(t time.Time) int64 {
 
 // reading is one value of one series, with what travels beside it.
 type reading struct {
-	at        time.Time
+	at        int64 // Unix nanoseconds
 	v         float64
 	swap, cpu float64
 }
 
-// summarise folds ascending readings into blocks.
-func summarise(rs []reading) []Block {
-	var out []Block
+// folder makes blocks of readings. It keeps its buffers for the next.
+type folder struct{ vs, swaps []float64 }
+
+// fold makes blocks of ascending readings and hands each to use with the
+// median and the number of its values.
+func (f *folder) fold(rs []reading, use func(b Block, mid float64, n int)) {
 	for i := 0; i < len(rs); {
-		j, cell := i, cellOf(rs[i].at)
-		for j < len(rs) && cellOf(rs[j].at) == cell {
+		j, edge := i+1, (cellAt(rs[i].at)+1)*int64(blockWidth)
+		for j < len(rs) && rs[j].at < edge {
 			j++
 		}
-		out = append(out, fold(cell, rs[i:j]))
+		b, mid := f.block(rs[i:j])
+		use(b, mid, j-i)
 		i = j
 	}
-	return out
 }
 
-// fold makes one block of the readings of one cell.
-func fold(cell int64, rs []reading) Block {
-	b := Block{Cell: cell, N: len(rs), Swap: math.NaN(), CPU: math.NaN(),
-		First: rs[0].at.UnixNano(), Last: rs[len(rs)-1].at.UnixNano()}
-	vs := make([]float64, 0, len(rs))
-	var swaps []float64
+// block makes one block of the readings of one cell, and their median.
+func (f *folder) block(rs []reading) (b Block, mid float64) {
+	b = Block{Swap: math.NaN(), CPU: math.NaN(), First: rs[0].at, Last: rs[len(rs)-1].at}
+	f.vs, f.swaps = f.vs[:0], f.swaps[:0]
 	for _, r := range rs {
-		vs = append(vs, r.v)
+		f.vs = append(f.vs, r.v)
 		if !math.IsNaN(r.swap) {
-			swaps = append(swaps, r.swap)
+			f.swaps = append(f.swaps, r.swap)
 		}
 		if !math.IsNaN(r.cpu) {
 			b.CPU = r.cpu
 		}
 	}
-	slices.Sort(vs)
-	b.Low, b.Mid, b.High = quantile(vs, lowQuantile), quantile(vs, 0.5), vs[len(vs)-1]
-	if len(swaps) > 0 {
-		slices.Sort(swaps)
-		b.Swap = quantile(swaps, 0.5)
+	slices.Sort(f.vs)
+	b.Low = quantile(f.vs, lowQuantile)
+	if len(f.swaps) > 0 {
+		slices.Sort(f.swaps)
+		b.Swap = quantile(f.swaps, 0.5)
 	}
-	return b
+	return b, quantile(f.vs, 0.5)
+}
+
+// summarise folds ascending readings into blocks.
+func summarise(rs []reading) []Block {
+	var f folder
+	var out []Block
+	f.fold(rs, func(b Block, _ float64, _ int) { out = append(out, b) })
+	return out
 }
 
 // quantile returns the lower empirical quantile of sorted values.
@@ -94,7 +103,7 @@ func usable(v float64) bool { return v > 0 && v < 1e18 }
 // curve is a series ready to be judged: block floors over hours since the
 // worker's first sample.
 type curve struct {
-	t, lo, hi, cpu []float64
+	t, lo, cpu []float64
 }
 
 func (c curve) len() int { return len(c.t) }
@@ -109,7 +118,7 @@ func (c curve) span() float64 {
 
 // slice returns the blocks i..j-1.
 func (c curve) slice(i, j int) curve {
-	return curve{c.t[i:j], c.lo[i:j], c.hi[i:j], c.cpu[i:j]}
+	return curve{c.t[i:j], c.lo[i:j], c.cpu[i:j]}
 }
 
 // since returns the part of c at or after hour t.
@@ -127,11 +136,17 @@ func (c curve) until(t float64) curve {
 	return c.slice(0, i)
 }
 
+// newCurve is a curve of n blocks to be filled in.
+func newCurve(n int) curve {
+	all := make([]float64, 3*n)
+	return curve{all[:n:n], all[n : 2*n : 2*n], all[2*n:]}
+}
+
 // curveOf lays blocks out over hours since origin, adding the swap that was
 // last known.
 func curveOf(bs []Block, origin int64) curve {
 	n := len(bs)
-	c := curve{make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)}
+	c := newCurve(n)
 	swap := 0.0
 	for _, b := range bs {
 		if !math.IsNaN(b.Swap) {
@@ -144,7 +159,7 @@ func curveOf(bs []Block, origin int64) curve {
 			swap = b.Swap
 		}
 		c.t[i] = float64((b.First+b.Last)/2-origin) / float64(time.Hour)
-		c.lo[i], c.hi[i], c.cpu[i] = b.Low+swap, b.High+swap, b.CPU
+		c.lo[i], c.cpu[i] = b.Low+swap, b.CPU
 	}
 	return c
 }
@@ -156,25 +171,47 @@ func (c curve) coarse(n int) curve {
 		return c
 	}
 	width := c.span() / float64(n)
-	var out curve
-	var part []float64
-	for i := 0; i < c.len(); {
+	out, k := newCurve(n+2), 0
+	for i := 0; i < c.len(); k++ {
 		j := i
 		edge := c.t[0] + width*(math.Floor((c.t[i]-c.t[0])/width)+1)
-		part = part[:0]
-		t, hi := 0.0, 0.0
+		t := 0.0
 		for j < c.len() && (c.t[j] < edge || j == i) {
-			part = append(part, c.lo[j])
 			t += c.t[j]
-			hi = math.Max(hi, c.hi[j])
 			j++
 		}
-		slices.Sort(part)
-		out.t = append(out.t, t/float64(j-i))
-		out.lo = append(out.lo, quantile(part, lowQuantile))
-		out.hi = append(out.hi, hi)
-		out.cpu = append(out.cpu, c.cpu[j-1])
+		if k == len(out.t) {
+			out.t, out.lo, out.cpu = append(out.t, 0), append(out.lo, 0), append(out.cpu, 0)
+		}
+		out.t[k], out.lo[k], out.cpu[k] = t/float64(j-i), lowOf(c.lo[i:j]), c.cpu[j-1]
 		i = j
 	}
-	return out
+	return out.slice(0, k)
+}
+
+// lowOf is the low quantile of values in any order, which stay as they are.
+func lowOf(vs []float64) float64 {
+	var least [8]float64
+	k := int(lowQuantile * float64(len(vs)-1))
+	if k >= len(least) {
+		return nth(slices.Clone(vs), k)
+	}
+	// The k+1 least so far, ascending: for the few blocks of a part quicker
+	// than sorting them.
+	n := 0
+	for _, v := range vs {
+		if n == k+1 {
+			if v >= least[k] {
+				continue
+			}
+			n--
+		}
+		i := n
+		for ; i > 0 && least[i-1] > v; i-- {
+			least[i] = least[i-1]
+		}
+		least[i] = v
+		n++
+	}
+	return least[k]
 }

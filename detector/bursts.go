@@ -8,7 +8,12 @@ import "math"
 // growth everywhere and misses a leak that runs a third of the time; stairs
 // rise at once; a random walk gives back.
 func inBursts(c curve, w trend, th thresholds) bool {
-	if w.to-w.from < th.burstSpan || w.neff < th.burstEvents || w.growth+w.jumped < 8*th.material {
+	return w.growth+w.jumped >= 8*th.material && bursts(c, &w, th)
+}
+
+// bursts is inBursts but for the growth, which takes longest to measure.
+func bursts(c curve, w *trend, th thresholds) bool {
+	if w.to-w.from < th.burstSpan || w.neff < th.burstEvents {
 		return false
 	}
 	h := hourly(c)

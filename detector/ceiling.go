@@ -27,7 +27,7 @@ func (b *bench) throttle(v *Verdict) {
 
 // level reports whether the sum has stopped growing in the last two hours.
 func (b *bench) level() bool {
-	c := b.total.since(b.now - 2)
+	c := b.steady().since(b.now - 2)
 	return c.len() >= 6 && senLine(c.t, c.lo).slope*2 < b.th.material
 }
 
@@ -49,9 +49,10 @@ func (b *bench) pressure() float64 {
 // leakedBelow reports whether the worker's sum leaked until it reached the
 // ceiling.
 func (b *bench) leakedBelow(ceiling float64) bool {
-	for i, y := range b.total.lo {
+	all := b.steady()
+	for i, y := range all.lo {
 		if y >= ceiling {
-			c := b.total.slice(0, i)
+			c := all.slice(0, i)
 			return c.len() > 0 && assess(c, setting{age: c.span(), quiet: math.NaN()}, b.th).kind == Leak
 		}
 	}

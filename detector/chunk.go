@@ -22,27 +22,63 @@ type Chunk struct {
 	Total []ChunkTotal
 }
 
-// ChunkLife is one process within a chunk: each metric in blocks, swap
-// included in PSS and USS and carried beside RSS.
+// ChunkLife is one process within a chunk: blocks of the metric it is judged
+// on, which is the first of RSS, PSS and USS that was read, or the one that
+// the options name. Swap is part of PSS and USS and carried beside RSS.
 type ChunkLife struct {
-	PID           int
-	Start         time.Time
-	Role          Role
-	Slot          string
-	RSS, PSS, USS []Block
+	PID      int
+	Start    time.Time
+	Role     Role
+	Slot     string
+	Readings int // samples, usable or not
+	Metric   string
+	Blocks   []Block
+	Seen     [3]Extent // of usable RSS, PSS and USS
 }
 
-// ChunkTotal is a block of the worker's sum in one metric over passes that
+// Extent is the time from a first to a last reading in Unix nanoseconds; the
+// zero Extent stands for none.
+type Extent struct{ First, Last int64 }
+
+// none reports whether there was no reading.
+func (e Extent) none() bool { return e == Extent{} }
+
+// join returns the extent of both; f does not begin before e.
+func (e Extent) join(f Extent) Extent {
+	switch {
+	case e.none():
+		return f
+	case f.none():
+		return e
+	}
+	return Extent{min(e.First, f.First), max(e.Last, f.Last)}
+}
+
+// metrics are the ways to measure a process, in the order of ChunkLife.Seen.
+var metrics = [...]string{"rss", "pss", "uss"}
+
+// ChunkTotal is blocks of the worker's sum in one metric over passes that
 // read the same processes. Members index the chunk's Lives, ascending.
 type ChunkTotal struct {
-	Block
 	Metric  string
 	Members []int
+	Blocks  []SumBlock
+}
+
+// SumBlock is a block of a sum with the number of passes in it and the
+// median of their sums.
+type SumBlock struct {
+	Block
+	N   int
+	Mid float64
 }
 
 // chunkOf returns the chunk that contains t.
-func chunkOf(t time.Time) int64 {
-	c := cellOf(t)
+func chunkOf(t time.Time) int64 { return chunkAt(t.UnixNano()) }
+
+// chunkAt is chunkOf for Unix nanoseconds.
+func chunkAt(ns int64) int64 {
+	c := cellAt(ns)
 	i := c / cellsPerChunk
 	if c%cellsPerChunk < 0 {
 		i--
@@ -95,13 +131,26 @@ func before(a, b int64) int {
 
 // chunkFrom folds tidy lives that lie within the chunk.
 func chunkFrom(lives []Life, index int64, o Options) Chunk {
-	c := Chunk{Index: index}
+	var f folder
+	c := Chunk{Index: index, Lives: make([]ChunkLife, len(lives))}
+	read := make([][len(metrics)][]reading, len(lives))
 	pss := false
-	for _, l := range lives {
-		cl := ChunkLife{PID: l.PID, Start: l.Start, Role: l.Role, Slot: l.Slot,
-			RSS: summarise(readings(l.Samples, "rss")), PSS: summarise(readings(l.Samples, "pss")), USS: summarise(readings(l.Samples, "uss"))}
-		pss = pss || len(cl.PSS) > 0
-		c.Lives = append(c.Lives, cl)
+	for i, l := range lives {
+		cl := ChunkLife{PID: l.PID, Start: l.Start, Role: l.Role, Slot: l.Slot, Readings: len(l.Samples)}
+		for k, m := range metrics {
+			rs := readings(l.Samples, m)
+			read[i][k] = rs
+			if len(rs) == 0 {
+				continue
+			}
+			cl.Seen[k] = Extent{rs[0].at, rs[len(rs)-1].at}
+			if o.Metric == m || o.Metric == "" && cl.Metric == "" {
+				cl.Metric, cl.Blocks = m, make([]Block, 0, min(len(rs), int(cellsPerChunk)))
+				f.fold(rs, func(b Block, _ float64, _ int) { cl.Blocks = append(cl.Blocks, b) })
+			}
+		}
+		pss = pss || len(read[i][1]) > 0
+		c.Lives[i] = cl
 	}
 	metric := o.Metric
 	if metric == "" {
@@ -110,81 +159,92 @@ func chunkFrom(lives []Life, index int64, o Options) Chunk {
 			metric = "rss"
 		}
 	}
-	c.Total = chunkTotals(lives, metric)
+	c.Total = f.totals(read, metric)
 	if o.Metric == "" && len(c.Total) == 0 {
-		c.Total = chunkTotals(lives, "uss")
+		c.Total = f.totals(read, "uss")
 	}
 	return c
 }
 
-// member is one process's part in a pass.
-type member struct {
-	at   int64
-	life int
-	r    reading
-}
-
-// chunkTotals sums one metric over passes, and folds runs of passes that
-// read the same processes. Whether a pass was complete is for [Join] to say.
-func chunkTotals(lives []Life, metric string) []ChunkTotal {
-	var all []member
-	for i, l := range lives {
-		for _, r := range readings(l.Samples, metric) {
-			all = append(all, member{r.at.UnixNano(), i, r})
-		}
+// totals sums one metric over passes, and folds runs of passes that read the
+// same processes. Whether a pass was complete is for [Join] to say.
+func (f *folder) totals(read [][len(metrics)][]reading, metric string) []ChunkTotal {
+	k := slices.Index(metrics[:], metric)
+	if k < 0 {
+		return nil
 	}
-	slices.SortFunc(all, func(a, b member) int {
-		if a.at != b.at {
-			return before(a.at, b.at)
-		}
-		return a.life - b.life
-	})
 	var out []ChunkTotal
 	var run []reading
 	var who, now []int
 	flush := func() {
-		for _, b := range summarise(run) {
-			out = append(out, ChunkTotal{b, metric, slices.Clone(who)})
+		if len(run) == 0 {
+			return
 		}
+		t := ChunkTotal{Metric: metric, Members: slices.Clone(who), Blocks: make([]SumBlock, 0, min(len(run), int(cellsPerChunk)))}
+		f.fold(run, func(b Block, mid float64, n int) { t.Blocks = append(t.Blocks, SumBlock{b, n, mid}) })
+		out = append(out, t)
 		run = run[:0]
 	}
-	for i := 0; i < len(all); {
-		sum := all[i].r
-		now = append(now[:0], all[i].life)
-		j := i + 1
-		for ; j < len(all) && all[j].at == all[i].at; j++ {
-			sum.v += all[j].r.v
-			sum.swap += all[j].r.swap
-			sum.cpu += all[j].r.cpu
-			now = append(now, all[j].life)
+	left := make([][]reading, len(read))
+	for i := range read {
+		left[i] = read[i][k]
+	}
+	for {
+		sum, ok := pass(left, &now)
+		if !ok {
+			break
 		}
 		if !slices.Equal(now, who) {
 			flush()
 			who = append(who[:0], now...)
 		}
 		run = append(run, sum)
-		i = j
 	}
 	flush()
 	return out
 }
 
+// pass takes the readings of the earliest moment off and adds them up; who
+// becomes the indices of the lives they are of.
+func pass(left [][]reading, who *[]int) (sum reading, ok bool) {
+	at := int64(math.MaxInt64)
+	for _, rs := range left {
+		if len(rs) > 0 {
+			at, ok = min(at, rs[0].at), true
+		}
+	}
+	*who = (*who)[:0]
+	for i, rs := range left {
+		if len(rs) == 0 || rs[0].at != at {
+			continue
+		}
+		if r := rs[0]; len(*who) == 0 {
+			sum = r
+		} else {
+			sum.v, sum.swap, sum.cpu = sum.v+r.v, sum.swap+r.swap, sum.cpu+r.cpu
+		}
+		*who = append(*who, i)
+		left[i] = rs[1:]
+	}
+	return sum, ok
+}
+
 // Join puts chunks together into what [JudgeSummary] judges. w gives what
 // does not come from samples: names, limits, events, tasks; its samples are
 // not read, but for its tasks.
-func Join(w Worker, chunks []Chunk, o Options) Summary {
+func Join(w Worker, chunks []Chunk) Summary {
 	s := Summary{Name: w.Name, Droplet: w.Droplet, Pool: w.Pool, Limit: w.Limit, High: w.High,
 		Pressure: w.Pressure, Events: w.Events, Gaps: w.Gaps}
 	chunks = slices.Clone(chunks)
 	slices.SortFunc(chunks, func(a, b Chunk) int { return before(a.Index, b.Index) })
-	j := joiner{}
+	j := joiner{byPID: map[int][]int{}}
 	for _, c := range chunks {
 		j.add(c)
 	}
-	s.Metric = j.metric(o)
+	s.Metric = j.metric()
 	j.totals(&s)
-	for _, l := range j.lives {
-		s.Lives = append(s.Lives, l.summary(o))
+	for i := range j.lives {
+		s.Lives = append(s.Lives, j.lives[i].summary())
 	}
 	slices.SortStableFunc(s.Lives, func(a, b LifeSummary) int { return a.PID - b.PID })
 	slices.SortStableFunc(s.Lives, func(a, b LifeSummary) int { return before2(a.first(), b.first()) })
@@ -200,23 +260,35 @@ func before2(a, b int64) int {
 
 // joiner gathers chunks.
 type joiner struct {
-	lives []ChunkLife
-	total []ChunkTotal // Members index lives
+	lives []joinedLife
+	byPID map[int][]int // indices of lives
+	total []joinedTotal
+}
+
+// joinedLife is one process over all chunks. Its parts are of several
+// metrics where what was read changed.
+type joinedLife struct {
+	ChunkLife
+	parts []ChunkLife
+}
+
+// joinedTotal is a chunk's totals with Members indexing the joiner's lives.
+type joinedTotal struct {
+	ChunkTotal
+	members []int
 }
 
 // add appends one chunk, recognising lives that go on.
 func (j *joiner) add(c Chunk) {
 	at := make([]int, len(c.Lives))
-	for i, l := range c.Lives {
-		k := slices.IndexFunc(j.lives, func(k ChunkLife) bool {
-			return k.PID == l.PID && k.Start.Sub(l.Start).Abs() <= sameStart
-		})
-		if k < 0 {
-			k = len(j.lives)
-			j.lives = append(j.lives, ChunkLife{PID: l.PID, Start: l.Start, Role: l.Role, Slot: l.Slot})
-		}
+	for i := range c.Lives {
+		l := &c.Lives[i]
+		k := j.find(l)
 		to := &j.lives[k]
-		to.RSS, to.PSS, to.USS = append(to.RSS, l.RSS...), append(to.PSS, l.PSS...), append(to.USS, l.USS...)
+		for m := range l.Seen {
+			to.Seen[m] = to.Seen[m].join(l.Seen[m])
+		}
+		to.parts = append(to.parts, *l)
 		at[i] = k
 	}
 	for _, t := range c.Total {
@@ -225,18 +297,31 @@ func (j *joiner) add(c Chunk) {
 			members[i] = at[m]
 		}
 		slices.Sort(members)
-		t.Members = members
-		j.total = append(j.total, t)
+		j.total = append(j.total, joinedTotal{t, members})
 	}
+}
+
+// find returns the index of the life that l is a part of, a new one where it
+// is the first. Processes whose pid nobody told are told apart by slot.
+func (j *joiner) find(l *ChunkLife) int {
+	for _, k := range j.byPID[l.PID] {
+		if m := &j.lives[k]; m.Start.Sub(l.Start).Abs() <= sameStart && (l.PID != 0 || m.Slot == l.Slot) {
+			return k
+		}
+	}
+	k := len(j.lives)
+	j.lives = append(j.lives, joinedLife{ChunkLife: ChunkLife{PID: l.PID, Start: l.Start, Role: l.Role, Slot: l.Slot}})
+	j.byPID[l.PID] = append(j.byPID[l.PID], k)
+	return k
 }
 
 // sameStart is how far apart two readings of one process's start may lie.
 const sameStart = 2 * time.Second
 
 // metric is what the worker's sum is of: PSS wherever it was ever read.
-func (j *joiner) metric(o Options) string {
+func (j *joiner) metric() string {
 	for _, m := range []string{"pss", "rss", "uss"} {
-		if slices.ContainsFunc(j.total, func(t ChunkTotal) bool { return t.Metric == m }) {
+		if slices.ContainsFunc(j.total, func(t joinedTotal) bool { return t.Metric == m }) {
 			if m == "rss" && len(j.lives) == 1 && j.lives[0].PID == 0 {
 				return "value"
 			}
@@ -253,56 +338,59 @@ func (j *joiner) totals(s *Summary) {
 	if metric == "value" {
 		metric = "rss+swap"
 	}
-	type extent struct{ first, last int64 }
-	spans := make([]extent, len(j.lives))
-	for i, l := range j.lives {
-		bs := l.blocks(metric[:min(3, len(metric))])
-		if len(bs) > 0 {
-			spans[i] = extent{bs[0].First, bs[len(bs)-1].Last}
-		} else {
-			spans[i] = extent{math.MaxInt64, math.MinInt64}
-		}
+	k := slices.IndexFunc(metrics[:], func(m string) bool { return m+"+swap" == metric })
+	if k < 0 {
+		return
 	}
+	n := 0
 	for _, t := range j.total {
-		if t.Metric+"+swap" != metric {
+		n += len(t.Blocks)
+	}
+	s.Total = make([]TotalBlock, 0, n)
+	for _, t := range j.total {
+		if t.Metric != metrics[k] {
 			continue
 		}
-		alive := 0
-		for _, e := range spans {
-			if e.first <= t.First && t.Last <= e.last {
-				alive++
+		for _, b := range t.Blocks {
+			if len(t.members) >= j.alive(k, b.Block) {
+				s.Total = append(s.Total, TotalBlock{b, t.members})
 			}
-		}
-		if len(t.Members) >= alive {
-			s.Total = append(s.Total, TotalBlock{t.Block, t.Members})
 		}
 	}
 }
 
-// blocks returns one metric's blocks.
-func (l ChunkLife) blocks(metric string) []Block {
-	switch metric {
-	case "pss":
-		return l.PSS
-	case "uss":
-		return l.USS
+// alive counts the lives whose readings of a metric span a block.
+func (j *joiner) alive(metric int, b Block) (n int) {
+	for i := range j.lives {
+		e := &j.lives[i].Seen[metric]
+		if e.First <= b.First && b.Last <= e.Last && !e.none() {
+			n++
+		}
 	}
-	return l.RSS
+	return n
 }
 
 // summary picks the metric a process is judged on: RSS, which is read most
 // often and does not jump when siblings come and go, unless asked otherwise.
-func (l ChunkLife) summary(o Options) LifeSummary {
-	s := LifeSummary{PID: l.PID, Start: l.Start, Role: l.Role, Slot: l.Slot, Private: l.USS}
-	order := []string{"rss", "pss", "uss"}
-	if o.Metric != "" {
-		order = []string{o.Metric}
-	}
-	for _, m := range order {
-		if s.Judged = l.blocks(m); len(s.Judged) > 0 {
-			s.Metric = m + "+swap"
-			break
+func (l *joinedLife) summary() LifeSummary {
+	s := LifeSummary{PID: l.PID, Start: l.Start, Role: l.Role, Slot: l.Slot}
+	for k, m := range metrics {
+		n := 0
+		for _, p := range l.parts {
+			if p.Metric == m {
+				n += len(p.Blocks)
+			}
 		}
+		if n == 0 {
+			continue
+		}
+		s.Metric, s.Judged = metrics[k]+"+swap", make([]Block, 0, n)
+		for _, p := range l.parts {
+			if p.Metric == m {
+				s.Judged = append(s.Judged, p.Blocks...)
+			}
+		}
+		break
 	}
 	if s.Metric == "rss+swap" && l.PID == 0 && !swapKnown(s.Judged) {
 		s.Metric = "value"

@@ -65,7 +65,7 @@ func usedCurve(d Droplet, at time.Time) (curve, int64) {
 	var rs []reading
 	for _, p := range tidyPoints(d.Available, at) {
 		if used := d.Total - p.V; usable(p.V) && usable(used) {
-			rs = append(rs, reading{at: p.At, v: used, swap: math.NaN(), cpu: math.NaN()})
+			rs = append(rs, reading{at: p.At.UnixNano(), v: used, swap: math.NaN(), cpu: math.NaN()})
 		}
 	}
 	if len(rs) == 0 {
@@ -129,7 +129,7 @@ func otherShares(os []Other, b *bench, from float64, total Interval, at time.Tim
 		var rs []reading
 		for _, x := range tidyPoints(p.Memory, at) {
 			if usable(x.V) {
-				rs = append(rs, reading{at: x.At, v: x.V, swap: math.NaN(), cpu: math.NaN()})
+				rs = append(rs, reading{at: x.At.UnixNano(), v: x.V, swap: math.NaN(), cpu: math.NaN()})
 			}
 		}
 		out = append(out, shareOf(p.Name, curveOf(summarise(rs), b.origin).since(from), total, b.th))

@@ -32,7 +32,7 @@ func footprintOf(lives []Life, metric string) []Point {
 			if !math.IsNaN(r.swap) {
 				swap = r.swap
 			}
-			at := r.at.UnixNano()
+			at := r.at
 			sums[at] += r.v
 			if metric == "rss" {
 				sums[at] += swap

@@ -90,7 +90,7 @@ func (b *bench) rate(v *Verdict) {
 	}
 	onset := b.time(from)
 	v.Onset = &onset
-	c := b.total.since(from)
+	c := b.steady().since(from)
 	if !b.covers(c, from) {
 		// Members came and went: their sum still tells what the worker as a
 		// whole takes, an autoscaled pool or heirs of a leaking parent included.
@@ -112,10 +112,4 @@ func (b *bench) covers(c curve, from float64) bool {
 }
 
 // everyTotal is the worker's sum whoever its members were.
-func (b *bench) everyTotal() curve {
-	blocks := make([]Block, 0, len(b.sum.Total))
-	for _, t := range b.sum.Total {
-		blocks = append(blocks, t.Block)
-	}
-	return curveOf(blocks, b.origin).since(0)
-}
+func (b *bench) everyTotal() curve { return b.sumOf(b.sum.Total) }

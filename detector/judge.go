@@ -61,7 +61,6 @@ type bench struct {
 	origin int64 // Unix nanoseconds of hour 0
 	now    float64
 	procs  []judged
-	total  curve
 	load   load
 }
 
@@ -69,7 +68,11 @@ type bench struct {
 // each process by itself, then the pool over its generations, then the
 // worker as a whole.
 func JudgeSummary(s Summary, at time.Time, o Options) Verdict {
-	b := &bench{sum: s, th: o.defaults()}
+	return judgeWith(s, at, o.defaults())
+}
+
+func judgeWith(s Summary, at time.Time, th thresholds) Verdict {
+	b := &bench{sum: s, th: th}
 	if !b.open(at) {
 		return Verdict{Kind: Unsure, Reason: ReasonNoData, HoursNeeded: ptr(b.th.minSpan), Metric: s.Metric,
 			Evidence: []string{"No usable reading of this worker's memory."}}
@@ -145,11 +148,6 @@ func (b *bench) judgeProcesses() {
 	}
 	b.excuse()
 	b.follow()
-	var blocks []Block
-	for _, t := range b.lastStable() {
-		blocks = append(blocks, t.Block)
-	}
-	b.total = curveOf(blocks, b.origin).since(0)
 }
 
 // silence is how long after its last reading a process still counts as
@@ -173,6 +171,18 @@ func (b *bench) lastStable() []TotalBlock {
 		}
 	}
 	return ts
+}
+
+// steady is the worker's sum since its members last changed.
+func (b *bench) steady() curve { return b.sumOf(b.lastStable()) }
+
+// sumOf lays blocks of the worker's sum out.
+func (b *bench) sumOf(ts []TotalBlock) curve {
+	blocks := make([]Block, len(ts))
+	for i, t := range ts {
+		blocks[i] = t.Block
+	}
+	return curveOf(blocks, b.origin).since(0)
 }
 
 // combine turns the opinions into the worker's verdict.

@@ -12,29 +12,51 @@ type load struct{ t, v []float64 }
 // loadOf adds up the CPU of all lives on the grid and smooths it over an
 // hour.
 func loadOf(curves []curve) load {
-	byCell := map[int64]float64{}
+	first, last := math.MaxInt, math.MinInt
+	for _, c := range curves {
+		if n := c.len(); n > 0 {
+			first, last = min(first, loadCell(c.t[0])), max(last, loadCell(c.t[n-1]))
+		}
+	}
+	if first > last {
+		return load{}
+	}
+	used, known := make([]float64, last-first+1), make([]bool, last-first+1)
+	cells := 0
 	for _, c := range curves {
 		for i := 1; i < c.len(); i++ {
 			dt, d := c.t[i]-c.t[i-1], c.cpu[i]-c.cpu[i-1]
 			if math.IsNaN(d) || d < 0 || dt <= 0 || dt > 1 {
 				continue
 			}
-			byCell[int64(math.Floor(c.t[i]*12))] += d / (dt * 3600)
+			k := loadCell(c.t[i]) - first
+			used[k] += d / (dt * 3600)
+			if !known[k] {
+				known[k], cells = true, cells+1
+			}
 		}
 	}
-	cells := make([]int64, 0, len(byCell))
-	for k := range byCell {
-		cells = append(cells, k)
-	}
-	slices.Sort(cells)
-	var l load
-	from, sum := 0, 0.0
-	for i, k := range cells {
-		for sum += byCell[k]; cells[from] <= k-12; from++ {
-			sum -= byCell[cells[from]]
+	return smoothed(used, known, first, cells)
+}
+
+// loadCell is the cell of five minutes in which hour t lies.
+func loadCell(t float64) int { return int(math.Floor(t * 12)) }
+
+// smoothed is the running mean over the last twelve cells, as far as known.
+func smoothed(used []float64, known []bool, first, cells int) load {
+	l := load{make([]float64, 0, cells), make([]float64, 0, cells)}
+	n, sum, tail := 0, 0.0, 0
+	for k := range used {
+		if !known[k] {
+			continue
 		}
-		l.t = append(l.t, float64(k)/12)
-		l.v = append(l.v, sum/float64(i-from+1))
+		for n, sum = n+1, sum+used[k]; !known[tail] || tail <= k-12; tail++ {
+			if known[tail] {
+				n, sum = n-1, sum-used[tail]
+			}
+		}
+		l.t = append(l.t, float64(first+k)/12)
+		l.v = append(l.v, sum/float64(n))
 	}
 	return l
 }
@@ -48,12 +70,12 @@ func (l load) at(t float64) float64 {
 // varies reports whether the load changed enough within a window to move
 // memory.
 func (l load) varies(from, to float64) bool {
-	var xs []float64
-	for i, t := range l.t {
-		if t >= from && t <= to {
-			xs = append(xs, l.v[i])
-		}
+	i, _ := slices.BinarySearch(l.t, from)
+	j, found := slices.BinarySearch(l.t, to)
+	if found {
+		j++
 	}
+	xs := l.v[min(i, j):j]
 	if len(xs) < 24 {
 		return false
 	}

@@ -69,6 +69,8 @@ type thresholds struct {
 	conformal    float64
 	rateSpread   float64
 	timeSpread   float64
+
+	unscreened bool // measure every window in full; the tests compare
 }
 
 // defaults returns the thresholds, each with its reason and the data that

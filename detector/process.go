@@ -117,7 +117,11 @@ func search(c curve, th thresholds) (first, found *trend, reason Reason, mdg flo
 		if part.span() < th.minSpan || part.len() < th.minBlocks {
 			break
 		}
-		w := trendOf(part, th)
+		w, s := outline(part, th)
+		if first != nil && w.hopeless(part, th) {
+			continue
+		}
+		w.measure(s, th)
 		if first == nil {
 			mdg = math.Max(math.Max(4*w.sigma, th.material)/part.span(), th.materialRate)
 		}
@@ -180,7 +184,7 @@ func slowed(c curve, w trend, th thresholds) bool {
 		return false
 	}
 	y, _, _ := withoutJumps(before, th)
-	s := curve{before.t, y, before.hi, before.cpu}.coarse(th.blocks)
+	s := curve{before.t, y, before.cpu}.coarse(th.blocks)
 	return w.fit.slope < th.halves*sen(s.t, s.lo)
 }
 

@@ -128,8 +128,9 @@ func TestLaterDataDoNotMatter(t *testing.T) {
 	}
 }
 
-// TestChunksAreEnough: samples that arrive in any order, with only the
-// chunks they touch summarised anew, give exactly the batch verdict.
+// TestChunksAreEnough: samples that arrive in any order, late and some of
+// them twice, with only the chunks they touch summarised anew and all of them
+// written down in between, give exactly the batch verdict.
 func TestChunksAreEnough(t *testing.T) {
 	all := nodes()
 	names := []string{"leak", "cache", "masked", "stairs"}
@@ -150,6 +151,9 @@ func TestChunksAreEnough(t *testing.T) {
 				for _, s := range l.Samples {
 					if int(s.At.Unix()/60*2654435761%int64(parts)) == part {
 						held.Lives[i].Samples = append(held.Lives[i].Samples, s)
+						if r.IntN(50) == 0 {
+							held.Lives[i].Samples = append(held.Lives[i].Samples, s)
+						}
 						touched[chunkOf(s.At)] = true
 					}
 				}
@@ -164,7 +168,8 @@ func TestChunksAreEnough(t *testing.T) {
 		for _, c := range kept {
 			chunks = append(chunks, c)
 		}
-		cached := Join(w, chunks, o)
+		chunks, _ = reread(rt, chunks)
+		cached := Join(w, chunks)
 		if diff := cmp.Diff(Summarize(w, o), cached, cmpopts.EquateNaNs()); diff != "" {
 			rt.Fatalf("summary: %s", diff)
 		}
@@ -254,6 +259,26 @@ func BenchmarkJudge(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				JudgeSummary(s, time.Time{}, Options{})
+			}
+		})
+		var written []byte
+		for _, c := range chunksOf(w, Options{}) {
+			written = c.Append(written)
+		}
+		b.Run(name+" written", func(b *testing.B) {
+			b.ReportAllocs()
+			b.ReportMetric(float64(len(written))/float64(len(w.Lives)), "B/process")
+			for b.Loop() {
+				var chunks []Chunk
+				for rest := written; len(rest) > 0; {
+					var c Chunk
+					var err error
+					if c, rest, err = ParseChunk(rest); err != nil {
+						b.Fatal(err)
+					}
+					chunks = append(chunks, c)
+				}
+				JudgeSummary(Join(w, chunks), time.Time{}, Options{})
 			}
 		})
 	}

@@ -102,7 +102,7 @@ func lastLevel(ts []TotalBlock) float64 { return medianLevel(ts[max(0, len(ts)-3
 // firstLevel is the low of the first hour.
 func firstLevel(ts []TotalBlock) float64 {
 	n := 1
-	for n < len(ts) && ts[n].Cell-ts[0].Cell < 12 {
+	for n < len(ts) && cellAt(ts[n].First)-cellAt(ts[0].First) < 12 {
 		n++
 	}
 	return medianLevel(ts[:n])

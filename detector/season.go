@@ -1,7 +1,6 @@
 package detector
 
 import (
-	"math"
 	"slices"
 )
 
@@ -18,19 +17,28 @@ func season(c curve) (curve, float64) {
 		return c, 0
 	}
 	base := dailyBase(c)
-	var byHour [24][]float64
-	rest := make([]float64, c.len())
+	rest, byHour := make([]float64, c.len()), make([]float64, c.len())
+	var from [25]int // of each hour's part of byHour
 	for i, t := range c.t {
-		rest[i] = c.lo[i] - base(t)
-		h := int(math.Mod(t, day))
-		byHour[h] = append(byHour[h], rest[i])
+		rest[i] = c.lo[i] - base.at(t)
+		from[hourOf(t)+1]++
+	}
+	for h := range 24 {
+		from[h+1] += from[h]
+	}
+	next := from
+	for i, t := range c.t {
+		h := hourOf(t)
+		byHour[next[h]] = rest[i]
+		next[h]++
 	}
 	var profile [24]float64
-	for h := range byHour {
-		if len(byHour[h]) < 3 {
+	for h := range profile {
+		part := byHour[from[h]:from[h+1]]
+		if len(part) < 3 {
 			return c, 0
 		}
-		profile[h] = median(byHour[h])
+		profile[h] = median(part)
 	}
 	middle := mean(profile[:])
 	for h := range profile {
@@ -40,7 +48,7 @@ func season(c curve) (curve, float64) {
 	out.lo = make([]float64, c.len())
 	var left, all float64
 	for i, t := range c.t {
-		s := profileAt(profile, t)
+		s := profileAt(&profile, t)
 		out.lo[i] = c.lo[i] - s
 		all += rest[i] * rest[i]
 		left += (rest[i] - s) * (rest[i] - s)
@@ -51,32 +59,46 @@ func season(c curve) (curve, float64) {
 	return out, slices.Max(profile[:]) - slices.Min(profile[:])
 }
 
+// hourOf is the hour of the day in which hour t, not before 0, lies.
+func hourOf(t float64) int { return int(t) % 24 }
+
 // profileAt interpolates between the middles of the hours.
-func profileAt(p [24]float64, t float64) float64 {
-	x := math.Mod(t-0.5+24, 24)
+func profileAt(p *[24]float64, t float64) float64 {
+	x := t - 0.5 + 24
+	x -= float64(int(x) / 24 * 24)
 	i := int(x)
 	f := x - float64(i)
 	return p[i]*(1-f) + p[(i+1)%24]*f
 }
 
+// baseline is a line through points, read from left to right.
+type baseline struct {
+	t, level []float64
+	i        int
+}
+
 // dailyBase joins the medians of the days by straight lines.
-func dailyBase(c curve) func(float64) float64 {
-	var at, level []float64
+func dailyBase(c curve) *baseline {
+	b := &baseline{i: 1}
 	for from := c.t[0]; from < c.t[c.len()-1]; from += 24 {
 		part := c.since(from).until(from + 24)
 		if part.len() == 0 {
 			continue
 		}
-		at = append(at, mean(part.t))
-		level = append(level, medianOf(part.lo))
+		b.t = append(b.t, mean(part.t))
+		b.level = append(b.level, medianOf(part.lo))
 	}
-	return func(t float64) float64 {
-		i, _ := slices.BinarySearch(at, t)
-		i = min(max(i, 1), len(at)-1)
-		if len(at) < 2 {
-			return level[0]
-		}
-		f := (t - at[i-1]) / (at[i] - at[i-1])
-		return level[i-1] + f*(level[i]-level[i-1])
+	return b
+}
+
+// at is the level at hour t, which must not decrease from call to call.
+func (b *baseline) at(t float64) float64 {
+	if len(b.t) < 2 {
+		return b.level[0]
 	}
+	for b.i < len(b.t)-1 && b.t[b.i] < t {
+		b.i++
+	}
+	f := (t - b.t[b.i-1]) / (b.t[b.i] - b.t[b.i-1])
+	return b.level[b.i-1] + f*(b.level[b.i]-b.level[b.i-1])
 }

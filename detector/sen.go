@@ -11,15 +11,18 @@ import (
 // Source: P. K. Sen, Estimates of the regression coefficient based on
 // Kendall's tau, JASA 63 (1968); H. Theil (1950).
 func sen(t, y []float64) float64 {
-	slopes := make([]float64, 0, len(t)*(len(t)-1)/2)
+	slopes, handle := borrow(len(t) * (len(t) - 1) / 2)
+	defer giveBack(handle)
+	n := 0
 	for i := range t {
 		for j := i + 1; j < len(t); j++ {
 			if dt := t[j] - t[i]; dt != 0 {
-				slopes = append(slopes, (y[j]-y[i])/dt)
+				slopes[n] = (y[j] - y[i]) / dt
+				n++
 			}
 		}
 	}
-	return median(slopes)
+	return median(slopes[:n])
 }
 
 // median returns the middle of xs (the mean of the two middle ones), 0 for
@@ -74,12 +77,18 @@ func nth(xs []float64, k int) float64 {
 }
 
 // medianOf is median on a copy.
-func medianOf(xs []float64) float64 { return median(slices.Clone(xs)) }
+func medianOf(xs []float64) float64 {
+	ys, handle := borrow(len(xs))
+	defer giveBack(handle)
+	copy(ys, xs)
+	return median(ys)
+}
 
 // mad returns the median absolute deviation about zero, scaled to be the
 // standard deviation of a normal sample.
 func mad(xs []float64) float64 {
-	abs := make([]float64, len(xs))
+	abs, handle := borrow(len(xs))
+	defer giveBack(handle)
 	for i, x := range xs {
 		abs[i] = math.Abs(x)
 	}
@@ -94,7 +103,8 @@ func (l line) at(t float64) float64 { return l.at0 + l.slope*(t-l.t0) }
 // senLine returns the Theil-Sen line with the median residual as intercept.
 func senLine(t, y []float64) line {
 	s := sen(t, y)
-	r := make([]float64, len(t))
+	r, handle := borrow(len(t))
+	defer giveBack(handle)
 	for i := range t {
 		r[i] = y[i] - s*(t[i]-t[0])
 	}

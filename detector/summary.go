@@ -23,16 +23,14 @@ type Summary struct {
 	Gaps     []Gap
 }
 
-// LifeSummary is one process in blocks. Judged is the metric the process is
-// judged on, Private its uss+swap where measured.
+// LifeSummary is one process in blocks of the metric it is judged on.
 type LifeSummary struct {
-	PID     int
-	Start   time.Time
-	Role    Role
-	Slot    string
-	Metric  string
-	Judged  []Block
-	Private []Block
+	PID    int
+	Start  time.Time
+	Role   Role
+	Slot   string
+	Metric string
+	Judged []Block
 }
 
 // first is the moment of the first reading in Unix nanoseconds.
@@ -46,7 +44,7 @@ func (l LifeSummary) first() int64 {
 // TotalBlock is a block of the worker's sum while its members, indices of
 // its lives in order of appearance, stayed the same.
 type TotalBlock struct {
-	Block
+	SumBlock
 	Members []int
 }
 
@@ -59,7 +57,7 @@ func Summarize(w Worker, o Options) Summary {
 	for _, i := range Chunks(w) {
 		chunks = append(chunks, chunkFrom(within(lives, i), i, o))
 	}
-	s := Join(w, chunks, o)
+	s := Join(w, chunks)
 	s.Tasks = attribute(w, o)
 	return s
 }
@@ -111,9 +109,10 @@ func tidySamples(in []Sample) []Sample {
 // PSS and USS and is added on the spot; RSS is read more often, so its swap
 // travels beside it and the block carries the last one known.
 func readings(ss []Sample, metric string) []reading {
-	var out []reading
-	for _, s := range ss {
-		r := reading{at: s.At, swap: math.NaN(), cpu: s.CPU}
+	out := make([]reading, 0, len(ss))
+	for i := range ss {
+		s := &ss[i]
+		r := reading{swap: math.NaN(), cpu: s.CPU}
 		switch metric {
 		case "rss":
 			r.v, r.swap = s.RSS, s.Swap
@@ -122,15 +121,17 @@ func readings(ss []Sample, metric string) []reading {
 		case "uss":
 			r.v = s.USS + known(s.Swap)
 		}
+		if !usable(r.v) {
+			continue
+		}
 		if r.swap < 0 || r.swap >= 1e18 {
 			r.swap = math.NaN()
 		}
 		if r.cpu < 0 || r.cpu >= 1e12 {
 			r.cpu = math.NaN()
 		}
-		if usable(r.v) {
-			out = append(out, r)
-		}
+		r.at = s.At.UnixNano()
+		out = append(out, r)
 	}
 	return out
 }

@@ -120,8 +120,8 @@ func taskRows(life int, l Life, rs []TaskRun, names []string, o Options) []taskR
 	if len(readings) < 8 || len(rs) == 0 {
 		return nil
 	}
-	from := readings[0].at
-	span := readings[len(readings)-1].at.Sub(from)
+	from := time.Unix(0, readings[0].at)
+	span := time.Duration(readings[len(readings)-1].at - readings[0].at)
 	from = from.Add(min(time.Hour, span/12))
 	slot := max(taskSlot, 2*span/time.Duration(len(readings)))
 	n := int(span / slot)
@@ -131,8 +131,8 @@ func taskRows(life int, l Life, rs []TaskRun, names []string, o Options) []taskR
 	floors, calls := make([]float64, n), make([][]float64, n)
 	parts := make([][]float64, n)
 	for _, r := range readings {
-		if i := int(r.at.Sub(from) / slot); r.at.After(from) && i < n {
-			parts[i] = append(parts[i], r.v+known(r.swap))
+		if d := time.Duration(r.at - from.UnixNano()); d > 0 && int(d/slot) < n {
+			parts[d/slot] = append(parts[d/slot], r.v+known(r.swap))
 		}
 	}
 	for i := range parts {

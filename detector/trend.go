@@ -22,51 +22,90 @@ type trend struct {
 	jumps     int
 }
 
-// trendOf measures one window. One that moves by less than could matter is
-// not looked at closely.
+// trendOf measures one window.
 func trendOf(c curve, th thresholds) trend {
-	w := trend{from: c.t[0], to: c.t[c.len()-1]}
+	w, s := outline(c, th)
+	w.measure(s, th)
+	return w
+}
+
+// outline measures what is cheap to measure: jumps, growth events and rises.
+// The curve it returns, for measure, is without jumps and coarse.
+func outline(c curve, th thresholds) (w trend, s curve) {
+	w = trend{from: c.t[0], to: c.t[c.len()-1]}
 	y, jumped, jumps := withoutJumps(c, th)
 	w.jumped, w.jumps = jumped, jumps
-	flat := curve{c.t, y, c.hi, c.cpu}
-	s := flat.coarse(th.blocks)
-	if slices.Max(s.lo)-slices.Min(s.lo) < th.material/4 {
-		w.fit = line{s.t[0], medianOf(s.lo), 0}
-		w.sigma = mad(w.fit.residuals(s.t, s.lo))
-		return w
+	s = curve{c.t, y, c.cpu}.coarse(th.blocks)
+	if still(s, th) {
+		return w, s
 	}
 	w.neff, w.largest = effectiveEvents(y)
+	w.ups = upsOf(s)
+	return w, s
+}
+
+// still reports whether a coarse curve moves by less than could matter.
+func still(s curve, th thresholds) bool {
+	return slices.Max(s.lo)-slices.Min(s.lo) < th.material/4
+}
+
+// measure completes an outline. A window that moves by less than could
+// matter is not looked at closely, and one without growth no further than
+// that.
+func (w *trend) measure(s curve, th thresholds) {
+	if still(s, th) {
+		w.fit = line{s.t[0], medianOf(s.lo), 0}
+		w.sigma = mad(w.fit.residuals(s.t, s.lo))
+		return
+	}
 	w.fit = senLine(s.t, s.lo)
 	w.growth = w.fit.slope * s.span()
 	w.sigma = mad(w.fit.residuals(s.t, s.lo))
+	if w.flat(th) {
+		return
+	}
 	w.z = zLambda(s.t, s.lo)
 	w.halves = pace(s)
 	w.lastThird = lastThird(s)
-	w.ups = upsOf(s)
 	w.saturate = saturationGain(s.t, s.lo)
-	return w
+}
+
+// flat reports whether a window grows by less than could matter.
+func (w *trend) flat(th thresholds) bool {
+	return w.growth < th.material/4 || w.fit.slope < th.materialRate/4 && w.growth < th.materialSum
+}
+
+// hopeless reports of an outline whether [trend.refusal] and its exceptions
+// must refuse the window whatever the rest of its measurement says: all of
+// them but bursts want rises most of the time, and all of them some number
+// of growth events. It is what makes the many series that do not leak cheap.
+func (w *trend) hopeless(c curve, th thresholds) bool {
+	if th.unscreened {
+		return false
+	}
+	rises := w.ups >= th.ups && (w.neff >= th.events(w.largest) || w.neff >= th.neffLate)
+	return !rises && !bursts(c, w, th)
 }
 
 // withoutJumps takes out at most three sharp upward jumps, each at least a
 // quarter of the range and six times the ordinary increment, and returns
 // the bytes they made.
 func withoutJumps(c curve, th thresholds) (y []float64, bytes float64, n int) {
-	y = slices.Clone(c.lo)
-	d := make([]float64, 0, len(y))
-	for i := 1; i < len(y); i++ {
-		d = append(d, y[i]-y[i-1])
-	}
-	usual := mad(d)
+	y = c.lo
+	usual := math.NaN() // the ordinary increment, once it is needed
 	for n < 3 {
-		rise := slices.Max(y) - slices.Min(y)
-		at, by := 0, 0.0
-		for i := 1; i < len(y); i++ {
-			if step := y[i] - y[i-1]; step > by {
-				at, by = i, step
-			}
-		}
-		if by < th.step*rise || by < 6*usual || by < th.material/3 || !stays(y, at) {
+		at, by, rise := steepest(y)
+		if by < th.step*rise || by < th.material/3 {
 			break
+		}
+		if math.IsNaN(usual) {
+			usual = ordinary(y)
+		}
+		if by < 6*usual || !stays(y, at) {
+			break
+		}
+		if n == 0 {
+			y = slices.Clone(y)
 		}
 		for i := at; i < len(y); i++ {
 			y[i] -= by
@@ -75,6 +114,29 @@ func withoutJumps(c curve, th thresholds) (y []float64, bytes float64, n int) {
 		n++
 	}
 	return y, bytes, n
+}
+
+// steepest returns the largest single rise, 0 at 0 where there is none, and
+// the range of all values.
+func steepest(y []float64) (at int, by, rise float64) {
+	least, most := y[0], y[0]
+	for i := 1; i < len(y); i++ {
+		least, most = min(least, y[i]), max(most, y[i])
+		if step := y[i] - y[i-1]; step > by {
+			at, by = i, step
+		}
+	}
+	return at, by, most - least
+}
+
+// ordinary is the spread of the increments.
+func ordinary(y []float64) float64 {
+	d, handle := borrow(len(y))
+	defer giveBack(handle)
+	for i := 1; i < len(y); i++ {
+		d[i-1] = y[i] - y[i-1]
+	}
+	return mad(d[:len(y)-1])
 }
 
 // stays reports whether the level reached at i is kept, so that it is a jump
@@ -88,16 +150,18 @@ func stays(y []float64, i int) bool {
 // envelope from the right, the memory kept for good: n equal increments give
 // n, one big step gives 1. It also returns the largest increment.
 func effectiveEvents(y []float64) (n, largest float64) {
-	e := slices.Clone(y)
+	e, handle := borrow(len(y))
+	defer giveBack(handle)
+	copy(e, y)
 	for i := len(e) - 2; i >= 0; i-- {
-		e[i] = math.Min(e[i], e[i+1])
+		e[i] = min(e[i], e[i+1])
 	}
 	var s, ss float64
 	for i := 1; i < len(e); i++ {
 		d := e[i] - e[i-1]
 		s += d
 		ss += d * d
-		largest = math.Max(largest, d)
+		largest = max(largest, d)
 	}
 	if ss == 0 {
 		return 0, 0
@@ -150,9 +214,9 @@ func upsOf(c curve) int {
 }
 
 // refusal names the first condition the window fails, "" for none.
-func (w trend) refusal(th thresholds) Reason {
+func (w *trend) refusal(th thresholds) Reason {
 	switch {
-	case w.growth < th.material/4 || w.fit.slope < th.materialRate/4 && w.growth < th.materialSum:
+	case w.flat(th):
 		if w.jumped > th.material {
 			return ReasonStep
 		}

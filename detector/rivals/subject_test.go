@@ -114,7 +114,7 @@ func (o *watcher) judge(at time.Time) detector.Verdict {
 		}
 		chunks = append(chunks, c)
 	}
-	return detector.JudgeSummary(detector.Join(w, chunks, detector.Options{}), at, detector.Options{})
+	return detector.JudgeSummary(detector.Join(w, chunks), at, detector.Options{})
 }
 
 // until is the worker as it was known at that moment.
