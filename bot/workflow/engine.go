@@ -123,11 +123,12 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
+		asked := time.Now()
 		r, err := e.claim(ctx)
 		if err == nil {
 			driving.Go(func() {
 				defer func() { <-places; e.Wake() }()
-				e.drive(work, ctx.Done(), r)
+				e.drive(work, ctx.Done(), r, asked)
 			})
 			continue
 		}
@@ -146,6 +147,7 @@ func (e *Engine) Run(ctx context.Context) error {
 
 // Once drives one due run until it rests, and reports whether there was one.
 func (e *Engine) Once(ctx context.Context) (bool, error) {
+	asked := time.Now()
 	r, err := e.claim(ctx)
 	if errors.Is(err, ErrNone) {
 		return false, nil
@@ -153,7 +155,7 @@ func (e *Engine) Once(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	e.drive(ctx, ctx.Done(), r)
+	e.drive(ctx, ctx.Done(), r, asked)
 	return true, nil
 }
 
@@ -161,14 +163,13 @@ func (e *Engine) claim(ctx context.Context) (Run, error) {
 	return e.store.ClaimRun(ctx, e.opts.Owner, time.Now(), e.opts.Lease)
 }
 
-// drive works on a claimed run until it waits, ends, the lease is lost, or a
-// step is finished after stop.
-func (e *Engine) drive(ctx context.Context, stop <-chan struct{}, r Run) {
+// drive works on a run, whose lease was asked for at a moment, until it waits,
+// ends, the lease is lost, or a step is finished after stop.
+func (e *Engine) drive(ctx context.Context, stop <-chan struct{}, r Run, asked time.Time) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	j := &Job{engine: e, run: r}
-	now := time.Now()
-	j.renewed.Store(&now)
+	j.renewed.Store(&asked)
 	var beating sync.WaitGroup
 	beating.Go(func() { e.heartbeat(ctx, cancel, j, r.ID, r.Token) })
 	defer beating.Wait()
@@ -219,8 +220,9 @@ func (e *Engine) heartbeat(ctx context.Context, lost context.CancelFunc, j *Job,
 // whether the run can go on at once.
 func (e *Engine) advance(ctx context.Context, stop <-chan struct{}, j *Job) (bool, error) {
 	recipe, known := e.recipes[j.run.Recipe]
-	if !known {
-		return false, e.rest(ctx, j, time.Now().Add(e.opts.RetryMax))
+	if !known { // a newer replica's: it works, and it tells
+		j.run.AnnounceAt = time.Now().Add(e.opts.RetryMax)
+		return false, e.rest(ctx, j, j.run.AnnounceAt)
 	}
 	if j.run.isDue(time.Now()) {
 		if err := e.step(ctx, j, recipe); err != nil {
@@ -365,9 +367,15 @@ func (e *Engine) announce(ctx context.Context, j *Job, recipe Recipe) {
 	j.run.Announced = j.run.Version
 }
 
-func (e *Engine) tell(ctx context.Context, j *Job, recipe Recipe) error {
+// tell guards the engine against an announcement that panics, as call does.
+func (e *Engine) tell(ctx context.Context, j *Job, recipe Recipe) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, e.opts.AnnounceFor)
 	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("announcing at step %s panicked: %v", j.run.Step, p)
+		}
+	}()
 	return recipe.Announce(ctx, j.run)
 }
 

@@ -495,3 +495,91 @@ func TestSleptWhileTelling(t *testing.T) {
 		}
 	})
 }
+
+// TestRecipeOfAnother: a run whose recipe only a newer replica knows is left
+// to it, and not looked at all the time.
+func TestRecipeOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s storetest.Memory
+		var told []string
+		newer := workflow.New(&s, workflow.Options{Owner: "b"}, oneAct(&world{}, false, &told))
+		if err := newer.Start(t.Context(), workflow.Run{ID: "r1", Recipe: "one"}); err != nil {
+			t.Fatal(err)
+		}
+		older := workflow.New(&s, workflow.Options{Owner: "a"})
+		for i := range 3 {
+			if worked, err := older.Once(t.Context()); err != nil || worked != (i == 0) {
+				t.Fatalf("look %d: worked %v, %v", i, worked, err)
+			}
+		}
+		if err := say(t, &s, "yes"); err != nil {
+			t.Fatal(err)
+		}
+		if r := settle(t, newer, &s, 2*time.Minute); r.Outcome != "done" || told[len(told)-1] != "act/done" {
+			t.Errorf("the newer brought it to %q and told %q", r.Outcome, told)
+		}
+	})
+}
+
+// TestAnnouncePanics: a message that cannot be made ends nothing but itself.
+func TestAnnouncePanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s storetest.Memory
+		var told []string
+		recipe := oneAct(&world{}, false, &told)
+		tell, broken := recipe.Announce, true
+		recipe.Announce = func(ctx context.Context, r workflow.Run) error {
+			if broken {
+				panic("no such block")
+			}
+			return tell(ctx, r)
+		}
+		e := workflow.New(&s, workflow.Options{Owner: "a"}, recipe)
+		if err := e.Start(t.Context(), workflow.Run{ID: "r1", Recipe: "one"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := say(t, &s, "yes"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Once(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		broken = false
+		if r := settle(t, e, &s, time.Minute); r.Outcome != "done" || !slices.Equal(told, []string{"act/done"}) {
+			t.Errorf("outcome %q, told %q", r.Outcome, told)
+		}
+	})
+}
+
+// TestSleptAfterClaiming: a lease counts from before it was asked for, so a
+// process that slept through it as the answer came lets nothing leave.
+func TestSleptAfterClaiming(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s storetest.Memory
+		var told []string
+		w := world{}
+		first := workflow.New(&s, workflow.Options{Owner: "a"}, oneAct(&w, true, &told))
+		if err := first.Start(t.Context(), workflow.Run{ID: "r1", Recipe: "one"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := say(t, &s, "yes"); err != nil {
+			t.Fatal(err)
+		}
+		slow := workflow.New(slowClaim{&s}, workflow.Options{Owner: "b"}, oneAct(&w, true, &told))
+		if _, err := slow.Once(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if w.asked != 0 || len(told) != 0 {
+			t.Errorf("%d requests left and %q was told after the lease ran out", w.asked, told)
+		}
+	})
+}
+
+// slowClaim is a store whose answer to a claim comes a minute late.
+type slowClaim struct{ workflow.Store }
+
+func (s slowClaim) ClaimRun(ctx context.Context, owner string, now time.Time, lease time.Duration) (workflow.Run, error) {
+	r, err := s.Store.ClaimRun(ctx, owner, now, lease)
+	time.Sleep(time.Minute)
+	return r, err
+}
