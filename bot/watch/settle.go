@@ -110,7 +110,7 @@ func (w *Watch) refresh(ctx context.Context, v View, f finding.Finding, worker d
 	kills := oomKills(worker, w.o.Scale.Stretch(f.Opened, v.At))
 	what := Seen
 	f, err := finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
-		if f.State.Final() {
+		if what = Seen; f.State.Final() { // it may be asked again
 			return finding.ErrUnchanged
 		}
 		grade := finding.Grade(verdict.Exhaustion, kills, v.At)
@@ -207,7 +207,7 @@ func (w *Watch) settleHost(ctx context.Context, v View) (*Change, error) {
 	}
 	what := Seen
 	f, err = finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
-		switch {
+		switch what = Seen; {
 		case f.State.Final(), !unexplained && (d.Kind != detector.Healthy || v.At.Sub(w.o.Scale.Stretch(f.LastSeen, v.At)) < leastCalm):
 			return finding.ErrUnchanged
 		case !unexplained:
@@ -215,7 +215,15 @@ func (w *Watch) settleHost(ctx context.Context, v View) (*Change, error) {
 			return f.Resolve(firstOf(d.Evidence, "the droplet's memory no longer grows"), v.At)
 		}
 		f.Droplet, f.Summary, f.LastSeen, f.Updated = &d, suspicion(d), v.At, v.At
-		f.Severity = finding.Grade(d.Exhaustion, 0, v.At)
+		grade := finding.Grade(d.Exhaustion, 0, v.At)
+		worse := grade.Worse(f.Severity) || value(d.Rate) > f.Worst*worseBy
+		f.Severity = grade
+		if worse {
+			what, f.Worst = Worse, max(f.Worst, value(d.Rate))
+		}
+		if f.Wake(worse, v.At) {
+			what = Woken
+		}
 		return nil
 	})
 	if err != nil || f.State.Final() && what != Resolved {
@@ -224,7 +232,7 @@ func (w *Watch) settleHost(ctx context.Context, v View) (*Change, error) {
 	if !unexplained && what == Seen {
 		return nil, nil
 	}
-	if f.MessageTS == "" && what == Seen {
+	if f.MessageTS == "" && what != Resolved {
 		what = Opened
 	}
 	return &Change{What: what, Finding: f, View: &v}, nil

@@ -66,11 +66,7 @@ func (w *Watch) settleSilence(ctx context.Context, d Droplet, p history.Presence
 	case !found && !errors.Is(err, finding.ErrNotFound):
 		return nil, nil, fmt.Errorf("settle silence of %s: %w", subject.Title(), err)
 	case found && silent(p, at):
-		c := &Change{What: Opened, Finding: f}
-		if f.MessageTS != "" {
-			c = nil
-		}
-		return &f, c, nil
+		return w.still(ctx, f, at)
 	case found:
 		return w.heard(ctx, f.ID, at)
 	case !silent(p, at) || w.inHand(ctx, d.ID, p.Worker):
@@ -79,13 +75,36 @@ func (w *Watch) settleSilence(ctx context.Context, d Droplet, p history.Presence
 	if known, err := w.dismissed(ctx, subject); err != nil || known != nil && !p.Last.After(known.Closed) {
 		return nil, nil, err // somebody knows of this very silence
 	}
-	f = finding.Finding{Subject: subject, Summary: silenceSentence(p, at)}
+	f = finding.Finding{Subject: subject, Summary: silenceSentence(p)}
 	c, err := w.open(ctx, View{At: at, Droplet: d}, f, nil)
 	if c == nil {
 		return nil, nil, err
 	}
 	c.View = nil
 	return &c.Finding, c, nil
+}
+
+// still keeps a finding about silence that goes on: one whose mute has run out
+// wakes, and one that has no message yet is told again.
+func (w *Watch) still(ctx context.Context, f finding.Finding, at time.Time) (*finding.Finding, *Change, error) {
+	woken := false
+	f, err := finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
+		if woken = f.Wake(false, at); !woken {
+			return finding.ErrUnchanged
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case f.State.Final():
+		return nil, nil, nil
+	case f.MessageTS == "":
+		return &f, &Change{What: Opened, Finding: f}, nil
+	case woken:
+		return &f, &Change{What: Woken, Finding: f}, nil
+	}
+	return &f, nil, nil
 }
 
 // heard resolves a finding about silence, unless somebody else ended it in
@@ -120,26 +139,14 @@ func (w *Watch) inHand(ctx context.Context, dropletID, worker string) bool {
 	return false
 }
 
-func silenceSentence(p history.Presence, at time.Time) string {
-	ago := span(at.Sub(p.Last))
+// silenceSentence says since when, not for how long: it is read days later.
+func silenceSentence(p history.Presence) string {
+	since := p.Last.UTC().Format("2 Jan 15:04 UTC")
 	switch {
 	case p.Source != "":
-		return fmt.Sprintf("no memory from DigitalOcean for %s; is its metrics agent running?", ago)
+		return "no memory from DigitalOcean since " + since + "; is its metrics agent running?"
 	case p.Worker != "":
-		return fmt.Sprintf("this worker was there and has not been seen for %s, while its agent still reports", ago)
+		return "this worker was there and has not been seen since " + since + ", while its agent still reports"
 	}
-	return fmt.Sprintf("the agent has not reported for %s; nothing is known of its workers", ago)
-}
-
-// span says a length of time as people do.
-func span(d time.Duration) string {
-	switch {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%.0f s", d.Seconds())
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%.0f min", d.Minutes())
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%.0f h", d.Hours())
-	}
-	return fmt.Sprintf("%.0f days", d.Hours()/24)
+	return "the agent has not reported since " + since + "; nothing is known of its workers"
 }

@@ -26,15 +26,15 @@ func TestSilence(t *testing.T) {
 	}{
 		{"all is heard", []history.Presence{agent, fresh, ago("", "digitalocean", 2*time.Minute, 2*time.Minute)}, "", ""},
 		{"exactly three intervals", []history.Presence{agent, ago("mailer", "", 3*time.Minute, time.Minute)}, "", ""},
-		{"a worker", []history.Presence{agent, ago("mailer", "", 3*time.Minute+time.Second, time.Minute)}, "opened silent mailer", "not been seen for 3 min"},
+		{"a worker", []history.Presence{agent, ago("mailer", "", 3*time.Minute+time.Second, time.Minute)}, "opened silent mailer", "not been seen since " + now.Add(-3*time.Minute-time.Second).Format("2 Jan 15:04 UTC")},
 		{"an agent, its workers not named one by one", []history.Presence{ago("", "", 4*time.Minute, time.Minute), ago("mailer", "", 4*time.Minute, time.Minute)},
-			"opened silent", "the agent has not reported for 4 min"},
+			"opened silent", "the agent has not reported since "},
 		{"a droplet without metrics", []history.Presence{agent, fresh, ago("", "digitalocean", 7*time.Minute, 2*time.Minute)},
-			"opened no_metrics", "no memory from DigitalOcean for 7 min"},
+			"opened no_metrics", "no memory from DigitalOcean since "},
 		{"agent and metrics", []history.Presence{ago("", "", 4*time.Minute, time.Minute), ago("", "digitalocean", 7*time.Minute, 2*time.Minute)},
 			"opened no_metrics, opened silent", ""},
 		{"a hiccup of seconds", []history.Presence{ago("", "", 9*time.Second, time.Second)}, "", ""},
-		{"heard of once, the agent goes on", []history.Presence{agent, ago("mailer", "", time.Hour, 0)}, "opened silent mailer", "60 min"},
+		{"heard of once, the agent goes on", []history.Presence{agent, ago("mailer", "", time.Hour, 0)}, "opened silent mailer", "since " + now.Add(-time.Hour).Format("2 Jan 15:04 UTC")},
 		{"a droplet that is not ours", []history.Presence{{DropletID: "99", Last: now.Add(-time.Hour), Interval: time.Minute}}, "", ""},
 	}
 	for _, tt := range tests {
@@ -96,6 +96,26 @@ func TestDismissedSilence(t *testing.T) {
 	}
 }
 
+// Silence that was muted for a time is told again when the time is over.
+func TestMutedSilence(t *testing.T) {
+	b := newBed(t)
+	b.seen = []history.Presence{{DropletID: web.ID, Last: monday, Interval: time.Minute}}
+	b.scan(monday.Add(5 * time.Minute))
+	b.change(b.the().ID, func(f *finding.Finding) {
+		if err := f.Mute("U1", monday.Add(time.Hour), monday.Add(6*time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for _, tt := range []struct {
+		after time.Duration
+		want  string
+	}{{59 * time.Minute, ""}, {61 * time.Minute, "woken silent"}, {62 * time.Minute, ""}} {
+		if told := b.scan(monday.Add(tt.after)); told != tt.want {
+			t.Errorf("after %v told %q, want %q", tt.after, told, tt.want)
+		}
+	}
+}
+
 // While a run restarts the worker, or its droplet, silence is expected.
 func TestSilenceOfARunInHand(t *testing.T) {
 	for _, tt := range []struct {
@@ -128,10 +148,13 @@ func TestUnexplainedGrowth(t *testing.T) {
 	c := synth.DropletFamilies()[i].Make(5, synth.Params{Days: 3, Every: 4 * time.Minute})
 	b := newBed(t, c.Workers...)
 	b.droplets[web.ID] = c.Droplet
-	opened := 0
+	opened, last := 0, c.At
 	for at := c.At.Add(-hours(48)); !at.After(c.At); at = at.Add(hours(2)) {
 		told := b.scan(at)
 		opened += strings.Count(told, "opened unexplained")
+		if strings.Contains(told, "unexplained") {
+			last = at
+		}
 		if strings.Contains(told, string(watch.Resolved)) {
 			t.Errorf("told %q", told)
 		}
@@ -141,6 +164,14 @@ func TestUnexplainedGrowth(t *testing.T) {
 		t.Fatalf("opened %d times; the droplet is judged %+v", opened, v.Verdict)
 	}
 	live, _ := b.store.LiveFinding(t.Context(), finding.Subject{Kind: finding.KindUnexplained, DropletID: web.ID}.Key())
+	b.change(live.ID, func(f *finding.Finding) {
+		if err := f.Mute("U1", last.Add(-time.Minute), last.Add(-time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if told := b.scan(last); told != "woken unexplained" {
+		t.Errorf("when its mute has run out: told %q", told)
+	}
 	if !strings.Contains(live.Summary, c.Culprit) {
 		t.Errorf("the suspect is %s, the finding says %q", c.Culprit, live.Summary)
 	}
