@@ -87,11 +87,15 @@ type series struct {
 	droplets map[string]detector.Droplet
 	seen     []history.Presence
 	broken   map[string]error // by droplet id
+	fatal    string           // id of a droplet that panics
 	fromTo   [2]time.Time     // of the last query
 }
 
 func (s *series) Workers(_ context.Context, q history.Query) (out []detector.Worker, _ error) {
 	id := q.DropletIDs[0]
+	if id == s.fatal {
+		panic("no such sample")
+	}
 	s.fromTo = [2]time.Time{q.From, q.To}
 	for _, w := range s.workers[id] {
 		out = append(out, upTo(w, q.To))

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,6 +63,7 @@ type Watch struct {
 
 	mu     sync.Mutex
 	absent map[string]time.Time // droplet ids with findings, by the first list that lacked them
+	untold map[string]Change    // by finding; Changed failed on them
 }
 
 // New returns a Watch; missing options get their defaults.
@@ -123,17 +127,10 @@ func (w *Watch) Scan(ctx context.Context, at time.Time) (Summary, error) {
 	if err != nil {
 		return Summary{}, fmt.Errorf("scan: list droplets: %w", err)
 	}
-	s := Summary{At: at}
-	var errs []error
-	for _, d := range fleet.Droplets {
-		v, err := w.Look(ctx, d, at)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("scan %s: %w", d.Name, err))
-			continue
-		}
+	s, errs := w.survey(ctx, fleet, at)
+	for _, v := range s.Views {
 		changes, err := w.settle(ctx, v)
 		errs = append(errs, err)
-		s.Views = append(s.Views, v)
 		s.Changes = append(s.Changes, changes...)
 	}
 	seen, err := w.o.Series.Seen(ctx)
@@ -147,10 +144,69 @@ func (w *Watch) Scan(ctx context.Context, at time.Time) (Summary, error) {
 		errs = append(errs, err)
 		s.Changes = append(s.Changes, left...)
 	}
-	for _, c := range s.Changes {
-		if err := w.o.Changed(ctx, c); err != nil {
-			w.o.Log.Error("tell of finding", "finding", c.Finding.ID, "subject", c.Finding.Subject.Title(), "err", err)
+	w.tell(ctx, s.Changes)
+	return s, errors.Join(errs...)
+}
+
+// Survey judges every droplet of the fleet as of now and settles nothing: for
+// a replica that has to answer while another one scans.
+func (w *Watch) Survey(ctx context.Context, at time.Time) (Summary, error) {
+	fleet, err := w.o.Fleet(ctx)
+	if err != nil {
+		return Summary{}, fmt.Errorf("survey: list droplets: %w", err)
+	}
+	s, errs := w.survey(ctx, fleet, at)
+	return s, errors.Join(errs...)
+}
+
+func (w *Watch) survey(ctx context.Context, fleet Fleet, at time.Time) (s Summary, errs []error) {
+	s.At = at
+	for _, d := range fleet.Droplets {
+		err := guarded(func() error {
+			v, err := w.Look(ctx, d, at)
+			if err == nil {
+				s.Views = append(s.Views, v)
+			}
+			return err
+		})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("scan %s: %w", d.Name, err))
 		}
 	}
-	return s, errors.Join(errs...)
+	return s, errs
+}
+
+// tell tells of changes, and again of those that could not be told before.
+func (w *Watch) tell(ctx context.Context, changes []Change) {
+	w.mu.Lock()
+	late := w.untold
+	w.untold = map[string]Change{}
+	w.mu.Unlock()
+	for i, c := range changes {
+		if was, ok := late[c.Finding.ID]; ok && c.What == Seen {
+			changes[i].What = was.What
+		}
+		delete(late, c.Finding.ID)
+	}
+	for _, c := range slices.Concat(slices.Collect(maps.Values(late)), changes) {
+		err := guarded(func() error { return w.o.Changed(ctx, c) })
+		if err == nil {
+			continue
+		}
+		w.o.Log.Error("tell of finding", "finding", c.Finding.ID, "subject", c.Finding.Subject.Title(), "err", err)
+		c.View = nil // too large to keep
+		w.mu.Lock()
+		w.untold[c.Finding.ID] = c
+		w.mu.Unlock()
+	}
+}
+
+// guarded keeps one droplet that makes the code panic from ending the service.
+func guarded(do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return do()
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/bot/watch"
 	"github.com/dropleak/dropleak/detector"
 )
@@ -253,6 +254,44 @@ func TestWhatHasNoMessageIsToldAgain(t *testing.T) {
 	b.scan(monday.Add(hours(42)))
 	if told := b.scan(monday.Add(hours(42.5))); told != "seen leak mailer" {
 		t.Errorf("told %q", told)
+	}
+}
+
+// An end that Slack did not take is told when Slack is back: until then the
+// message speaks of trouble that is over.
+func TestWhatWasNotToldIsToldAgain(t *testing.T) {
+	b := newBed(t)
+	b.seen = []history.Presence{{DropletID: web.ID, Last: monday, Interval: time.Minute}}
+	b.scan(monday.Add(5 * time.Minute))
+	b.seen[0].Last, b.deaf = monday.Add(6*time.Minute), true
+	for i, want := range []string{"resolved silent", "resolved silent", "resolved silent", ""} {
+		if b.deaf = i < 2; b.scan(monday.Add(time.Duration(6+i)*time.Minute)) != want {
+			t.Errorf("scan %d: told %v, want %q", i, b.told, want)
+		}
+		b.seen[0].Last = b.seen[0].Last.Add(time.Minute)
+	}
+}
+
+// A droplet whose numbers make the code panic is an error like others.
+func TestAPanicIsItsOwn(t *testing.T) {
+	b := newBed(t, line("mailer", monday, monday.Add(hours(60)), leak))
+	b.fleet = []watch.Droplet{{ID: "0", Name: "web-0"}, web}
+	b.fatal = "0"
+	if told, err := b.scanned(monday.Add(hours(40))); told != "opened leak mailer" || err == nil || !strings.Contains(err.Error(), "scan web-0: panic: no such sample") {
+		t.Errorf("told %q, %v", told, err)
+	}
+}
+
+// Another replica looks without settling: it tells nobody and opens nothing.
+func TestSurvey(t *testing.T) {
+	b := newBed(t, line("mailer", monday, monday.Add(hours(60)), leak))
+	s, err := b.watch().Survey(t.Context(), monday.Add(hours(40)))
+	if err != nil || s.Workers() != 1 || !s.Views[0].Verdicts[0].Kind.Leaks() || len(s.Changes)+len(b.told)+len(b.store.by) != 0 {
+		t.Errorf("saw %d workers, told %v, opened %v: %v", s.Workers(), b.told, b.store.by, err)
+	}
+	b.broken["fleet"] = errors.New("API away")
+	if _, err := b.watch().Survey(t.Context(), monday); err == nil {
+		t.Error("no error without a list of droplets")
 	}
 }
 
