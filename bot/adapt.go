@@ -258,6 +258,9 @@ func (s *Service) trouble() (out []string) {
 		out = append(out, fmt.Sprintf("the list of droplets is %s old: droplets tagged since are not watched, and those gone since are missed",
 			report.Duration(time.Since(st.Listed))))
 	}
+	if st.Droplets == 0 && !st.Listed.IsZero() {
+		out = append(out, fmt.Sprintf("no droplet carries the tag %s: nothing is watched", s.d.Tag))
+	}
 	for _, id := range st.Missing {
 		out = append(out, fmt.Sprintf("droplet %d has no memory metrics: install DigitalOcean's metrics agent on it", id))
 	}

@@ -7,15 +7,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
+
 	"github.com/dropleak/dropleak/bot/schedule"
+	"github.com/dropleak/dropleak/bot/watch"
 )
 
 // Run runs the service until ctx ends, and returns when all its loops have
 // stopped. Slack or DigitalOcean being away is no reason to return.
 func (s *Service) Run(ctx context.Context) error {
-	if err := s.chat.Recall(ctx); err != nil {
-		return fmt.Errorf("run service: %w", err)
-	}
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var errs []error
@@ -30,14 +30,22 @@ func (s *Service) Run(ctx context.Context) error {
 		})
 	}
 	loop("slack", s.slack.Run)
+	loop("recall", func(ctx context.Context) error {
+		if err := s.chat.Recall(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("not every live run is shown again yet", "err", err)
+		}
+		return nil
+	})
 	loop("history", s.history.Run)
 	loop("hub", s.hub.Run)
 	loop("runs", s.remedy.Run)
 	loop("inbox", func(ctx context.Context) error { s.chat.Run(ctx); return nil })
 	loop("digitalocean", func(ctx context.Context) error { s.source.Run(ctx); return nil })
 	loop("schedule", s.runSchedule)
+	loop("survey", s.runSurvey)
 	loop("tidy", s.runTidy)
 	s.ready.Store(true)
+	defer context.AfterFunc(ctx, func() { s.ready.Store(false) })() // draining is not ready
 	wg.Wait()
 	s.ready.Store(false)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
@@ -69,7 +77,7 @@ func (s *Service) runSchedule(ctx context.Context) error {
 	jobs := []schedule.Job{{Name: "scan", Spec: s.d.Scan, Do: func(ctx context.Context, _ time.Time) error { return s.Scan(ctx) }}}
 	for i, r := range s.d.Reports {
 		jobs = append(jobs, schedule.Job{Name: fmt.Sprintf("report/%d", i), Spec: r.Spec, Do: func(ctx context.Context, _ time.Time) error {
-			return s.chat.Report(ctx, r.Channel, r.Tag)
+			return s.report(ctx, r)
 		}})
 	}
 	runner := schedule.Runner{Store: s.d.Store, Log: s.log, Scale: s.d.Scale}
@@ -77,12 +85,66 @@ func (s *Service) runSchedule(ctx context.Context) error {
 	return nil
 }
 
+// reportFor is how long a report that Slack does not take is tried again.
+const reportFor = time.Hour
+
+// report posts a scheduled report, again and again while Slack is away: it is
+// due once a day or so, and nobody notices one that is missing.
+func (s *Service) report(ctx context.Context, r Report) error {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = max(s.d.Scale.Real(10*time.Second), 50*time.Millisecond), max(s.d.Scale.Real(5*time.Minute), time.Second)
+	_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, s.chat.Report(ctx, r.Channel, r.Tag) },
+		backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(s.d.Scale.Real(reportFor)),
+		backoff.WithNotify(func(err error, d time.Duration) {
+			s.log.Warn("the scheduled report was not posted", "channel", r.Channel, "retry_in", d, "err", err)
+		}))
+	return err
+}
+
 // Scan judges the fleet once.
 func (s *Service) Scan(ctx context.Context) error {
 	sum, err := s.watch.Scan(ctx, time.Now())
-	if len(sum.Views) > 0 {
+	s.keep(sum, err)
+	return err
+}
+
+// keep remembers what was seen. A fleet that is empty was seen; one of which
+// no droplet could be looked at was not.
+func (s *Service) keep(sum watch.Summary, err error) {
+	if err == nil || len(sum.Views) > 0 {
 		s.latest.Store(&sum)
 		s.scanned.Add(int64(sum.Workers()))
 	}
+}
+
+// runSurvey keeps what this replica answers from fresh while another one does
+// the scanning: each scan that is due falls to one of them.
+func (s *Service) runSurvey(ctx context.Context) error {
+	tick := time.NewTicker(max(s.d.Scale.Real(time.Minute), time.Second))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := s.survey(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			s.log.Warn("looking at the fleet beside another replica", "err", err)
+		}
+	}
+}
+
+// survey looks at the fleet if what was last seen is older than two scans.
+func (s *Service) survey(ctx context.Context, now time.Time) error {
+	seen := s.started
+	if sum := s.latest.Load(); sum != nil {
+		seen = sum.At
+	}
+	next := s.d.Scan.Next(now)
+	if next.IsZero() || now.Sub(seen) <= 2*s.d.Scale.Real(s.d.Scan.Next(next).Sub(next)) {
+		return nil
+	}
+	sum, err := s.watch.Survey(ctx, now)
+	s.keep(sum, err)
 	return err
 }

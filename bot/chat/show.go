@@ -132,12 +132,11 @@ func (c *Chat) Recall(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, v := range views {
-		if err := c.show(ctx, v.Finding, false); err != nil {
-			return err
-		}
+		errs = append(errs, c.show(ctx, v.Finding, false))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // show makes the finding's one message say what is true now. Urgent states
