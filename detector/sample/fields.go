@@ -41,7 +41,7 @@ var processFields = []field[Process]{
 	number(nameMemory, "uss", func(p *Process) *float64 { return &p.USS }),
 	number(nameMemory, "swap", func(p *Process) *float64 { return &p.Swap }),
 	moment("dropleak_process_start_time_seconds", func(p *Process) *time.Time { return &p.Start }),
-	{"dropleak_process_pid", "", pidOf, func(p *Process, v float64) { p.PID = int(v) }},
+	{"dropleak_process_pid", "", pidOf, func(p *Process, v float64) { p.PID = pidFrom(v) }},
 	number("dropleak_process_cpu_seconds_total", "", func(p *Process) *float64 { return &p.CPU }),
 }
 
@@ -85,6 +85,14 @@ func pidOf(p *Process) float64 {
 	return float64(p.PID)
 }
 
+// pidFrom takes what may be a pid, and 0 for anything else that was sent.
+func pidFrom(v float64) int {
+	if v >= 1 && v <= math.MaxInt32 {
+		return int(v)
+	}
+	return 0
+}
+
 // seconds keeps milliseconds: finer digits of a start time are noise that
 // would only cost bytes in the store.
 func seconds(t time.Time) float64 {
@@ -94,6 +102,11 @@ func seconds(t time.Time) float64 {
 	return float64(t.UnixMilli()) / 1e3
 }
 
+// fromSeconds takes a moment from 1970 to the year 9999, and "unknown" for
+// anything else that was sent: no JSON can hold it.
 func fromSeconds(s float64) time.Time {
+	if !(s >= 0 && s < 253402300800) {
+		return time.Time{}
+	}
 	return time.UnixMilli(int64(math.Round(s * 1e3))).UTC()
 }
