@@ -1,9 +1,11 @@
 package procfs
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"path"
 	"strconv"
 	"strings"
@@ -48,10 +50,9 @@ func (r *Reader) hold(m Member, protocols map[string]string) (Holdings, string) 
 	if raw, err := r.readOf(m.PID, "status"); err == nil {
 		h.Threads = parseStatus(raw).threads
 	}
-	if raw, err := r.readOf(m.PID, "smaps"); err == nil {
-		h.Memory, h.Mappings = parseSmaps(raw)
-	} else {
-		note = fmt.Sprintf("memory of pid %d by kind is missing: %v", m.PID, err)
+	var err error
+	if h.Memory, h.Mappings, err = r.smaps(m.PID); err != nil {
+		note = fmt.Sprintf("memory of pid %d by kind is missing, at least in part: %v", m.PID, err)
 	}
 	for _, target := range r.descriptors(m.PID) {
 		kind, inode := descriptorKind(target)
@@ -85,12 +86,24 @@ func descriptorKind(target string) (kind, inode string) {
 	return "file", ""
 }
 
-// parseSmaps sums /proc/PID/smaps by kind of mapping.
-func parseSmaps(raw []byte) (kinds map[string]int64, mappings int) {
+// smaps reads /proc/PID/smaps line by line: a leak may have tens of thousands
+// of mappings, whose text would not fit into what the agent may use.
+func (r *Reader) smaps(pid int) (map[string]int64, int, error) {
+	f, err := r.proc.Open(strconv.Itoa(pid) + "/smaps")
+	if err != nil {
+		return map[string]int64{}, 0, err
+	}
+	defer f.Close()
+	return parseSmaps(f)
+}
+
+// parseSmaps sums /proc/PID/smaps by kind of mapping, as far as it can read.
+func parseSmaps(from io.Reader) (kinds map[string]int64, mappings int, err error) {
 	kinds = map[string]int64{}
 	kind := ""
-	for line := range bytes.Lines(raw) {
-		f := bytes.Fields(line)
+	lines := bufio.NewScanner(from)
+	for lines.Scan() {
+		f := bytes.Fields(lines.Bytes())
 		if len(f) == 0 {
 			continue
 		}
@@ -110,7 +123,7 @@ func parseSmaps(raw []byte) (kinds map[string]int64, mappings int) {
 			kinds[kind] += int64(kb) * 1024
 		}
 	}
-	return kinds, mappings
+	return kinds, mappings, lines.Err()
 }
 
 // mapping reports whether the fields begin a mapping: from-to perms offset

@@ -67,3 +67,23 @@ func TestClockPutRight(t *testing.T) {
 		}
 	}
 }
+
+// TestManyMappings: the map of a leak is read without holding it.
+func TestManyMappings(t *testing.T) {
+	s := newScene(fake{pid: 10, ppid: 1, args: "celery -A app worker", rss: 1})
+	const one = "7f0000000000-7f0000100000 rw-p 00000000 00:00 0\nPss:                   4 kB\n"
+	const n = 50_000
+	s.file("10/smaps", strings.Repeat(one, n))
+	r := s.reader()
+	nodes, err := r.Nodes(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, _, notes := r.Hold(t.Context(), nodes[0])
+	if len(notes) != 0 || held[0].Mappings != n || held[0].Memory["anonymous"] != n*4096 {
+		t.Errorf("%d mappings of %v, notes %q", held[0].Mappings, held[0].Memory, notes)
+	}
+	if got := cap(r.buf); got > 1<<20 {
+		t.Errorf("%d bytes were held at once", got)
+	}
+}
