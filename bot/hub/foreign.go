@@ -24,28 +24,21 @@ type Mapping struct {
 	Pattern *regexp.Regexp
 }
 
-const (
-	processMemory    = "dropleak_process_memory_bytes"
-	dropletAvailable = "dropleak_droplet_memory_available_bytes"
-	dropletTotal     = "dropleak_droplet_memory_total_bytes"
-)
-
-// groupname is what people make of process-exporter's name templates for
-// several workers: the name, and a pid where one was added.
-var groupname = regexp.MustCompile(`^(?P<worker>.*?)(?:[;:/ -](?P<pid>[0-9]+))?$`)
+const processMemory = "dropleak_process_memory_bytes"
 
 // DefaultMappings are for the client libraries' own process metrics,
 // process-exporter and node-exporter.
 func DefaultMappings() []Mapping {
 	out := []Mapping{
 		{Metric: "process_resident_memory_bytes", Name: processMemory, Kind: "rss", Worker: []string{"worker", "hostname", "job"}},
-		{Metric: "node_memory_MemAvailable_bytes", Name: dropletAvailable},
-		{Metric: "node_memory_MemTotal_bytes", Name: dropletTotal},
 	}
-	for memtype, kind := range map[string]string{"resident": "rss", "proportionalResident": "pss", "swapped": "swap"} {
+	for theirs, ours := range sample.NodeNames {
+		out = append(out, Mapping{Metric: theirs, Name: ours})
+	}
+	for memtype, kind := range sample.Memtypes {
 		out = append(out, Mapping{
-			Metric: "namedprocess_namegroup_memory_bytes", Where: map[string]string{"memtype": memtype},
-			Name: processMemory, Kind: kind, Worker: []string{"groupname"}, Pattern: groupname,
+			Metric: sample.GroupMemory, Where: map[string]string{"memtype": memtype},
+			Name: processMemory, Kind: kind, Worker: []string{"groupname"}, Pattern: sample.Groupname,
 		})
 	}
 	return out
@@ -164,17 +157,7 @@ func (m Mapping) worker(s sample.Series) (worker, pid string) {
 	if m.Pattern == nil {
 		return worker, ""
 	}
-	found := m.Pattern.FindStringSubmatch(worker)
-	for i, group := range m.Pattern.SubexpNames() {
-		switch {
-		case found == nil || found[i] == "":
-		case group == "worker":
-			worker = found[i]
-		case group == "pid":
-			pid = found[i]
-		}
-	}
-	return worker, pid
+	return sample.Grouped(m.Pattern, worker)
 }
 
 // with returns labels with one of them set; an empty value is no label.

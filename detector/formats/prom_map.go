@@ -52,23 +52,9 @@ const (
 	clientRSS   = "process_resident_memory_bytes"
 	clientStart = "process_start_time_seconds"
 	clientCPU   = "process_cpu_seconds_total"
-	groupMemory = "namedprocess_namegroup_memory_bytes"
 	groupStart  = "namedprocess_namegroup_oldest_start_time_seconds"
 	groupCPU    = "namedprocess_namegroup_cpu_seconds_total"
 )
-
-// nodeNames are node_exporter's, and ours.
-var nodeNames = map[string]string{
-	"node_memory_MemAvailable_bytes": "dropleak_droplet_memory_available_bytes",
-	"node_memory_MemTotal_bytes":     "dropleak_droplet_memory_total_bytes",
-	"node_memory_Shmem_bytes":        "dropleak_droplet_shmem_bytes",
-	"node_memory_Slab_bytes":         "dropleak_droplet_slab_bytes",
-	"node_vmstat_oom_kill":           "dropleak_droplet_oom_kills_total",
-	"node_boot_time_seconds":         "dropleak_droplet_boot_time_seconds",
-}
-
-// groupKinds are process-exporter's memtypes that are memory in use.
-var groupKinds = map[string]string{"resident": "rss", "proportionalResident": "pss", "swapped": "swap"}
 
 func wanted(labels []sample.Label) bool {
 	s := sample.Series{Labels: labels}
@@ -78,15 +64,11 @@ func wanted(labels []sample.Label) bool {
 		return true
 	case groupCPU:
 		return s.Get("mode") == "user"
-	case groupMemory:
-		return groupKinds[s.Get("memtype")] != ""
+	case sample.GroupMemory:
+		return sample.Memtypes[s.Get("memtype")] != ""
 	}
-	return nodeNames[name] != "" || sample.Known(name)
+	return sample.NodeNames[name] != "" || sample.Known(name)
 }
-
-// defaultGroupname is what people make of process-exporter's templates for
-// several workers: a name, and a pid where one was added.
-var defaultGroupname = regexp.MustCompile(`^(?P<worker>.*?)(?:[;:/ -](?P<pid>[0-9]+))?$`)
 
 // mapper turns foreign series into ours, so that one decoder reads them all.
 type mapper struct {
@@ -101,7 +83,7 @@ type mapper struct {
 func (s *series) into(r *Reading, worker string, o Options) {
 	m := mapper{worker: worker, group: o.Groupname, pids: map[string]int{}, members: map[string]bool{}}
 	if m.group == nil {
-		m.group = defaultGroupname
+		m.group = sample.Groupname
 	}
 	ours := make([]sample.Series, 0, len(s.order))
 	for _, one := range s.order {
@@ -135,10 +117,10 @@ func (m *mapper) translate(s sample.Series) (sample.Series, bool) {
 	switch {
 	case sample.Known(name):
 		return s, true
-	case nodeNames[name] != "":
-		return ours(s, nodeNames[name], dropletOf(s)), true
-	case name == groupMemory:
-		return m.process(s, "dropleak_process_memory_bytes", groupKinds[s.Get("memtype")]), true
+	case sample.NodeNames[name] != "":
+		return ours(s, sample.NodeNames[name], dropletOf(s)), true
+	case name == sample.GroupMemory:
+		return m.process(s, "dropleak_process_memory_bytes", sample.Memtypes[s.Get("memtype")]), true
 	case name == groupStart, name == clientStart:
 		return m.process(s, "dropleak_process_start_time_seconds", ""), true
 	case name == groupCPU, name == clientCPU:
@@ -174,20 +156,8 @@ func (m *mapper) process(s sample.Series, name, kind string) sample.Series {
 // named is the worker a foreign series belongs to, and the pid where told.
 func (m *mapper) named(s sample.Series) (worker string, pid int) {
 	if group := s.Get("groupname"); group != "" {
-		match := m.group.FindStringSubmatch(group)
-		if match == nil {
-			return group, 0
-		}
-		worker = group
-		for i, name := range m.group.SubexpNames() {
-			switch {
-			case name == "worker" && match[i] != "":
-				worker = match[i]
-			case name == "pid":
-				pid = number32(match[i])
-			}
-		}
-		return worker, pid
+		worker, digits := sample.Grouped(m.group, group)
+		return worker, number32(digits)
 	}
 	for _, label := range []string{"worker", "hostname", "job"} {
 		if worker = s.Get(label); worker != "" {

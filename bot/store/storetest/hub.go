@@ -181,11 +181,13 @@ func hubSender(t *testing.T, dsn string) {
 		foreign("__name__", "process_resident_memory_bytes", "droplet", "42", "job", "mailer", "instance", "10.0.0.1:9100"),
 		foreign("__name__", "namedprocess_namegroup_memory_bytes", "droplet", "43", "groupname", "celery-4711", "memtype", "proportionalResident"),
 		foreign("__name__", "node_memory_MemAvailable_bytes", "droplet", "43", "instance", "x", "job", "node"),
+		foreign("__name__", "node_vmstat_oom_kill", "droplet", "43", "instance", "x", "job", "node"),
 		foreign("__name__", "go_goroutines", "droplet", "42"),
 		foreign("__name__", "namedprocess_namegroup_memory_bytes", "droplet", "43", "groupname", "celery", "memtype", "virtual"),
 	})
 	wantSeries(t, "translated", selectAll(t, w.history),
 		foreign("__name__", "dropleak_droplet_memory_available_bytes", "droplet", "43", "source", "sender"),
+		foreign("__name__", "dropleak_droplet_oom_kills_total", "droplet", "43", "source", "sender"),
 		foreign("__name__", "dropleak_process_memory_bytes", "droplet", "42", "kind", "rss", "role", "unknown",
 			"slot", "10.0.0.1:9100", "source", "sender", "worker", "mailer"),
 		foreign("__name__", "dropleak_process_memory_bytes", "droplet", "43", "kind", "pss", "role", "unknown",
@@ -193,7 +195,7 @@ func hubSender(t *testing.T, dsn string) {
 	w.push(http.StatusForbidden, secret, []sample.Series{rss("42", "more", "0", p), rss("99", "mailer", "0", p)})
 	w.push(http.StatusBadRequest, secret, []sample.Series{foreign("__name__", "process_resident_memory_bytes", "job", "mailer")})
 	w.push(http.StatusForbidden, w.token(hub.Token{Kind: hub.Sender, Tag: "other"}), []sample.Series{rss("42", "mailer", "0", p)})
-	if got := selectAll(t, w.history); len(got) != 3 {
+	if got := selectAll(t, w.history); len(got) != 4 {
 		t.Errorf("something of a refused write was stored: %v", got)
 	}
 }
