@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -241,9 +243,14 @@ func scrape(t *testing.T, addr string) {
 // secretsKept searches logs, Slack and the store for secrets, and finds none.
 func (w *town) secretsKept(more ...string) {
 	w.t.Helper()
-	places := map[string][]byte{"the service's log": []byte(w.service.Log())}
+	places := map[string][]byte{"the service's log": []byte(w.service.Log()), "the store": w.stored()}
 	if w.agent != nil {
 		places["the agent's log"] = []byte(w.agent.Log())
+		token, err := os.ReadFile(filepath.Join(w.dir, "agent.token"))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		more = append(more, string(token))
 	}
 	for _, m := range append(w.slack.Messages(channel), append(w.slack.Ephemerals(anna), w.slack.Ephemerals(carla)...)...) {
 		text, err := json.Marshal(m)
@@ -268,6 +275,27 @@ func (w *town) secretsKept(more ...string) {
 			}
 		}
 	}
+}
+
+// stored is all that the store holds, be it SQLite or PostgreSQL.
+func (w *town) stored() []byte {
+	w.t.Helper()
+	file := filepath.Join(w.t.TempDir(), "backup")
+	w.run("backup", "--config", w.config, file)
+	f, err := os.Open(file)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	text, err := io.ReadAll(z)
+	if err != nil || !bytes.Contains(text, []byte(dropletName)) {
+		w.t.Fatalf("the backup holds %d bytes, and nothing of %s: %v", len(text), dropletName, err)
+	}
+	return text
 }
 
 func TestCheck(t *testing.T) {

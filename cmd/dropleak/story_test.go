@@ -69,6 +69,7 @@ func TestStory(t *testing.T) {
 		w.when("completed", w.service.Kill)
 		w.click(ben, m, report.ActionRestart)
 		<-w.service.Exited()
+		w.secretsKept()
 		if now := super.ProgramPID(t, w.mailer); now != pid {
 			t.Fatalf("the worker was restarted before the service was killed: pid %d, was %d", now, pid)
 		}
@@ -95,6 +96,7 @@ func TestStory(t *testing.T) {
 		}
 	})
 	w.audited("proposal", "refusal", "approve", "snapshot", "restart", "outcome", "freed_working", "outcome", "freed_working", "outcome", "overtaken")
+	w.secretsKept()
 }
 
 func TestStoryEventlet(t *testing.T) {
