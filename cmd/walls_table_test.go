@@ -68,7 +68,7 @@ var rooms = map[string]room{
 	"bot/slacksim": {says: "a Slack workspace in memory", testOnly: true, bans: []ban{
 		{module + "/bot/slackapp", ownType, true}, {"github.com/slack-go/slack", ownType, false}}},
 	"bot/chat": {says: "the conversation",
-		may: []string{"bot/slackapp", "bot/report", "bot/finding", "bot/remedy", "bot/schedule", "bot/watch", "bot/workflow", "detector", "detector/chart"}},
+		may: []string{"bot/slackapp", "bot/report", "bot/finding", "bot/remedy", "bot/schedule", "bot/order", "bot/watch", "bot/workflow", "detector", "detector/chart"}}, // order: what a run knows of its worker
 	"bot/store": {says: "on SQLite or PostgreSQL behind the small interfaces the others declare",
 		may: []string{"bot/finding", "bot/workflow", "bot/history", "bot/schedule", "bot/audit", "bot/hub", "bot/order"}},
 	"bot/store/storetest": {says: "conformance", testOnly: true, may: []string{"*"}},
