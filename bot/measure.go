@@ -27,7 +27,7 @@ func (m measure) Measure(ctx context.Context, droplet, worker string) (remedy.Nu
 	if err != nil {
 		return remedy.Numbers{}, err
 	}
-	n := numbers(w, "")
+	n := numbers(w, "", m.s.d.Scale.Real(detector.Stale))
 	key := finding.Subject{Kind: finding.KindLeak, DropletID: droplet, Worker: worker}.Key()
 	if f, err := m.s.d.Store.LiveFinding(ctx, key); err == nil && f.Verdict.Rate != nil {
 		n.Rate = &f.Verdict.Rate.Value
@@ -61,13 +61,9 @@ func (m measure) worker(ctx context.Context, droplet, worker string, from, to ti
 	return detector.Worker{Name: worker, Droplet: droplet}, passes, nil
 }
 
-// stale is how far PSS, which is read less often, may lie behind RSS and
-// still be "now".
-const stale = 5 * time.Minute
-
 // numbers are a worker's memory at its newest complete pass, of one metric if
-// it is named, else of the best that is fresh.
-func numbers(w detector.Worker, metric string) remedy.Numbers {
+// it is named, else of the best that is not stale.
+func numbers(w detector.Worker, metric string, stale time.Duration) remedy.Numbers {
 	var n remedy.Numbers
 	newest := newestSample(w)
 	metric, _, _ = strings.Cut(metric, "+")
@@ -120,7 +116,7 @@ func (m measure) NewLife(ctx context.Context, droplet, worker string, old order.
 		return remedy.Life{}, err
 	}
 	was, is := split(w, old, restarted)
-	l := remedy.Life{Now: numbers(is, before.Metric), Working: working(is)}
+	l := remedy.Life{Now: numbers(is, before.Metric, m.s.d.Scale.Real(detector.Stale)), Working: working(is)}
 	for _, x := range is.Lives {
 		if isMain(x) {
 			l.Lives++

@@ -121,6 +121,20 @@ func TestWorking(t *testing.T) {
 	}
 }
 
+// What a worker holds now is told by PSS while that is fresh, else by RSS.
+func TestNumbersAreFresh(t *testing.T) {
+	w := detector.Worker{Lives: []detector.Life{life(10, -500, "main", -300, 0, 0)}}
+	w.Lives[0].Samples[20].PSS = 70 << 20 // at -100 s
+	for stale, want := range map[time.Duration]string{100 * time.Second: "pss+swap", 99 * time.Second: "rss+swap"} {
+		if n := numbers(w, "", stale); n.Metric != want || n.PID != 10 {
+			t.Errorf("stale after %v: %+v, want %s", stale, n, want)
+		}
+	}
+	if n := numbers(w, "pss+swap", time.Second); n.Bytes != 70<<20 {
+		t.Errorf("asked for PSS: %+v", n)
+	}
+}
+
 // What is measured after a restart comes from history as it is kept.
 func TestNewLife(t *testing.T) {
 	s, _ := assembled(t)

@@ -161,6 +161,37 @@ func TestRecovered(t *testing.T) {
 	}
 }
 
+// Where PSS was read long before the restart, it does not tell what the old
+// life held at its end.
+func TestRecoveredByTheFreshMetric(t *testing.T) {
+	after := Worker{Lives: []Life{life(20, RoleParent, 20.1, 20.3, level(60)), life(21, RoleChild, 20.1, 20.3, level(150))}}
+	for _, tt := range []struct {
+		ended  float64 // hour of the last PSS
+		metric string
+		want   Recovery
+	}{
+		{5, "rss+swap", DidRecover},
+		{19.7, "rss+swap", DidRecover},
+		{19.8, "pss+swap", DidRecover},
+	} {
+		before := node(20, level(80))
+		for i, l := range before.Lives {
+			for k, s := range l.Samples {
+				if h := s.At.Sub(at(0)).Hours(); l.Role == RoleChild && h > 5 {
+					s.RSS, s.PSS = 400*MiB, 320*MiB
+				}
+				if s.At.After(at(tt.ended)) {
+					s.PSS, s.USS = math.NaN(), math.NaN()
+				}
+				before.Lives[i].Samples[k] = s
+			}
+		}
+		if got, n := Recovered(before, after, Limit{}, at(21)); got != tt.want || n.Metric != tt.metric {
+			t.Errorf("PSS until hour %v: %s by %s, want %s by %s", tt.ended, got, n.Metric, tt.want, tt.metric)
+		}
+	}
+}
+
 func TestCompare(t *testing.T) {
 	leaky := node(24, noisy(0.5, func(h float64) float64 { return 80 + 6*h }))
 	cases := []struct {

@@ -82,18 +82,38 @@ func mainSeen(w Worker) bool {
 	return !known && len(w.Lives) > 0
 }
 
-// commonMetric is the best metric both workers were measured in.
-func commonMetric(a, b Worker) string {
+// Stale is how far the newest reading of a metric that is read seldom may lie
+// behind a worker's newest sample and still tell what it holds. Agents read
+// the PSS of large or slow processes every ten minutes.
+const Stale = 15 * time.Minute
+
+// commonMetric is the best metric both workers were measured in, the first of
+// them until its end.
+func commonMetric(before, after Worker) string {
+	ended := lastReading(before, "")
 	for _, m := range []string{"pss", "rss", "uss"} {
-		if hasMetric(a, m) && hasMetric(b, m) {
+		if last := lastReading(before, m); !last.IsZero() && ended.Sub(last) <= Stale && !lastReading(after, m).IsZero() {
 			return m
 		}
 	}
 	return "rss"
 }
 
-func hasMetric(w Worker, m string) bool {
-	return slices.ContainsFunc(w.Lives, func(l Life) bool { return len(readings(l.Samples, m)) > 0 })
+// lastReading is the time of a worker's newest reading of a metric, of any
+// sample for "", and zero without one.
+func lastReading(w Worker, metric string) (last time.Time) {
+	for _, l := range w.Lives {
+		at := time.Time{}
+		if metric == "" && len(l.Samples) > 0 {
+			at = l.Samples[len(l.Samples)-1].At
+		} else if rs := readings(l.Samples, metric); len(rs) > 0 {
+			at = rs[len(rs)-1].at
+		}
+		if at.After(last) {
+			last = at
+		}
+	}
+	return last
 }
 
 // lastLevel is the median of the last three blocks.
