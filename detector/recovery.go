@@ -107,7 +107,7 @@ func lastReading(w Worker, metric string) (last time.Time) {
 		if metric == "" && len(l.Samples) > 0 {
 			at = l.Samples[len(l.Samples)-1].At
 		} else if rs := readings(l.Samples, metric); len(rs) > 0 {
-			at = rs[len(rs)-1].at
+			at = time.Unix(0, rs[len(rs)-1].at)
 		}
 		if at.After(last) {
 			last = at
