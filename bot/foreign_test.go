@@ -186,6 +186,7 @@ func TestForeignSlack(t *testing.T) {
 		t.Error("the button is still there")
 	}
 	a.once()
+	a.atHome()
 	a.known()
 }
 
@@ -218,6 +219,26 @@ func (a *abroad) once() {
 	}
 }
 
+// atHome opens the App Home, and sees the fleet and the snapshot there.
+func (a *abroad) atHome() {
+	a.t.Helper()
+	a.slack.Control("open-home", map[string]any{"user": "U01ALICE"})
+	a.await("the App Home", 30*time.Second, func() error {
+		page := "nothing"
+		for _, e := range a.slack.Log() {
+			if e.Summary == "views.publish" {
+				page = string(e.Detail)
+			}
+		}
+		for _, want := range []string{"All workers, on 1 droplet", "`mail` on web-1", "1 snapshot, "} {
+			if !strings.Contains(page, want) {
+				return fmt.Errorf("it does not say %q: %s", want, page)
+			}
+		}
+		return nil
+	})
+}
+
 // known checks that the foreign Slack knew every method it was asked for: what
 // it lacks would not have been tested.
 func (a *abroad) known() {
@@ -229,7 +250,7 @@ func (a *abroad) known() {
 		}
 	}
 	a.t.Logf("the bot called %v", methods)
-	for _, want := range []string{"auth.test", "apps.connections.open", "users.info", "files.getUploadURLExternal", "files.completeUploadExternal", "files.info", "chat.postMessage", "chat.update"} {
+	for _, want := range []string{"auth.test", "apps.connections.open", "users.info", "files.getUploadURLExternal", "files.completeUploadExternal", "files.info", "chat.postMessage", "chat.update", "views.publish"} {
 		if methods[want] == 0 {
 			a.t.Errorf("%s was never called", want)
 		}

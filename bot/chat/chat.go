@@ -36,6 +36,7 @@ type Slack interface {
 	Respond(ctx context.Context, responseURL string, m slackapp.Message, how ...slackapp.How) error
 	UploadPNG(ctx context.Context, name, alt string, png []byte) (string, error)
 	OpenView(ctx context.Context, triggerID string, v slack.ModalViewRequest) (slackapp.View, error)
+	PublishHome(ctx context.Context, user, hash string, v slack.HomeTabViewRequest) (slackapp.View, error)
 }
 
 // Remedy proposes runs and takes decisions on them.
@@ -54,6 +55,14 @@ type Fleet interface {
 	Look(ctx context.Context, dropletID string) (watch.View, error)
 }
 
+// Standing answers what the App Home asks of runs besides.
+type Standing interface {
+	// May returns the *remedy.Refusal that a decision would get, or nil.
+	May(ctx context.Context, run string, d remedy.Decision) error
+	// Shelf lists the snapshots that dropleak made and that still stand.
+	Shelf(ctx context.Context) ([]remedy.Kept, error)
+}
+
 // Note is something a person did, for the audit log.
 type Note struct{ Who, What, Subject, Why, Before, After string }
 
@@ -63,6 +72,7 @@ type Options struct {
 	Inbox    Inbox
 	Findings finding.Store
 	Remedy   Remedy
+	Standing Standing
 	Fleet    Fleet
 	// Person says who somebody is; commands and clicks of guests, bots and
 	// people of other workspaces are refused.
@@ -87,6 +97,7 @@ type Chat struct {
 	mu    sync.Mutex
 	steps map[string]string // run id → the step last told in the thread
 	noRun map[string]string // finding id → why no restart is offered
+	homes homes
 	edit  [64]chan struct{} // full while a message is edited; by hash of the finding's id
 }
 
@@ -101,7 +112,8 @@ func New(o Options) *Chat {
 	if o.Trouble == nil {
 		o.Trouble = func() []string { return nil }
 	}
-	c := &Chat{o: o, wake: make(chan struct{}, 1), steps: map[string]string{}, noRun: map[string]string{}}
+	c := &Chat{o: o, wake: make(chan struct{}, 1), steps: map[string]string{}, noRun: map[string]string{},
+		homes: homes{viewers: map[string]*viewer{}, changed: make(chan struct{}, 1)}}
 	for i := range c.edit {
 		c.edit[i] = make(chan struct{}, 1)
 	}

@@ -179,6 +179,9 @@ func golden() map[string]any {
 		m := report.Finding(f, report.Look{At: noon, Picture: f.Picture, Run: runBlocks(f, v, noon.Add(11*time.Minute)), Ask: ask(v), Story: story(f, v)})
 		out["run-"+name] = map[string]any{"channel": "C0OPS", "text": m.Text, "blocks": m.Blocks}
 	}
+	for name, s := range pages() {
+		out["home-"+name] = homeView(s.blocks()...)
+	}
 	out["help"] = map[string]any{"text": "How to talk to dropleak", "blocks": helpBlocks()}
 	out["modal-skip"] = skipModal(asked(), remedy.DefaultSkipReasons)
 	out["modal-skip-no-reasons"] = skipModal(asked(), nil)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/slackapp"
@@ -28,6 +29,7 @@ const (
 	tries    = 4                // before a person is told that it did not work
 	idle     = 2 * time.Second  // between looks into an empty inbox
 	answerIn = 20 * time.Second
+	hands    = 4 // envelopes worked off at a time
 )
 
 // Receive implements [slackapp.Handler]: it persists, and nothing else.
@@ -46,19 +48,15 @@ func (c *Chat) Receive(ctx context.Context, in slackapp.Envelope) (slackapp.Ack,
 	return slackapp.Ack{}, nil
 }
 
-// Run works the inbox off until ctx ends.
+// Run works the inbox off, and keeps the App Homes that are looked at true,
+// until ctx ends.
 func (c *Chat) Run(ctx context.Context) {
-	done := make(chan struct{})
-	const hands = 4
+	var wg sync.WaitGroup
 	for range hands {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			c.work(ctx)
-		}()
+		wg.Go(func() { c.work(ctx) })
 	}
-	for range hands {
-		<-done
-	}
+	wg.Go(func() { c.keepHomes(ctx) })
+	wg.Wait()
 }
 
 func (c *Chat) work(ctx context.Context) {
@@ -129,6 +127,8 @@ func kindOf(in slackapp.Envelope) string {
 		return "click " + in.Click.ActionID
 	case in.Submission != nil:
 		return "submission " + in.Submission.CallbackID
+	case in.HomeOpened != nil:
+		return "home opened"
 	}
 	return "event"
 }
@@ -140,6 +140,8 @@ func (c *Chat) tell(ctx context.Context, in slackapp.Envelope, text string) {
 	switch m := say(text); {
 	case in.Command != nil:
 		err = c.respond(ctx, in.Command.ResponseURL, in.Command.Channel, in.Command.User, m)
+	case in.Click != nil && in.Click.ViewID != "" && in.Click.ResponseURL == "":
+		err = c.tellAtHome(ctx, *in.Click, m)
 	case in.Click != nil:
 		err = c.respond(ctx, in.Click.ResponseURL, in.Click.Channel, in.Click.User, m)
 	case in.Submission != nil:
@@ -177,6 +179,8 @@ func (c *Chat) answer(ctx context.Context, in slackapp.Envelope) error {
 		return c.click(ctx, in, *in.Click)
 	case in.Submission != nil:
 		return c.submission(ctx, in, *in.Submission)
+	case in.HomeOpened != nil:
+		return c.openHome(ctx, *in.HomeOpened)
 	}
 	return nil
 }

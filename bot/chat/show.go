@@ -142,6 +142,7 @@ func (c *Chat) Recall(ctx context.Context) error {
 // show makes the finding's one message say what is true now. Urgent states
 // wait until Slack has them; the others may be overtaken by newer ones.
 func (c *Chat) show(ctx context.Context, id string, urgent bool) error {
+	defer c.homes.touch()
 	done, err := c.one(ctx, id)
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 type WorkerLine struct {
 	Droplet, DropletID, Worker string
 	Verdict                    detector.Verdict
+	Trend                      string // see [Trend]; "" not drawn
 }
 
 // Digest is what a scheduled report says of the fleet.
@@ -44,7 +45,7 @@ func Report(d Digest) Message {
 		blocks = append(blocks, Section(":warning: "+Escape(t)))
 	}
 	for i, f := range d.Findings[:min(len(d.Findings), foldAt)] {
-		blocks = append(blocks, d.entry(f))
+		blocks = append(blocks, Entry(f, d.At))
 		if file := d.Pictures[f.ID]; file != "" && i < 3 {
 			blocks = append(blocks, Picture(file, Alt(f, d.At)))
 		}
@@ -55,7 +56,7 @@ func Report(d Digest) Message {
 	if d.Scanned && len(d.Findings) == 0 {
 		blocks = append(blocks, Section(d.closest()))
 	}
-	foot := count(len(d.Workers), "worker") + " watched at " + Date(d.At)
+	foot := count(len(d.Workers), "worker") + " watched · " + Date(d.At)
 	if d.Audit != "" {
 		foot += " · audit " + Code(d.Audit)
 	}
@@ -86,22 +87,6 @@ func (d Digest) headline() string {
 		s = Notice(d.Findings[0], d.At, "") + " · " + s
 	}
 	return s
-}
-
-// entry is a finding in a report: its headline, its numbers, one button.
-func (d Digest) entry(f finding.Finding) slack.Block {
-	line := fmt.Sprintf("%s *%s*", icons[f.Severity], Escape(Headline(f, d.At)))
-	v := f.Verdict
-	switch {
-	case f.Subject.Kind != finding.KindLeak:
-		line += "\n" + Escape(sentence(f.Summary))
-	case v.Rate != nil:
-		line += fmt.Sprintf("\n%s, holds %s, %s", Rate(v.Rate.Value), Bytes(v.Footprint), Sure(v.Confidence))
-	}
-	if state := stateLine(f); state != "" {
-		line += "\n" + state
-	}
-	return Beside(line, Press{Action: ActionDetails, Value: f.ID, Text: "Details"})
 }
 
 // closest names the worker that would run out first, all being well.

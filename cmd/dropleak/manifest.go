@@ -68,13 +68,15 @@ func manifest(public string) (slack.Manifest, error) {
 		Display: slack.Display{Name: "dropleak",
 			Description: "Finds Celery workers that leak memory, and restarts them after a snapshot when somebody who may says so"},
 		Features: slack.Features{
+			AppHome:       slack.AppHome{HomeTabEnabled: true, MessagesTabReadOnlyEnabled: true},
 			BotUser:       slack.BotUser{DisplayName: "dropleak", AlwaysOnline: true},
 			SlashCommands: []slack.ManifestSlashCommand{command},
 		},
 		OAuthConfig: slack.OAuthConfig{Scopes: slack.OAuthScopes{Bot: botScopes}},
 		Settings: slack.Settings{
-			Interactivity:     &slack.Interactivity{IsEnabled: true},
-			SocketModeEnabled: true,
+			EventSubscriptions: &slack.EventSubscriptions{BotEvents: []string{"app_home_opened"}},
+			Interactivity:      &slack.Interactivity{IsEnabled: true},
+			SocketModeEnabled:  true,
 		},
 	}
 	if public == "" {
@@ -87,6 +89,7 @@ func manifest(public string) (slack.Manifest, error) {
 	at := strings.TrimSuffix(public, "/")
 	m.Settings.SocketModeEnabled = false
 	m.Settings.Interactivity.RequestUrl = at + "/slack/interactions"
+	m.Settings.EventSubscriptions.RequestUrl = at + "/slack/events"
 	m.Features.SlashCommands[0].Url = at + "/slack/commands"
 	return m, nil
 }

@@ -40,7 +40,8 @@ func TestShippedManifest(t *testing.T) {
 		t.Fatal(err)
 	}
 	command := m.Features.SlashCommands[0]
-	if command.UsageHint != chat.Usage() || command.Command != "/leaks" || !m.Settings.SocketModeEnabled || !m.Settings.Interactivity.IsEnabled {
+	if command.UsageHint != chat.Usage() || command.Command != "/leaks" || !m.Settings.SocketModeEnabled || !m.Settings.Interactivity.IsEnabled ||
+		!m.Features.AppHome.HomeTabEnabled || !slices.Equal(m.Settings.EventSubscriptions.BotEvents, []string{"app_home_opened"}) {
 		t.Errorf("the manifest is %+v", m)
 	}
 	checkSizes(t, m)
@@ -87,6 +88,7 @@ func TestManifestOverHTTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	if m.Settings.SocketModeEnabled || m.Settings.Interactivity.RequestUrl != "https://dropleak.example.com/slack/interactions" ||
+		m.Settings.EventSubscriptions.RequestUrl != "https://dropleak.example.com/slack/events" ||
 		m.Features.SlashCommands[0].Url != "https://dropleak.example.com/slack/commands" {
 		t.Errorf("the manifest is %+v", m)
 	}

@@ -1,0 +1,133 @@
+package chat
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/watch"
+	"github.com/dropleak/dropleak/detector"
+)
+
+// fleetScan is a scan of so many workers, one in fifty of them leaking.
+func fleetScan(workers int) watch.Summary {
+	sum := watch.Summary{At: noon}
+	names := []string{"mail", "web", "thumbs", "reports", "billing"}
+	for i := range workers {
+		if i%5 == 0 {
+			id := fmt.Sprint(100 + i/5)
+			sum.Views = append(sum.Views, watch.View{At: noon, Droplet: watch.Droplet{ID: id, Name: fmt.Sprintf("web-%d", i/5+1)}})
+		}
+		v := &sum.Views[len(sum.Views)-1]
+		w := detector.Worker{Name: names[i%5], Lives: []detector.Life{{PID: 100, Role: detector.RoleParent, Slot: "main", Start: noon.Add(-48 * time.Hour)}}}
+		verdict := detector.Verdict{Kind: detector.Healthy, Reason: detector.ReasonFlat, Metric: "rss+swap", Footprint: float64(200+10*(i%7)) * mib}
+		grows := 0.0
+		switch {
+		case i%50 == 0:
+			verdict, grows = mail().Verdict, 25*mib
+			e := *verdict.Exhaustion
+			e.Expected = e.Expected.Add(time.Duration(i) * time.Minute)
+			verdict.Exhaustion = &e
+		case i%50 == 7:
+			verdict.Kind, verdict.Reason = detector.Unsure, detector.ReasonTooShort
+		}
+		for h := 48.0; h >= 0; h -= 2 {
+			v := verdict.Footprint - grows*h
+			w.Lives[0].Samples = append(w.Lives[0].Samples, detector.Sample{At: noon.Add(-time.Duration(h * float64(time.Hour))), RSS: v, PSS: v, USS: v})
+		}
+		v.Workers, v.Verdicts = append(v.Workers, w), append(v.Verdicts, verdict)
+	}
+	return sum
+}
+
+// page is a scene of so many workers.
+func page(workers int) *scene {
+	sum := fleetScan(workers)
+	s := &scene{at: noon.Add(11 * time.Minute), channel: "C0OPS", scanned: noon, workers: workers, droplets: len(sum.Views), fleet: report.Fleet(trends(sum), noon, homeFleet), listed: true}
+	for _, v := range sum.Views {
+		for _, verdict := range v.Verdicts {
+			s.leaking += one(verdict.Kind.Leaks())
+		}
+	}
+	return s
+}
+
+func kept(i int) remedy.Kept {
+	return remedy.Kept{Run: "r1", Plan: remedy.Plan{Droplet: fmt.Sprintf("web-%d", i)}, MonthlyUSD: 0.67, Expires: noon.Add(30 * 24 * time.Hour),
+		Snapshot: remedy.Snapshot{Name: fmt.Sprintf("dropleak-mail-%d", i), SizeGB: 11.2}}
+}
+
+// pages is the App Home in every state.
+func pages() map[string]*scene {
+	other := mail()
+	other.ID, other.Subject.Worker, other.Subject.DropletName, other.Severity = "f8k3", "billing", "web-2", finding.Medium
+	muted := mail()
+	muted.ID, muted.Subject.DropletName, muted.State, muted.By, muted.MuteWorse = "f9k4", "web-3", finding.Muted, "U0BEN", true
+	silent := finding.Finding{ID: "f1s1", Severity: finding.Low, Subject: finding.Subject{Kind: finding.KindSilent, DropletName: "web-9"},
+		State: finding.Open, Summary: "the agent has not reported for 5 min; nothing is known of its workers", Updated: noon}
+	inHand := under("snapshot")
+	inHand.Run, inHand.Finding, inHand.Plan.Worker = "r4y8", "f8k3", "billing"
+	full := func(mine bool) *scene {
+		s := page(12)
+		s.findings = []finding.Finding{mail(), other, muted, silent}
+		s.questions = []standing{{f: mail(), v: asked(), mine: mine}}
+		s.runs = []standing{{f: other, v: inHand, mine: mine}}
+		s.shelf = []remedy.Kept{kept(1), {Run: "r2", Plan: remedy.Plan{Droplet: "web-2"}, MonthlyUSD: 0.67, Pinned: &remedy.Vote{By: "U0BEN"},
+			Snapshot: remedy.Snapshot{Name: "dropleak-billing-r2", SizeGB: 11.2}}}
+		return s
+	}
+	calm := page(12)
+	calm.leaking = 0
+	sum := fleetScan(12)
+	sum.Views[0].Verdicts[0], sum.Views[0].Workers[0].Lives = sum.Views[0].Verdicts[1], sum.Views[0].Workers[1].Lives
+	calm.fleet = report.Fleet(trends(sum), noon, homeFleet)
+	return map[string]*scene{"approver": full(true), "colleague": full(false), "calm": calm,
+		"first": {at: noon, channel: "C0OPS", trouble: []string{"DigitalOcean: 401 Unable to authenticate you"}}}
+}
+
+// Whatever the fleet, the page stays within what Slack takes: 100 blocks, 250
+// KB, 3,000 characters a section.
+func TestHomeFitsLargeFleets(t *testing.T) {
+	s := page(6000)
+	for i := range 60 {
+		f := mail()
+		f.ID, f.Subject.Worker = fmt.Sprint("f", i), strings.Repeat("<mail&", 40)
+		v := asked()
+		v.Finding, v.Plan.Worker = f.ID, f.Subject.Worker
+		s.findings = append(s.findings, f)
+		if i%2 == 0 {
+			s.questions = append(s.questions, standing{f: f, v: v, mine: true})
+		} else if i%3 == 0 {
+			u := under("snapshot")
+			u.Finding = f.ID
+			s.runs = append(s.runs, standing{f: f, v: u, mine: true})
+		}
+		s.shelf = append(s.shelf, kept(i))
+	}
+	blocks := s.blocks()
+	raw, err := json.Marshal(homeView(blocks...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(blocks) > 100 || len(raw) > 250_000 {
+		t.Errorf("%d blocks, %d bytes", len(blocks), len(raw))
+	}
+	for _, b := range blocks {
+		if x, ok := b.(*slack.SectionBlock); ok && x.Text != nil && len([]rune(x.Text.Text)) > 3000 {
+			t.Errorf("a section of %d characters", len([]rune(x.Text.Text)))
+		}
+	}
+	for _, want := range []string{"30 approvals wait for you · 6000 workers, 120 leaking", "22 more questions", "more workers: `/leaks worker NAME`", "50 more snapshots", "60 snapshots"} {
+		if !strings.Contains(string(raw), want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	t.Logf("%d blocks, %d bytes", len(blocks), len(raw))
+}
