@@ -12,6 +12,7 @@ import (
 	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/slackapp"
 	"github.com/dropleak/dropleak/bot/watch"
 	"github.com/dropleak/dropleak/detector"
 )
@@ -130,4 +131,21 @@ func TestHomeFitsLargeFleets(t *testing.T) {
 		}
 	}
 	t.Logf("%d blocks, %d bytes", len(blocks), len(raw))
+}
+
+// Nobody's page is kept true who has not looked for long, and the number of
+// pages is bounded.
+func TestWhoIsLooking(t *testing.T) {
+	h := homes{viewers: map[string]*viewer{}}
+	for i := range maxViewers + 5 {
+		h.opened(slackapp.Who{User: fmt.Sprintf("U%03d", i)}, noon.Add(time.Duration(i)*time.Second))
+	}
+	if n := len(h.looking(noon)); n != maxViewers || h.viewers["U004"] != nil || h.viewers["U005"] == nil {
+		t.Errorf("%d pages; the oldest is kept: %v, one too many went: %v", n, h.viewers["U004"] != nil, h.viewers["U005"] == nil)
+	}
+	again := h.opened(slackapp.Who{User: "U010"}, noon.Add(time.Hour))
+	left := h.looking(noon.Add(viewFor + 30*time.Minute))
+	if len(left) != 1 || left[0] != again {
+		t.Errorf("%d pages after %v", len(left), viewFor)
+	}
 }
