@@ -73,7 +73,7 @@ func (r *Runner) step(ctx context.Context, j Job) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	if stored.IsZero() || spec != j.Spec.String() {
+	if stored.IsZero() || spec != j.Spec.String() || r.astray(j.Spec, stored, now) {
 		next := r.after(j.Spec, now)
 		if _, err := r.Store.ClaimFire(ctx, j.Name, j.Spec.String(), stored, next); err != nil {
 			return 0, err
@@ -92,6 +92,18 @@ func (r *Runner) step(ctx context.Context, j Job) (time.Duration, error) {
 		r.Log.Error("scheduled job", "job", j.Name, "due", stored, "err", err)
 	}
 	return 0, nil
+}
+
+// ahead is how far the clocks of two replicas may be apart.
+const ahead = 5 * time.Minute
+
+// astray reports whether a stored fire was computed by a clock that has been
+// put back since: it lies beyond even the fire after the next. Waiting for it
+// could take years of silence. Another replica, a little ahead, may have
+// fired the next one already.
+func (r *Runner) astray(s Spec, stored, now time.Time) bool {
+	next := r.after(s, now)
+	return stored.After(r.after(s, next).Add(ahead))
 }
 
 // after returns the next fire in real time; under a scale the wait shrinks.

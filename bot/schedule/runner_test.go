@@ -119,3 +119,27 @@ func TestRunnerSurvivesItsStore(t *testing.T) {
 		}
 	})
 }
+
+// TestClockPutBack: a fire stored while the clock was years ahead is not
+// waited for; one that another replica moved on is left alone.
+func TestClockPutBack(t *testing.T) {
+	for _, c := range []struct {
+		spec   string
+		stored time.Duration // from now
+		want   int           // fires in three hours
+	}{
+		{"0 * * * *", 10 * 365 * 24 * time.Hour, 3},
+		{"@every 5m", 48 * time.Hour, 36},
+		{"0 * * * *", 2 * time.Hour, 2}, // the fire after the next
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			store := newRows()
+			n, job := counter(c.spec, t)
+			store.next["report"], store.spec["report"] = time.Now().Add(c.stored), c.spec
+			run(t, store, 3*time.Hour+time.Second, 1, job)
+			if *n != c.want {
+				t.Errorf("%s, stored %s ahead: fired %d times in three hours, want %d", c.spec, c.stored, *n, c.want)
+			}
+		})
+	}
+}
