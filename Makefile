@@ -30,6 +30,10 @@ mutants: ## break the code with each kept patch of .ci/mutants, and expect a tes
 soak: ## a hundred thousand random runs, or RUNS, against the laws of docs/run.md
 	DROPLEAK_RUNS=$(or $(RUNS),100000) go test ./bot/remedy -run 'TestRuns$$' -v -timeout 0
 
+.PHONY: chaos
+chaos: ## kill the real service at random moments for RUNS runs (default 200), SEED to repeat them (needs root)
+	@RUNS=$(or $(RUNS),200) SEED=$(SEED) .ci/chaos
+
 .PHONY: fuzz
 fuzz: ## fuzz every target for FUZZTIME each (default 10s)
 	.ci/fuzz $(FUZZTIME)

@@ -85,6 +85,7 @@ var rooms = map[string]room{
 	"cmd":                {says: "holds the programs, and the tests that hold the walls of the house"},
 	"cmd/dropleak":       {may: []string{"*"}},
 	"cmd/dropleak/demo":  {says: "demo", may: []string{"*"}},
+	"cmd/dropleak/chaos": {says: "kills the real service at random moments and audits what the world saw of it"},
 	"cmd/dropleak-agent": {may: []string{"bot/agent", "bot/agent/manager", "bot/order", "detector/sample"}},
 }
 

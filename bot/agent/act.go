@@ -19,6 +19,9 @@ import (
 func (x *executor) act(ctx context.Context, o order.Order, n procfs.Node) (order.Result, error) {
 	p := place{n.SupervisorURL, n.SupervisorConfig}
 	if o.Phase == order.Start {
+		if e, _ := x.journal.get(o.Key()); e.Place != nil {
+			p = *e.Place // the worker, which would tell it, is down
+		}
 		return x.startHalf(ctx, o, p)
 	}
 	switch o.Way {

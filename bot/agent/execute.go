@@ -85,7 +85,7 @@ func (x *executor) handle(ctx context.Context, o order.Order) {
 		return
 	}
 	defer x.release(key)
-	if e, known := x.journal.get(key); known && e.Step != released {
+	if e, known := x.journal.get(key); known && e.Step != released && !owes(e, o) {
 		// Handed out twice: the act is not repeated, its result may be.
 		if e.Step == ended || e.Step == delivered {
 			x.deliver(ctx, *e.Result)
@@ -105,6 +105,13 @@ func (x *executor) handle(ctx context.Context, o order.Order) {
 		return
 	}
 	x.claimAndRestart(ctx, o, false)
+}
+
+// owes reports whether o asks for the start that the run's restart, which has
+// ended, did not bring about. Both have the run's key.
+func owes(e entry, o order.Order) bool {
+	over := e.Step == ended || e.Step == delivered
+	return over && o.Phase == order.Start && e.Order != nil && e.Order.Phase != order.Start
 }
 
 // take marks an order as in hand; false: it is already.
@@ -134,7 +141,9 @@ func (x *executor) claimAndRestart(ctx context.Context, o order.Order, doubtful 
 	switch {
 	case ctx.Err() != nil:
 		return // asked again at the next start
-	case err == nil && ours:
+	case err == nil && ours, doubtful && o.Phase == order.Start:
+		// A start stops nothing, and may be repeated: in doubt it is done,
+		// because the worker is down.
 		x.log.Info("order claimed", "order", o.Key(), "worker", o.Worker, "unit", o.Unit.String())
 		if err := x.journal.write(entry{Key: o.Key(), At: x.now(), Step: claimed}); err != nil {
 			x.log.Error("order claimed and left alone", "error", err)

@@ -348,6 +348,43 @@ func TestClaimAnswerLost(t *testing.T) {
 	}
 }
 
+// TestOwedStart: a restart that left the worker down is followed by an order
+// for the start alone, under the same run. It is carried out, once, by
+// whatever life of the agent, and even when its claim's answer is lost.
+func TestOwedStart(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		t.Run(fmt.Sprint("claim's answer lost: ", lost), func(t *testing.T) {
+			b := newBench(t, newWorld())
+			b.w.startFails = true
+			o := b.order("r1", order.Supervisor)
+			b.x.handle(t.Context(), o)
+			if r := b.result(); r.Reason != order.NotRunning {
+				t.Fatalf("the restart: %+v", r)
+			}
+			b.w.startFails = false
+			b.boot()
+			b.s.mu.Lock()
+			b.s.claims = map[string]int{} // the service has replaced the order
+			b.s.mu.Unlock()
+			if lost {
+				b.s.refuse = func(r *http.Request) int {
+					if strings.HasSuffix(r.URL.Path, "/claim") && b.s.claims["r1"] == 0 {
+						b.s.claims["r1"] = 1
+						panic(http.ErrAbortHandler)
+					}
+					return 0
+				}
+			}
+			o.Phase = order.Start
+			b.x.handle(t.Context(), o)
+			b.x.handle(t.Context(), o)
+			if r := b.result(); r.State != order.Done || b.w.acts() != "stops=1 starts=1 jobs=0 terms=0 running=true" {
+				t.Errorf("%+v, %s", r, b.w.acts())
+			}
+		})
+	}
+}
+
 func TestNothingWithoutJournal(t *testing.T) {
 	b := newBench(t, newWorld())
 	b.x.journal.close() // as a full or broken disk

@@ -128,9 +128,9 @@ func (s *Service) afterOrder(ctx context.Context, w *work, way restart.Restarter
 	case a.State == workflow.Refused && a.Retry:
 		w.d.RestartTry++
 		if w.now.Sub(w.r.Entered) > s.c.Pace.Order {
-			return w.end(Failed, "the droplet stayed busy: "+a.Why, w.untouched())
+			return w.end(Failed, "the order was not taken in time: "+a.Why, w.untouched())
 		}
-		w.d.Why = "the droplet is busy with something else"
+		w.d.Why = "DigitalOcean does not take the order yet: " + a.Why
 		return workflow.Wait(w.now.Add(s.c.Pace.Poll)), nil
 	case a.State == workflow.Refused:
 		return w.end(Failed, "the restart was refused: "+a.Why, w.untouched())

@@ -132,6 +132,7 @@ func (p Pace) Scale(n float64) Pace {
 	// The other side of these is a real agent or a real API.
 	p.Look, p.Fresh, p.Order = max(p.Look, 5*time.Second), max(p.Fresh, 5*time.Second), max(p.Order, 20*time.Second)
 	p.Recheck, p.Carry = max(p.Recheck, 20*time.Second), max(p.Carry, 60*time.Second)
+	p.Poll = max(p.Poll, 250*time.Millisecond)
 	p.Snapshot = max(p.Snapshot, 60*time.Second) // the lease of an owner that died is real time too
 	p.Evidence, p.Verify, p.VerifyEvery = max(p.Evidence, 5*time.Second), max(p.Verify, 150*time.Second), max(p.VerifyEvery, time.Second)
 	return p

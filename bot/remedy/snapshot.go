@@ -55,7 +55,7 @@ func (s *Service) orderSnapshot(ctx context.Context, w *work) (workflow.Next, er
 		return workflow.Wait(a.Again), nil
 	case a.State == workflow.Refused && a.Retry:
 		w.d.SnapshotTry++
-		w.d.Why = "DigitalOcean is busy with something else on this droplet"
+		w.d.Why = "DigitalOcean does not take the order yet: " + a.Why
 		return workflow.Wait(w.now.Add(s.c.Pace.Poll)), nil
 	case a.State == workflow.Refused:
 		return w.end(Failed, "DigitalOcean refused the snapshot: "+a.Why, "Nothing was touched.")
@@ -106,7 +106,7 @@ func (s *Service) snapshotRequest(w *work) workflow.Request {
 	q.Send = func(ctx context.Context) (any, error) {
 		a, err := s.d.Cloud.Snapshot(ctx, id, name)
 		if err != nil && !doclient.Unclear(err) {
-			err = workflow.NotTaken(err, doclient.Pending(err))
+			err = workflow.NotTaken(err, doclient.Pending(err) || errors.Is(err, doclient.ErrLimited))
 		}
 		return trace{Action: a.ID}, err
 	}

@@ -3,6 +3,7 @@ package restart
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,7 +38,7 @@ func (d Droplet) Order(ctx context.Context, t Target) (json.RawMessage, error) {
 	switch {
 	case err == nil:
 		return json.Marshal(a.ID)
-	case doclient.Pending(err):
+	case doclient.Pending(err), errors.Is(err, doclient.ErrLimited):
 		return nil, &Refusal{Busy: true, Err: err}
 	case !doclient.Unclear(err):
 		return nil, &Refusal{Err: err}

@@ -81,7 +81,7 @@ type Restarter interface {
 
 // Refusal is an error that says for certain that the order did nothing.
 type Refusal struct {
-	Busy bool // something else is under way there: it may be asked again
+	Busy bool // something else is under way there, or too much was asked: it may be asked again
 	Err  error
 }
 

@@ -162,6 +162,7 @@ func TestDropletOrder(t *testing.T) {
 	}{
 		{"taken", nil, false, false},
 		{"busy", &doclient.Error{Status: http.StatusUnprocessableEntity, Message: "Droplet already has a pending event."}, true, true},
+		{"rate limit", &doclient.Error{Status: http.StatusTooManyRequests}, true, true},
 		{"forbidden", &doclient.Error{Status: http.StatusForbidden}, true, false},
 		{"server error", &doclient.Error{Status: http.StatusBadGateway}, false, false},
 		{"lost", errors.New("connection reset"), false, false},

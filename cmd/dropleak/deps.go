@@ -75,7 +75,11 @@ func schedules(d *bot.Deps, c configs.Config) (err error) {
 }
 
 func cloudOptions(c configs.Config, token string, log *slog.Logger) doclient.Options {
-	return doclient.Options{BaseURL: c.DigitalOcean.APIURL, Token: doclient.StaticToken(token), Logger: log, UserAgent: "dropleak/" + version()}
+	o := doclient.Options{BaseURL: c.DigitalOcean.APIURL, Token: doclient.StaticToken(token), Logger: log, UserAgent: "dropleak/" + version()}
+	if c.TimeScale > 1 {
+		o.Pace.PerSecond = float64(c.TimeScale) // a simulator's hour is as much shorter
+	}
+	return o
 }
 
 // rule is the configuration's word about a worker, with a hash over the keys

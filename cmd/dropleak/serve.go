@@ -20,6 +20,7 @@ import (
 
 func serveCommand(s streams) *cobra.Command {
 	var path string
+	var lease time.Duration
 	cmd := &cobra.Command{
 		Use:     "serve --config FILE",
 		GroupID: "serve",
@@ -41,10 +42,14 @@ the data directory is in use by another dropleak.`,
 			if err != nil {
 				return usage(err)
 			}
-			return serve(cmd.Context(), c, log)
+			return serve(cmd.Context(), c, lease, log)
 		},
 	}
 	configFlag(cmd, &path)
+	cmd.Flags().DurationVar(&lease, "lease", 0, "how long a dead service's runs rest; shorter than ten seconds is for tests that kill it often")
+	if err := cmd.Flags().MarkHidden("lease"); err != nil {
+		panic(err) // it was defined in the line before
+	}
 	return cmd
 }
 
@@ -63,7 +68,7 @@ func logger(out io.Writer, c configs.Log) (*slog.Logger, error) {
 
 // serve opens the store, puts the service together and runs it until ctx
 // ends.
-func serve(ctx context.Context, c configs.Config, log *slog.Logger) (err error) {
+func serve(ctx context.Context, c configs.Config, lease time.Duration, log *slog.Logger) (err error) {
 	st, err := store.Open(ctx, c.StoreDSN(), store.Options{})
 	var held *store.HeldError
 	if errors.As(err, &held) {
@@ -77,6 +82,7 @@ func serve(ctx context.Context, c configs.Config, log *slog.Logger) (err error) 
 	if err != nil {
 		return err
 	}
+	deps.Lease = lease
 	service, err := bot.New(ctx, deps)
 	if err != nil {
 		return err
