@@ -233,7 +233,11 @@ func (s *Service) clone(ctx context.Context, c hub.Clone) {
 }
 
 func (s *Service) findingChanged(ctx context.Context, c watch.Change) error {
-	return s.chat.FindingChanged(ctx, c)
+	err := s.chat.FindingChanged(ctx, c)
+	if c.View == nil {
+		return err
+	}
+	return errors.Join(err, s.remedy.Heed(ctx, c.Finding))
 }
 
 // note writes down what a person did outside of a run.

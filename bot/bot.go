@@ -185,7 +185,7 @@ func (s *Service) remedyConfig(team string) remedy.Config {
 	scale := max(float64(d.Scale), 1)
 	return remedy.Config{Approvers: d.Approvers, Team: team, Quorum: d.Quorum, AllowSelf: d.AllowSelf,
 		Expires: d.Scale.Real(d.Expires), Rehearse: d.Rehearse, OwnDroplet: d.OwnDroplet, Owner: d.Owner,
-		Quiet: d.Quiet.Start, Keep: d.Keep, MaxAge: d.Scale.Real(d.MaxAge),
+		Quiet: d.Quiet.Start, Stretch: d.Scale.Stretch, Keep: d.Keep, MaxAge: d.Scale.Real(d.MaxAge),
 		Pace:   remedy.Pace{}.Scale(scale),
 		Engine: workflow.Options{Lease: d.Lease}.Scale(scale)}
 }

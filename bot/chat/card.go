@@ -146,6 +146,8 @@ func expected(v remedy.View) string {
 
 func newest(c remedy.Card) string {
 	switch {
+	case c.Newest != nil && c.Newest.At.IsZero():
+		return report.Code(c.Newest.Name)
 	case c.Newest != nil:
 		return report.Code(c.Newest.Name) + ", " + report.Date(c.Newest.At)
 	case c.NoneYet:

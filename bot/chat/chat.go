@@ -45,6 +45,7 @@ type Remedy interface {
 	Decide(ctx context.Context, run string, d remedy.Decision) (remedy.Answer, error)
 	View(ctx context.Context, id string) (remedy.View, error)
 	Views(ctx context.Context, f workflow.Filter) ([]remedy.View, error)
+	Shelf(ctx context.Context) ([]remedy.Kept, error)
 }
 
 // Fleet answers what is seen of the droplets.

@@ -28,6 +28,10 @@ func (c *Chat) click(ctx context.Context, in slackapp.Envelope, k slackapp.Click
 		return c.decide(ctx, in, k.Who, k.Value, remedy.Decision{Kind: remedy.Approve})
 	case report.ActionCancel:
 		return c.decide(ctx, in, k.Who, k.Value, remedy.Decision{Kind: remedy.Cancel})
+	case report.ActionKeep:
+		return c.decide(ctx, in, k.Who, k.Value, remedy.Decision{Kind: remedy.KeepSnapshot})
+	case report.ActionDelete:
+		return c.decide(ctx, in, k.Who, k.Value, remedy.Decision{Kind: remedy.DeleteSnapshot})
 	case report.ActionSkip:
 		return c.askReason(ctx, k)
 	case report.ActionQuiet:
@@ -45,6 +49,8 @@ func (c *Chat) click(ctx context.Context, in slackapp.Envelope, k slackapp.Click
 	switch k.ActionID {
 	case report.ActionUntil:
 		return c.askUntil(ctx, k)
+	case report.ActionRestore:
+		return c.restore(ctx, k)
 	case report.ActionDetails:
 		return c.details(ctx, k)
 	case report.ActionAskAgain:

@@ -117,7 +117,7 @@ func (d *desk) open(o slackapp.Options) {
 	}
 	d.app = app
 	d.rem = remedy.New(remedy.Deps{Store: d.store, Audit: d.store, Findings: d.store, People: people{app},
-		Watcher: d.far, Looker: d.far, Cloud: d.far, Ways: restart.Ways{restart.Supervisor: d.far},
+		Watcher: d.far, Looker: d.far, Cloud: d.far, Shelf: d.far, Ways: restart.Ways{restart.Supervisor: d.far},
 		Choose:   func(finding.Subject) (remedy.Choice, error) { return d.far.chosen() },
 		Announce: func(ctx context.Context, v remedy.View) error { return d.chat.RunChanged(ctx, v) },
 		Expect:   func(context.Context, int64, float64) time.Duration { return 9 * time.Minute },

@@ -147,7 +147,7 @@ func (x *droplets) settle() {
 	for i, a := range x.actions {
 		if a.Status == doclient.InProgress && time.Since(a.StartedAt) >= 9*time.Minute {
 			x.actions[i].Status, x.actions[i].CompletedAt = doclient.Completed, time.Now()
-			x.snaps = append(x.snaps, doclient.Snapshot{ID: fmt.Sprint(a.ID), DropletID: a.DropletID, Name: x.titles[a.ID], SizeGB: 11.2})
+			x.snaps = append(x.snaps, doclient.Snapshot{ID: fmt.Sprint(a.ID), DropletID: a.DropletID, Name: x.titles[a.ID], SizeGB: 11.2, CreatedAt: a.StartedAt})
 		}
 	}
 }
@@ -230,4 +230,17 @@ func (x *droplets) Start(context.Context, restart.Target) error { return nil }
 func (x *droplets) counted() (snapshots, restarts int) {
 	defer x.lock()()
 	return len(x.actions), len(x.restarts)
+}
+
+// Snapshots implements remedy.Shelf.
+func (x *droplets) Snapshots(context.Context, int64) ([]doclient.Snapshot, error) {
+	defer x.lock()()
+	return slices.Clone(x.snaps), nil
+}
+
+// DeleteSnapshot implements remedy.Shelf.
+func (x *droplets) DeleteSnapshot(_ context.Context, s doclient.Snapshot) error {
+	defer x.lock()()
+	x.snaps = slices.DeleteFunc(x.snaps, func(y doclient.Snapshot) bool { return y.ID == s.ID })
+	return nil
 }

@@ -99,8 +99,13 @@ func ended(o remedy.Outcome, step, why, state string) remedy.View {
 	if step != "" {
 		v.Steps = stepsUpTo(step, remedy.Broke)
 	}
+	if v.Snapshot != nil {
+		v.Buttons = []remedy.Button{{Kind: remedy.DeleteSnapshot}, {Kind: remedy.KeepSnapshot}}
+	}
 	if o.Restarted() && o != remedy.NotRunning {
-		v.Life = &remedy.Life{Pool: 4, Now: remedy.Numbers{Bytes: 210 * mib, Metric: "pss+swap"}}
+		rate := 44.0 * mib
+		v.Before.Rate = &rate
+		v.Life = &remedy.Life{Pool: 4, Seen: true, Working: remedy.Advancing, Now: remedy.Numbers{Bytes: 210 * mib, Metric: "pss+swap"}}
 	}
 	return v
 }
@@ -146,6 +151,13 @@ func runs() map[string]remedy.View {
 		"end-freed":     ended(remedy.FreedWorking, "", "memory came back and the worker is working", ""),
 		"end-not-seen":  ended(remedy.FreedNotSeenWorking, "", "memory came back; the worker runs but was not seen working", ""),
 		"end-not-freed": change(ended(remedy.NotFreed, "verify", "the new process holds as much memory as the old one did", ""), func(v *remedy.View) { v.Life.Now.Bytes = 1490 * mib }),
+		"end-relapsed": change(ended(remedy.FreedWorking, "", "memory came back and the worker is working", ""), func(v *remedy.View) {
+			v.Relapse = &remedy.Relapse{At: noon.Add(7 * time.Hour), Rate: 41 * mib, Exhaust: noon.Add(40 * time.Hour), Helped: 24000}
+			v.Left, v.Buttons = &remedy.Vote{By: "U0ANNA", Kind: remedy.KeepSnapshot}, v.Buttons[:1]
+		}),
+		"end-deleted": change(ended(remedy.FreedNotSeenWorking, "", "", ""), func(v *remedy.View) {
+			v.Life.Working, v.Disposal, v.Left, v.Buttons = remedy.Idle, "deleted", &remedy.Vote{By: "U0ANNA", Kind: remedy.DeleteSnapshot}, nil
+		}),
 		"end-bad":       ended(remedy.CameBackBad, "verify", "its pool has 2 processes, had 4", ""),
 		"end-rehearsed": change(ended(remedy.Rehearsed, "", "", "Nothing was carried out."), func(v *remedy.View) { v.Rehearsal, v.New, v.Snapshot = true, order.Fingerprint{}, nil }),
 		"end-not-now": change(asked(), func(v *remedy.View) {
@@ -186,6 +198,7 @@ func golden() map[string]any {
 	out["modal-skip"] = skipModal(asked(), remedy.DefaultSkipReasons)
 	out["modal-skip-no-reasons"] = skipModal(asked(), nil)
 	out["modal-until"] = untilModal(mail(), noon.Add(quiet))
+	out["modal-restore"] = restoreModal(ended(remedy.FreedWorking, "", "", ""), noon.Add(5*time.Hour))
 	out["modal-details"] = detailsModal(mail())
 	return out
 }

@@ -102,28 +102,6 @@ func (c *Chat) commandHistory(ctx context.Context, k slackapp.Command, arg strin
 	return c.answerTo(ctx, k, say(strings.Join(lines, "\n")))
 }
 
-// commandSnapshots lists what the latest runs made, with what it costs while it
-// is kept.
-func (c *Chat) commandSnapshots(ctx context.Context, k slackapp.Command, _ string) error {
-	views, err := c.o.Remedy.Views(ctx, workflow.Filter{Limit: 50})
-	if err != nil {
-		return err
-	}
-	var lines []string
-	var total float64
-	for _, v := range views {
-		if v.Snapshot == nil || len(lines) >= 20 {
-			continue
-		}
-		total += v.Snapshot.MonthlyUSD()
-		lines = append(lines, fmt.Sprintf("%s %s, %.1f GB, %s a month", report.Date(v.Snapshot.Done), report.Code(v.Snapshot.Name), v.Snapshot.SizeGB, dollars(v.Snapshot.MonthlyUSD())))
-	}
-	if len(lines) == 0 {
-		return c.answerTo(ctx, k, say("No run has made a snapshot yet."))
-	}
-	return c.answerTo(ctx, k, say(strings.Join(lines, "\n")+fmt.Sprintf("\n*%s a month* as long as all of them are kept", dollars(total))))
-}
-
 func (c *Chat) commandRuns(ctx context.Context, k slackapp.Command, _ string) error {
 	views, err := c.o.Remedy.Views(ctx, workflow.Filter{Limit: 10})
 	if err != nil {

@@ -36,7 +36,7 @@ func runBlocks(f finding.Finding, v remedy.View, now time.Time) []slack.Block {
 	}
 	switch {
 	case v.Outcome != "":
-		out = append(out, outcome(v)...)
+		out = append(out, outcome(f, v)...)
 	case v.Settled == nil:
 		out = append(out, card(v, now)...)
 	default:
@@ -105,20 +105,19 @@ func steps(v remedy.View, now time.Time) string {
 }
 
 // outcome says how the run ended, with the proof.
-func outcome(v remedy.View) []slack.Block {
+func outcome(f finding.Finding, v remedy.View) []slack.Block {
 	out := []slack.Block{report.Section(icon(v.Outcome) + " *" + report.Escape(sentence(v.Outcome.Words())) + "*" + whyOf(v))}
 	if v.Settled == nil || !began(v) {
 		return out
 	}
-	if facts := proof(v); len(facts) > 0 {
+	if v.Relapse != nil {
+		out = append(out, report.Section(relapse(v)))
+	}
+	if facts := proof(f, v); len(facts) > 0 {
 		out = append(out, report.Fields(facts...))
 	}
 	out = append(out, report.Context(trail(v)))
-	if v.Snapshot != nil {
-		out = append(out, report.Context(fmt.Sprintf("Snapshot %s, %.1f GB, %s a month as long as it is kept.",
-			report.Code(v.Snapshot.Name), v.Snapshot.SizeGB, dollars(v.Snapshot.MonthlyUSD()))))
-	}
-	return out
+	return append(out, shelf(v)...)
 }
 
 // trail is what an ended run did, and where it broke off, in one line.
@@ -172,18 +171,24 @@ func began(v remedy.View) bool {
 }
 
 // proof is memory before and after, and the life that changed.
-func proof(v remedy.View) (facts []string) {
+func proof(f finding.Finding, v remedy.View) (facts []string) {
 	if v.Life != nil && v.Life.Now.Bytes > 0 {
 		facts = append(facts, fmt.Sprintf("*Memory*\n%s → %s", report.Bytes(v.Before.Bytes), report.Bytes(v.Life.Now.Bytes)))
 		if freed := v.Freed(); freed > 0.05*v.Before.Bytes {
 			facts = append(facts, "*Freed*\n"+report.Bytes(freed))
 		}
 	}
+	if slope := growth(f, v); slope != "" && v.Life != nil {
+		facts = append(facts, slope)
+	}
 	if !v.New.IsZero() {
 		facts = append(facts, fmt.Sprintf("*Main process*\npid %d → %d", v.Old.PID, v.New.PID))
 	}
 	if v.Life != nil && v.Life.Pool > 0 {
 		facts = append(facts, fmt.Sprintf("*Pool*\n%d processes, had %d", v.Life.Pool, v.Before.Processes))
+	}
+	if at := working(v.Life); at != "" {
+		facts = append(facts, at)
 	}
 	if began := v.Settled.At; !v.Ended.IsZero() {
 		facts = append(facts, "*Took*\n"+report.Duration(v.Ended.Sub(began)))
@@ -277,10 +282,14 @@ func (c *Chat) log(ctx context.Context, v remedy.View) error {
 	if v.Outcome != "" {
 		mark = string(v.Outcome)
 	}
+	news := v.Ended
+	if v.Relapse != nil {
+		mark, news = mark+" relapse", v.Relapse.At
+	}
 	c.mu.Lock()
 	old := c.steps[v.Run]
 	c.mu.Unlock()
-	if old == mark || v.Settled == nil && v.Outcome == "" || !v.Ended.IsZero() && time.Since(v.Ended) > oldNews {
+	if old == mark || v.Settled == nil && v.Outcome == "" || !news.IsZero() && time.Since(news) > oldNews {
 		return nil
 	}
 	f, err := c.o.Findings.Finding(ctx, v.Finding)
@@ -361,6 +370,8 @@ func story(f finding.Finding, v remedy.View) string {
 
 func logLine(v remedy.View) string {
 	switch {
+	case v.Relapse != nil:
+		return relapse(v)
 	case v.Outcome != "":
 		text := icon(v.Outcome) + " " + report.Escape(sentence(v.Outcome.Words())) + whyOf(v)
 		if v.Settled != nil && began(v) {

@@ -224,7 +224,7 @@ func (c *Chat) digest(ctx context.Context, tag string) (report.Message, error) {
 	if err != nil {
 		return report.Message{}, err
 	}
-	d := report.Digest{At: time.Now(), Trouble: c.o.Trouble(), Pictures: map[string]string{}}
+	d := report.Digest{At: time.Now(), Trouble: c.o.Trouble(), Kept: c.kept(ctx), Pictures: map[string]string{}}
 	s, scanned := c.o.Fleet.Latest()
 	if !scanned {
 		d.Trouble = append(d.Trouble, "the fleet has not been scanned yet")

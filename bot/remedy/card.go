@@ -150,6 +150,9 @@ func past(runs []record, now time.Time) []Past {
 			continue
 		}
 		p := Past{At: t.d.Times[stepRestart].Began, Outcome: Outcome(t.r.Outcome), Freed: freed(t.d)}
+		if t.g.Relapse != nil {
+			until, still = t.g.Relapse.At, false
+		}
 		if p.Outcome == FreedWorking || p.Outcome == FreedNotSeenWorking {
 			p.Helped, p.Still = max(until.Sub(p.At), 0), still
 		}

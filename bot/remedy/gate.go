@@ -47,7 +47,8 @@ type gate struct {
 	Cancel    *Vote             `json:"cancel,omitempty"` // who stopped it after approval
 	Moved     []string          `json:"moved,omitempty"`  // what had changed at the click
 	Left      *Vote             `json:"left,omitempty"`   // what is to become of the snapshot
-	Seen      map[string]string `json:"seen,omitempty"`   // delivery id → what was answered
+	Relapse   *Relapse          `json:"relapse,omitempty"`
+	Seen      map[string]string `json:"seen,omitempty"` // delivery id → what was answered
 }
 
 // lets reports whether a vote lets a run go as k does. Whoever lets it go

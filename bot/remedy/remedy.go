@@ -83,7 +83,10 @@ type Config struct {
 	Expires   time.Duration // of the question; 0: 24 h
 	// Quiet returns when the next quiet window begins at or after a moment; nil
 	// or zero: there is none.
-	Quiet       func(time.Time) time.Time
+	Quiet func(time.Time) time.Time
+	// Stretch maps a moment to the time of verdicts told at another; nil: they
+	// are the same.
+	Stretch     func(t, at time.Time) time.Time
 	SkipReasons []string      // to choose from when a snapshot is skipped; nil: DefaultSkipReasons
 	Fleet       int           // runs that may act at a time; 0: any number
 	Keep        int           // snapshots that stay for each droplet; 0: any number

@@ -27,8 +27,26 @@ type Digest struct {
 	Scanned  bool     // false before the first scan of the fleet
 	Changes  []string // of the last day, escaped by nobody yet
 	Trouble  []string // sources that do not answer
+	Kept     *Kept    // nil: none
 	Audit    string   // head of the audit log's chain
 	Pictures map[string]string
+}
+
+// Kept is what dropleak's own snapshots come to.
+type Kept struct {
+	Count          int
+	GB, MonthlyUSD float64
+	Unknown        bool // they could not be listed just now
+}
+
+func (k *Kept) words() string {
+	switch {
+	case k == nil:
+		return ""
+	case k.Unknown:
+		return " · snapshots kept: could not be listed"
+	}
+	return fmt.Sprintf(" · %s kept, %.0f GB, $%.2f a month", count(k.Count, "snapshot"), k.GB, k.MonthlyUSD)
 }
 
 // foldAt is how many findings a report shows before it counts the rest.
@@ -56,7 +74,7 @@ func Report(d Digest) Message {
 	if d.Scanned && len(d.Findings) == 0 {
 		blocks = append(blocks, Section(d.closest()))
 	}
-	foot := count(len(d.Workers), "worker") + " watched · " + Date(d.At)
+	foot := count(len(d.Workers), "worker") + " watched · " + Date(d.At) + d.Kept.words()
 	if d.Audit != "" {
 		foot += " · audit " + Code(d.Audit)
 	}

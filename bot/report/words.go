@@ -25,6 +25,9 @@ const (
 	ActionOffer      = "offer"       // value: droplet id / worker
 	ActionUntil      = "until"       // value: finding id
 	ActionQuiet      = "quiet"       // value: run id
+	ActionKeep       = "keep"        // value: run id
+	ActionDelete     = "delete"      // value: run id
+	ActionRestore    = "how_restore" // value: run id
 	ActionUntilWorse = "until_worse" // value: finding id
 	ActionMore       = "more"        // a menu; value: the action of a choice, a colon, its value
 )

@@ -1,0 +1,88 @@
+package chat_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/report"
+)
+
+// cured runs a leak's restart to its end.
+func (d *desk) cured() finding.Finding {
+	d.t.Helper()
+	f, _ := d.opened("mail")
+	d.press(anna, f.ID, report.ActionRestart)
+	d.rest(time.Hour)
+	return d.finding(f.ID)
+}
+
+// TestSnapshotAfterwards: how to restore is told to anybody of the house, what
+// becomes of the snapshot is decided by those who may, and the message shows it.
+func TestSnapshotAfterwards(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		f := d.cured()
+		_, m := d.message(f.ID)
+		wantText(t, "the message", m.PlainText(), "Keep snapshot", "Delete snapshot", "How to restore", "a month until it expires", "alive and working")
+		d.press(carla, f.ID, report.ActionRestore)
+		v, ok := d.sim.Modal(carla)
+		if !ok {
+			t.Fatal("no modal was opened")
+		}
+		wantText(t, "the modal", fmt.Sprint(v.Blocks), "doctl compute droplet-action rebuild 42 --image 1000 --wait", "What would be lost", "begin to take tasks at once", "`mail`, `beat`")
+		d.press(carla, f.ID, report.ActionDelete)
+		wantText(t, "the refusal", d.told(carla), "not among the configured approvers")
+		d.press(anna, f.ID, report.ActionKeep)
+		_, m = d.message(f.ID)
+		wantText(t, "the message", m.PlainText(), "kept until somebody deletes it, by <@U0ANNA>")
+		wantText(t, "/leaks snapshots", d.say(carla, "/leaks snapshots").PlainText(), "kept, by <@U0ANNA>", "$0.67 a month* for all")
+		if err := d.chat.Report(t.Context(), "", ""); err != nil {
+			t.Fatal(err)
+		}
+		all := d.sim.Messages(ops)
+		wantText(t, "the report", all[len(all)-1].PlainText(), "1 snapshot kept, 11 GB, $0.67 a month")
+		d.press(ben, f.ID, report.ActionDelete)
+		d.rest(time.Minute)
+		_, m = d.message(f.ID)
+		wantText(t, "the message", m.PlainText(), "deleted, by <@U0BEN>")
+		if offers(m, report.ActionDelete) || offers(m, report.ActionRestore) {
+			t.Errorf("it still offers %v", actions(m))
+		}
+	})
+}
+
+// TestRelapseInThread: growth of the new life is told once in the thread, and
+// a restart is offered again, with how long the last one helped.
+func TestRelapseInThread(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		f := d.cured()
+		lines := len(d.sim.Thread(ops, f.MessageTS))
+		d.rest(6 * time.Hour)
+		for range 2 {
+			f, err := finding.Change(t.Context(), d.store, f.ID, func(f *finding.Finding) error {
+				f.LastSeen, f.Verdict = time.Now(), verdict(time.Now(), true)
+				onset := time.Now().Add(-3 * time.Hour)
+				f.Verdict.Onset = &onset
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := d.rem.Heed(t.Context(), f); err != nil {
+				t.Fatal(err)
+			}
+			d.rest(time.Minute)
+		}
+		thread := d.sim.Thread(ops, f.MessageTS)
+		if len(thread) != lines+1 {
+			t.Fatalf("%d lines in the thread, were %d", len(thread), lines)
+		}
+		wantText(t, "the thread", thread[len(thread)-1].PlainText(), "It grows again, +44 MiB/h", "helped for 7 h")
+		_, m := d.message(f.ID)
+		wantText(t, "the message", m.PlainText(), "Restarted before", "helped for 7 h", "as the last one of it took")
+		if !offers(m, report.ActionRestart) {
+			t.Errorf("it offers %v", actions(m))
+		}
+	})
+}
