@@ -33,6 +33,7 @@ func TestCommands(t *testing.T) {
 			{"/leaks history", "mail on web-1 – open"},
 			{"/leaks history web", "Nothing was found"},
 			{"/leaks runs", "waiting for an approval"},
+			{"/leaks history nobody", "about a worker that begins with"},
 			{"/leaks snapshots", "No snapshot stands that dropleak made."},
 			{"/leaks unmute web", "There is no open finding about `web`"},
 			{"/leaks mute mail 0h", "How long?"},

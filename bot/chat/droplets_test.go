@@ -38,6 +38,7 @@ type droplets struct {
 	unset    bool // no way to restart is configured
 	recovery detector.Recovery
 	scanned  bool
+	hangs    bool // a look never comes back
 }
 
 func newDroplets() *droplets {
@@ -114,7 +115,16 @@ func (x *droplets) Latest() (watch.Summary, bool) {
 }
 
 // Look implements chat.Fleet.
-func (x *droplets) Look(context.Context, string) (watch.View, error) { return x.view(), nil }
+func (x *droplets) Look(ctx context.Context, _ string) (watch.View, error) {
+	x.mu.Lock()
+	hangs := x.hangs
+	x.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+		return watch.View{}, ctx.Err()
+	}
+	return x.view(), nil
+}
 
 func (x *droplets) print() order.Fingerprint {
 	return order.Fingerprint{PID: x.pid, Start: x.started, BootID: "boot-1"}

@@ -30,6 +30,7 @@ const (
 	idle     = 2 * time.Second  // between looks into an empty inbox
 	answerIn = 20 * time.Second
 	hands    = 4 // envelopes worked off at a time
+	tellIn   = 5 * time.Second // after that, to say that it did not work
 )
 
 // Receive implements [slackapp.Handler]: it persists, and nothing else.
@@ -95,15 +96,17 @@ func (c *Chat) Once(ctx context.Context) (bool, error) {
 		err = errors.New("the process ended each time it was tried") // it would end this one too
 	}
 	told, theirs := words(err)
+	last, done := context.WithTimeout(ctx, tellIn) // the work's own time may be what ran out
+	defer done()
 	switch {
 	case err == nil:
 	case theirs:
-		c.tell(work, in, told)
+		c.tell(last, in, told)
 	case before+1 < tries:
 		return true, fmt.Errorf("answer %s: %w", kindOf(in), err) // the lease runs out and it is taken again
 	default:
 		c.o.Log.Error("an envelope is given up", "kind", kindOf(in), "tries", before+1, "err", err)
-		c.tell(work, in, ":warning: That did not work, and nothing more is tried. The service's log has the reason.")
+		c.tell(last, in, ":warning: That did not work, and nothing more is tried. The service's log has the reason.")
 	}
 	return true, c.o.Inbox.FinishEnvelope(ctx, id, time.Now())
 }

@@ -96,6 +96,9 @@ func (c *Chat) commandHistory(ctx context.Context, k slackapp.Command, arg strin
 			lines = append(lines, fmt.Sprintf("%s %s – %s", report.Date(f.Opened), report.Escape(f.Subject.Title()), report.State(f)))
 		}
 	}
+	if len(lines) == 0 && arg != "" {
+		return c.answerTo(ctx, k, say("Nothing was found in the last 30 days about a worker that begins with "+report.Code(arg)+"."))
+	}
 	if len(lines) == 0 {
 		return c.answerTo(ctx, k, say("Nothing was found in the last 30 days."))
 	}

@@ -226,6 +226,7 @@ func (c *Chat) digest(ctx context.Context, tag string) (report.Message, error) {
 	}
 	d := report.Digest{At: time.Now(), Trouble: c.o.Trouble(), Kept: c.kept(ctx), Pictures: map[string]string{}}
 	s, scanned := c.o.Fleet.Latest()
+	d.Judged = s.At
 	if !scanned {
 		d.Trouble = append(d.Trouble, "the fleet has not been scanned yet")
 	}

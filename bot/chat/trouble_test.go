@@ -148,6 +148,19 @@ func TestPoison(t *testing.T) {
 	})
 }
 
+// TestAnswerThatNeverComes: whoever asked is told so, though all the time that
+// an answer may take is gone.
+func TestAnswerThatNeverComes(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		d.far.hangs = true
+		if err := d.sim.Command(carla, ops, "/leaks worker mail"); err != nil {
+			t.Fatal(err)
+		}
+		d.rest(5 * time.Minute)
+		wantText(t, "who asked", d.told(carla), "nothing more is tried")
+	})
+}
+
 // TestSlackTrouble: errors that pass are tried again and nothing is lost.
 func TestSlackTrouble(t *testing.T) {
 	bubble(t, func(t *testing.T, d *desk) {

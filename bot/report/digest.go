@@ -21,6 +21,7 @@ type WorkerLine struct {
 // Digest is what a scheduled report says of the fleet.
 type Digest struct {
 	At       time.Time
+	Judged   time.Time         // when the workers were judged; zero: At
 	Findings []finding.Finding // live, worst first
 	Workers  []WorkerLine
 	Unseen   int      // workers, agents or droplets that are silent
@@ -74,11 +75,28 @@ func Report(d Digest) Message {
 	if d.Scanned && len(d.Findings) == 0 {
 		blocks = append(blocks, Section(d.closest()))
 	}
-	foot := count(len(d.Workers), "worker") + " watched · " + Date(d.At) + d.Kept.words()
+	foot := count(len(d.Workers), "worker") + " watched · " + Date(d.judged()) + d.Kept.words()
 	if d.Audit != "" {
 		foot += " · audit " + Code(d.Audit)
 	}
 	return laddered(headline, append(blocks, Context(foot)))
+}
+
+func (d Digest) judged() time.Time {
+	if d.Judged.IsZero() {
+		return d.At
+	}
+	return d.Judged
+}
+
+// untold counts the workers of whom nobody knows yet whether they leak.
+func (d Digest) untold() (n int) {
+	for _, w := range d.Workers {
+		if w.Verdict.Kind == detector.Unsure {
+			n++
+		}
+	}
+	return n
 }
 
 func (d Digest) headline() string {
@@ -92,10 +110,13 @@ func (d Digest) headline() string {
 		}
 	}
 	parts := []string{count(len(d.Workers), "worker")}
-	if leaking == 0 {
-		parts = append(parts, "none leaking")
-	} else {
+	switch untold := d.untold(); {
+	case leaking > 0:
 		parts = append(parts, fmt.Sprintf("%d leaking", leaking))
+	case untold > 0:
+		parts = append(parts, "none known to leak", fmt.Sprintf("%d too early to tell", untold))
+	case len(d.Workers) > 0:
+		parts = append(parts, "none leaking")
 	}
 	if d.Unseen > 0 {
 		parts = append(parts, fmt.Sprintf("%d not seen", d.Unseen))
@@ -119,7 +140,12 @@ func (d Digest) closest() string {
 			best = &d.Workers[i]
 		}
 	}
-	if best == nil {
+	switch untold := d.untold(); {
+	case len(d.Workers) == 0:
+		return "No worker is seen. Is an agent running on a droplet?"
+	case untold > 0 && best == nil:
+		return fmt.Sprintf("It is too early to tell whether %d of %s leak.", untold, count(len(d.Workers), "worker"))
+	case best == nil:
 		return ":white_check_mark: Nothing grows towards its limit."
 	}
 	return fmt.Sprintf(":white_check_mark: Closest to its limit: %s on %s, %s.", Code(best.Worker), Escape(best.Droplet), Left(best.Verdict.Exhaustion, d.At))

@@ -102,6 +102,8 @@ func messages() map[string]Message {
 			f.Subject.Worker = "web"
 		})}, Pictures: map[string]string{"f7k2": "F0CHART001"}, Audit: "17 3f9a", Changes: []string{"mail on web-1: new"}}),
 		"report-folding":   Report(Digest{At: noon, Scanned: true, Workers: lines(31), Findings: many, Trouble: []string{"DigitalOcean has not answered for 20 min"}}),
+		"report-young":     Report(Digest{At: noon, Scanned: true, Judged: noon.Add(-time.Minute), Workers: append(lines(2), young)}),
+		"report-empty":     Report(Digest{At: noon, Scanned: true, Trouble: []string{"no droplet carries the tag dropleak: nothing is watched"}}),
 		"report-unscanned": Report(Digest{At: noon}),
 		"worker-leaks":     Worker(WorkerLine{Droplet: "web-1", DropletID: "42", Worker: "mail", Verdict: mail().Verdict}, noon),
 		"worker-unsure":    Worker(young, noon),
