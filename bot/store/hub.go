@@ -141,9 +141,17 @@ func (s *Store) PlaceOrder(ctx context.Context, o order.Order) error {
 	} else {
 		q += `nothing`
 	}
-	_, err = s.state.write.ExecContext(ctx, q, o.Key(), o.Droplet, now, ms(o.NotAfter), string(body))
+	if _, err = s.state.write.ExecContext(ctx, q, o.Key(), o.Droplet, now, ms(o.NotAfter), string(body)); err != nil || o.Kind == order.Restart {
+		return err
+	}
+	// Questions are asked at every click and look, and their answers are used
+	// at once. A restart's order stays: that there was one must be known.
+	_, err = s.state.write.ExecContext(ctx, `delete from agent_order where id like '%.%' and not_after < $1`, now-keepAsked.Milliseconds())
 	return err
 }
+
+// keepAsked is how long an order that only reads is kept past its time.
+const keepAsked = 24 * time.Hour
 
 // Order implements [hub.OrderStore].
 func (s *Store) Order(ctx context.Context, key string) (hub.Placed, error) {

@@ -487,3 +487,26 @@ func hubLongPoll(t *testing.T, dsn string) {
 		a.post(http.StatusNoContent, order.ClaimPath(run), secret, nil)
 	}
 }
+
+// hubForgets: orders that only read go a day after their time, so that the
+// table does not grow with every click; restarts stay.
+func hubForgets(t *testing.T, dsn string) {
+	w := newWorld(t, Open(t, dsn), hub.Options{})
+	place := func(run string, kind order.Kind, ago time.Duration) {
+		t.Helper()
+		o := order.Order{Run: run, Kind: kind, Droplet: "42", Worker: "mailer", NotAfter: time.Now().Add(-ago)}
+		if err := w.store.PlaceOrder(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	place("old", order.Inspect, 25*time.Hour)
+	place("old", order.Evidence, 25*time.Hour)
+	place("old", order.Restart, 25*time.Hour)
+	place("late", order.Inspect, 23*time.Hour)
+	place("new", order.Inspect, 0)
+	for key, stays := range map[string]bool{"old.inspect": false, "old.evidence": false, "old": true, "late.inspect": true, "new.inspect": true} {
+		if _, err := w.store.Order(t.Context(), key); stays && err != nil || !stays && !errors.Is(err, hub.ErrNoOrder) {
+			t.Errorf("order %s stays %v: %v", key, stays, err)
+		}
+	}
+}

@@ -50,6 +50,7 @@ var cases = []struct {
 	{"hub/an order's life", hubOrder},
 	{"hub/claimed once", hubClaimOnce},
 	{"hub/too late", hubTooLate},
+	{"hub/questions are forgotten", hubForgets},
 	{"hub/long poll", hubLongPoll},
 	{"inbox/each envelope once", inboxOnce},
 	{"inbox/lease", inboxLease},
