@@ -19,6 +19,9 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// The first signal asks, the second ends: what waits for input or for a
+	// slow peer does not look at ctx.
+	defer context.AfterFunc(ctx, stop)()
 	if code, played := demo.Part(ctx); played {
 		os.Exit(code) // the demo started this program again to play a worker
 	}
@@ -70,4 +73,22 @@ func usage(err error) error {
 		return nil
 	}
 	return exitError{code: 2, err: err}
+}
+
+// interrupted is the exit code of a command that a signal ended, as of a shell.
+const interrupted = 130
+
+// interruptible ends a command at the first signal though it waits for its
+// input, which knows no ctx. Its exit code is none that means a verdict.
+func interruptible(ctx context.Context, do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	select {
+	case err := <-done:
+		if ctx.Err() == nil {
+			return err
+		}
+	case <-ctx.Done():
+	}
+	return exitError{code: interrupted, err: errors.New("interrupted")}
 }

@@ -58,13 +58,15 @@ without a usable row.`,
   zcat old.csv.gz | dropleak scan --json -`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.check(args); err != nil {
-				return usage(err)
-			}
-			if f.compare {
-				return scanCompare(s, f, args)
-			}
-			return scan(cmd.Context(), s, f, args)
+			return interruptible(cmd.Context(), func() error {
+				if err := f.check(args); err != nil {
+					return usage(err)
+				}
+				if f.compare {
+					return scanCompare(s, f, args)
+				}
+				return scan(cmd.Context(), s, f, args)
+			})
 		},
 	}
 	flags := cmd.Flags()
