@@ -29,7 +29,7 @@ const (
 	tries    = 4                // before a person is told that it did not work
 	idle     = 2 * time.Second  // between looks into an empty inbox
 	answerIn = 20 * time.Second
-	hands    = 4 // envelopes worked off at a time
+	hands    = 4               // envelopes worked off at a time
 	tellIn   = 5 * time.Second // after that, to say that it did not work
 )
 
