@@ -188,3 +188,25 @@ func TestOffsetSpreadsTheFleet(t *testing.T) {
 		t.Error("an offset within nothing")
 	}
 }
+
+// A refusal for the minute says that nothing remains; the hour's pace is not to
+// be judged by it.
+func TestRefusalOfTheMinuteSaysNothingOfTheHour(t *testing.T) {
+	bubble(t, func(t *testing.T, ctx context.Context) {
+		w := newWorld(t, dosim.Options{})
+		w.Kind()
+		_, err := w.reader.Droplet(ctx, web1)
+		check(t, err)
+		before := w.reader.Rate()
+		w.Inject(dosim.Burst.On("GET", "/v2/droplets").Once())
+		short, cancel := context.WithTimeout(ctx, 5*time.Second) // ends before the wait that is asked for
+		defer cancel()
+		if _, err := w.reader.Droplet(short, web1); err == nil {
+			t.Fatal("the refusal was not told")
+		}
+		after := w.reader.Rate()
+		if after.PerSecond != before.PerSecond || time.Until(after.HeldUntil).Round(time.Second) != 20*time.Second {
+			t.Errorf("pace %g, was %g; held for %s, want 20s", after.PerSecond, before.PerSecond, time.Until(after.HeldUntil))
+		}
+	})
+}
