@@ -87,3 +87,18 @@ func TestManyMappings(t *testing.T) {
 		t.Errorf("%d bytes were held at once", got)
 	}
 }
+
+// TestExitingProcess: a child that has let go of its memory and is not yet
+// gone makes a gap, not a smaller sum.
+func TestExitingProcess(t *testing.T) {
+	s := newScene(fake{pid: 10, ppid: 1, args: "celery -A app worker", rss: 100, start: 1},
+		fake{pid: 11, ppid: 10, args: "celery -A app worker", rss: 80, start: 2})
+	if got := s.read(t).Pass; len(got.Processes) != 2 {
+		t.Fatalf("%d processes, want 2", len(got.Processes))
+	}
+	s.file("11/statm", "0 0 0 0 0 0 0\n")
+	got := s.read(t)
+	if len(got.Pass.Workers) != 0 || len(got.Pass.Processes) != 0 || len(got.Notes) != 1 {
+		t.Errorf("workers %+v, processes %+v, notes %q; want a gap and its reason", got.Pass.Workers, got.Pass.Processes, got.Notes)
+	}
+}
