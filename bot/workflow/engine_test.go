@@ -583,3 +583,36 @@ func (s slowClaim) ClaimRun(ctx context.Context, owner string, now time.Time, le
 	time.Sleep(time.Minute)
 	return r, err
 }
+
+// TestLooksAreCounted: a clock that jumps, or a service that was away, does
+// not cut the window short: a lost act is looked for as often as fits into it.
+func TestLooksAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s storetest.Memory
+		var told []string
+		w := world{deaf: true}
+		e := workflow.New(&s, workflow.Options{Owner: "a"}, oneAct(&w, false, &told))
+		if err := e.Start(t.Context(), workflow.Run{ID: "r1", Recipe: "one"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := say(t, &s, "yes"); err != nil {
+			t.Fatal(err)
+		}
+		for w.looks < 1 {
+			if _, err := e.Once(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Hour)
+		if _, err := e.Once(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if r, _ := s.Run(t.Context(), "r1"); !r.Live() {
+			t.Fatalf("ended as %q after %d looks", r.Outcome, w.looks)
+		}
+		if r := settle(t, e, &s, time.Hour); r.Outcome != "unknown" || w.looks < 12 {
+			t.Errorf("ended as %q after %d looks", r.Outcome, w.looks)
+		}
+	})
+}
