@@ -108,6 +108,19 @@ func (s *Service) choose(sub finding.Subject) (remedy.Choice, error) {
 	return c, nil
 }
 
+// policy says whether a worker may be restarted without a person.
+func (s *Service) policy(sub finding.Subject) (remedy.Policy, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	d, err := s.droplet(ctx, sub.DropletID)
+	if err != nil {
+		return remedy.Policy{}, err
+	}
+	p := s.rule(d, sub.Worker).Policy
+	p.Below = s.d.Scale.Real(p.Below)
+	return p, nil
+}
+
 // manager is the one the agent last found a worker under.
 func (s *Service) manager(ctx context.Context, sub finding.Subject) (string, error) {
 	now := time.Now()

@@ -47,10 +47,11 @@ type Executor interface {
 // Rule says how a worker is restarted. The zero Rule leaves it to what the
 // agent found.
 type Rule struct {
-	Restart string  // systemd, supervisor, celery, reboot, power_cycle; "" as found
-	Unit    string  // "" as found
-	Limit   float64 // bytes; 0 as found
-	Hash    string  // of the configuration keys it came from
+	Restart string        // systemd, supervisor, celery, reboot, power_cycle; "" as found
+	Unit    string        // "" as found
+	Limit   float64       // bytes; 0 as found
+	Policy  remedy.Policy // by which dropleak restarts it by itself; zero: never
+	Hash    string        // of the configuration keys it came from
 }
 
 // Report is one scheduled report.
@@ -77,6 +78,7 @@ type Deps struct {
 	Quorum     int
 	AllowSelf  bool
 	Expires    time.Duration
+	Escalation string         // whom to call when nobody answers; a Slack id or empty
 	Quiet      schedule.Quiet // when "in the quiet window" acts
 	Keep       int            // of dropleak's own snapshots, for each droplet; 0: any number
 	MaxAge     time.Duration  // of those; 0: any
@@ -148,7 +150,7 @@ func (s *Service) assembleSlack(ctx context.Context) error {
 	}
 	s.remedy = remedy.New(s.remedyDeps(), s.remedyConfig(team))
 	s.chat = chat.New(chat.Options{Slack: app, Inbox: s.d.Store, Findings: s.d.Store, Remedy: s.remedy, Standing: s.remedy, Fleet: fleet{s},
-		Person: app.User, Team: team, Audit: s.note, Head: s.head, Trouble: s.trouble, Channel: s.d.Channel,
+		Person: app.User, Team: team, Audit: s.note, Head: s.head, Trouble: s.trouble, Channel: s.d.Channel, Escalation: s.d.Escalation,
 		Scale: s.d.Scale, Owner: s.d.Owner, Log: s.log})
 	return nil
 }
@@ -185,7 +187,7 @@ func (s *Service) remedyConfig(team string) remedy.Config {
 	scale := max(float64(d.Scale), 1)
 	return remedy.Config{Approvers: d.Approvers, Team: team, Quorum: d.Quorum, AllowSelf: d.AllowSelf,
 		Expires: d.Scale.Real(d.Expires), Rehearse: d.Rehearse, OwnDroplet: d.OwnDroplet, Owner: d.Owner,
-		Quiet: d.Quiet.Start, Stretch: d.Scale.Stretch, Keep: d.Keep, MaxAge: d.Scale.Real(d.MaxAge),
+		Quiet: d.Quiet.Start, Stretch: d.Scale.Stretch, Shrink: d.Scale.Shrink, Keep: d.Keep, MaxAge: d.Scale.Real(d.MaxAge),
 		Pace:   remedy.Pace{}.Scale(scale),
 		Engine: workflow.Options{Lease: d.Lease}.Scale(scale)}
 }
@@ -195,7 +197,7 @@ func (s *Service) remedyDeps() remedy.Deps {
 	agent := restart.Agent{Orders: orders}
 	ways := restart.Ways{restart.Systemd: agent, restart.Supervisor: agent, restart.Celery: agent}
 	deps := remedy.Deps{Store: s.d.Store, Audit: s.d.Store, Findings: s.d.Store, People: people{s.slack},
-		Watcher: measure{s}, Looker: agent, Ways: ways, Choose: s.choose, Expect: s.expect, Log: s.log,
+		Watcher: measure{s}, Looker: agent, Ways: ways, Choose: s.choose, Policy: s.policy, Expect: s.expect, Log: s.log,
 		Announce: func(ctx context.Context, v remedy.View) error { return s.chat.RunChanged(ctx, v) }}
 	if s.d.Executor != nil {
 		deps.Cloud, deps.Shelf = s.d.Executor, s.d.Executor

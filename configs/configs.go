@@ -91,6 +91,7 @@ type Approvals struct {
 	AllowSelf  bool     `yaml:"allow_self"`
 	Expires    Duration `yaml:"expires"`
 	QuietHours string   `yaml:"quiet_hours"`
+	Escalation string   `yaml:"escalation"` // whom to call when nobody answers: a Slack user or user group id; empty: nobody
 }
 
 // Snapshots says how many of dropleak's own snapshots stay, and how long.
@@ -107,6 +108,15 @@ type WorkerRule struct {
 	Restart  string   `yaml:"restart"`  // systemd, supervisor, celery, ssh, reboot, power_cycle
 	Unit     string   `yaml:"unit"`     // empty: what the agent found
 	Limit    Size     `yaml:"limit"`    // 0: what the agent found
+	Auto     Auto     `yaml:"auto"`     // off unless written
+}
+
+// Auto is the policy by which dropleak approves restarts of a worker by
+// itself, under the same snapshot rule as everybody.
+type Auto struct {
+	Below  Duration `yaml:"below"`      // act when less is left until memory runs out; 0: never
+	Window string   `yaml:"window"`     // only then: HH:MM-HH:MM and a time zone; empty: always
+	Line   string   `yaml:"-" json:"-"` // where it stands: file:line
 }
 
 // Droplets is a tag or a list of droplet ids.

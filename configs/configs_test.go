@@ -145,6 +145,11 @@ func TestOneProblem(t *testing.T) {
 		"cert without key": {least + "tls: {cert: a}\n", "belong together"},
 		"scale":            {least + "time_scale: 0\n", "between 1 and 10000"},
 		"retention":        {least + "history: {retention: 1h}\n", "shorter than 24h"},
+		"escalation":       {"slack: {channel: C1}\napprovals: {approvers: [U012], escalation: ops}\n", "approvals.escalation: \"ops\" is neither"},
+		"auto window":      {auto("window: night, below: 1h"), "workers[0].auto.window: \"night\" is not HH:MM-HH:MM"},
+		"auto no below":    {auto("window: 22:00-06:00"), "workers[0].auto.below: is not set"},
+		"auto too short":   {auto("below: 5s"), "workers[0].auto.below: 5s is shorter than 1m0s"},
+		"auto reboot":      {strings.ReplaceAll(auto("below: 1h"), "systemd", "reboot"), "dropleak reboots no droplet by itself"},
 		"quiet":            {"slack: {channel: C1}\napprovals: {approvers: [U012], quiet_hours: night}\n", "not HH:MM-HH:MM"},
 		"every":            {least + "schedule: {scan: \"@every 0s\"}\n", "shorter than one second"},
 		"no approvers":     {"slack: {channel: C1}\n", "nobody could approve"},
@@ -241,4 +246,29 @@ func FuzzRead(f *testing.F) {
 		}
 		_ = time.Duration(c.Approvals.Expires)
 	})
+}
+
+// auto is a file with one rule and its policy.
+func auto(keys string) string {
+	return "slack: {channel: C1}\napprovals: {approvers: [U012]}\nworkers:\n  - restart: systemd\n    auto: {" + keys + "}\n"
+}
+
+// TestAutoNamesItsLine: off unless written, and what is written knows where.
+func TestAutoNamesItsLine(t *testing.T) {
+	c, err := beside(t, auto("below: 45m, window: 22:00-06:00 Europe/Berlin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := c.Workers[0].Auto; a.Line != "d.yaml:5" || time.Duration(a.Below) != 45*time.Minute {
+		t.Errorf("policy %+v", a)
+	}
+	if c, err = beside(t, "slack: {channel: C1}\napprovals: {approvers: [U012]}\nworkers: [{restart: systemd}]\n"); err != nil || c.Workers[0].Auto != (Auto{}) {
+		t.Errorf("policy %+v, %v", c.Workers, err)
+	}
+}
+
+// beside reads a text as LoadBeside does a file.
+func beside(t *testing.T, text string) (Config, error) {
+	t.Helper()
+	return read("/etc/d.yaml", []byte(text), none, true)
 }

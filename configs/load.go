@@ -3,6 +3,7 @@ package configs
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -43,6 +44,7 @@ func read(path string, text []byte, env Getenv, beside bool) (Config, error) {
 	if d.unreadable {
 		return Config{}, d.problems
 	}
+	d.lines(&c)
 	v := &validator{decoder: d, c: &c, beside: beside}
 	v.secrets(env)
 	v.all()
@@ -50,6 +52,15 @@ func read(path string, text []byte, env Getenv, beside bool) (Config, error) {
 		return Config{}, d.problems.sorted()
 	}
 	return c, nil
+}
+
+// lines notes where each policy stands: the audit log names it.
+func (d *decoder) lines(c *Config) {
+	for i := range c.Workers {
+		if pos := d.at[fmt.Sprintf("workers[%d].auto", i)]; pos != nil {
+			c.Workers[i].Auto.Line = fmt.Sprintf("%s:%d", filepath.Base(d.file), pos.Line)
+		}
+	}
 }
 
 // secrets fills c.Secrets; NAME wins over NAME_FILE.

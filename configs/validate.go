@@ -220,6 +220,9 @@ func (v *validator) approvals() {
 	if _, err := schedule.ParseQuiet(a.QuietHours); err != nil {
 		v.bad("approvals.quiet_hours", "%s", err)
 	}
+	if a.Escalation != "" && !approver.MatchString(a.Escalation) {
+		v.bad("approvals.escalation", "%q is neither a Slack user id (U…, W…) nor a user group id (S…)", a.Escalation)
+	}
 	v.atLeast("approvals.expires", a.Expires, time.Minute)
 }
 
@@ -237,12 +240,28 @@ func (v *validator) workers() {
 		if r.Unit != "" && (r.Restart == "reboot" || r.Restart == "power_cycle") {
 			v.bad(key+".unit", "contradicts restart: %s, which restarts the whole droplet", r.Restart)
 		}
+		v.auto(key+".auto", r)
 		for j, earlier := range v.c.Workers[:i] {
 			if covers(earlier, r) {
 				v.bad(key, "is never reached: rule %d matches all of it first", j+1)
 				break
 			}
 		}
+	}
+}
+
+// auto checks a policy: what may act by itself must be clear.
+func (v *validator) auto(key string, r WorkerRule) {
+	if _, err := schedule.ParseQuiet(r.Auto.Window); err != nil {
+		v.bad(key+".window", "%q is not HH:MM-HH:MM, with or without a time zone", r.Auto.Window)
+	}
+	switch {
+	case r.Auto.Below == 0 && r.Auto.Window != "":
+		v.bad(key+".below", "is not set; a window alone lets nothing happen")
+	case r.Auto.Below != 0 && time.Duration(r.Auto.Below) < time.Minute:
+		v.atLeast(key+".below", r.Auto.Below, time.Minute)
+	case r.Auto.Below != 0 && (r.Restart == "reboot" || r.Restart == "power_cycle"):
+		v.bad(key, "dropleak reboots no droplet by itself: restart: %s needs a person", r.Restart)
 	}
 }
 

@@ -85,10 +85,13 @@ type Options struct {
 	Head    func(context.Context) (string, error)
 	Trouble func() []string // sources that do not answer
 	Channel string
-	Zone    *time.Location // of charts
-	Scale   schedule.Scale
-	Owner   string // unique among processes
-	Log     *slog.Logger
+	// Escalation is mentioned when a question is about to be answered by
+	// memory running out: a user or user group id, empty for nobody.
+	Escalation string
+	Zone       *time.Location // of charts
+	Scale      schedule.Scale
+	Owner      string // unique among processes
+	Log        *slog.Logger
 }
 
 // Chat is one end of the conversation.

@@ -78,3 +78,20 @@ func (c *Chat) muteUntil(ctx context.Context, in slackapp.Envelope, s slackapp.S
 	}
 	return c.setAside(ctx, in, s.Who, s.Metadata, remedy.NotNow, until)
 }
+
+// reminder says that nobody has answered, and how little time is left. The
+// last one calls others.
+func (c *Chat) reminder(v remedy.View) string {
+	left := "Half of the time is gone"
+	switch v.Reminded {
+	case remedy.AtQuarter:
+		left = "A quarter of the time is left"
+	case remedy.Escalated:
+		left = "Hardly any time is left"
+	}
+	text := fmt.Sprintf(":bell: Nobody has decided about %s. %s: memory runs out %s.", report.Escape(v.Title()), left, report.Date(v.Exhausts))
+	if v.Reminded == remedy.Escalated && c.o.Escalation != "" {
+		text = report.Mention(c.o.Escalation) + " " + text
+	}
+	return text
+}

@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,5 +55,46 @@ func TestMuteUntil(t *testing.T) {
 		}
 		_, m = d.message(f.ID)
 		wantText(t, "the message", m.PlainText(), "uted")
+	})
+}
+
+// TestNobodyAnswers: reminders go into the thread and the channel, each once,
+// and the last one calls those who are named for it.
+func TestNobodyAnswers(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		f, _ := d.opened("mail") // eleven hours are left
+		asked := time.Now()
+		var heard []string
+		for _, after := range []time.Duration{time.Hour, 6 * time.Hour, 9 * time.Hour, 10 * time.Hour, 10*time.Hour + time.Minute} {
+			d.rest(time.Until(asked.Add(after)))
+			f, err := finding.Change(t.Context(), d.store, f.ID, func(f *finding.Finding) error {
+				f.LastSeen, f.Verdict.Exhaustion.Expected = time.Now(), asked.Add(11*time.Hour)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := d.rem.Heed(t.Context(), f); err != nil {
+				t.Fatal(err)
+			}
+			d.rest(time.Minute)
+			heard = append(heard, fmt.Sprint(len(d.sim.Thread(ops, f.MessageTS))))
+		}
+		thread := d.sim.Thread(ops, d.finding(f.ID).MessageTS)
+		var said []string
+		for _, m := range thread {
+			if strings.Contains(m.PlainText(), "Nobody has decided") {
+				said = append(said, m.PlainText())
+			}
+		}
+		if len(said) != 3 {
+			t.Fatalf("%d reminders, thread %v: %q", len(said), heard, said)
+		}
+		wantText(t, "at half", said[0], "mail on web-1", "Half of the time is gone")
+		wantText(t, "at a quarter", said[1], "A quarter of the time is left")
+		wantText(t, "the last", said[2], "<!subteam^S0LEADS>", "Hardly any time is left")
+		if strings.Contains(said[0]+said[1], "S0LEADS") {
+			t.Error("others were called too early")
+		}
 	})
 }

@@ -129,7 +129,7 @@ func (d *desk) open(o slackapp.Options) {
 // newChat is one process's chat at the same desk.
 func (d *desk) newChat(owner string) *chat.Chat {
 	return chat.New(chat.Options{Slack: d.app, Inbox: d.hurt, Findings: d.store, Remedy: d.rem, Standing: d.rem, Fleet: d.far,
-		Person: d.app.User, Team: "T0DROPLEAK", Channel: ops, Zone: time.UTC, Owner: owner, Log: quiet,
+		Person: d.app.User, Team: "T0DROPLEAK", Channel: ops, Escalation: "S0LEADS", Zone: time.UTC, Owner: owner, Log: quiet,
 		Audit: func(_ context.Context, n chat.Note) error {
 			d.mu.Lock()
 			defer d.mu.Unlock()

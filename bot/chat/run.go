@@ -289,14 +289,22 @@ func (c *Chat) log(ctx context.Context, v remedy.View) error {
 	c.mu.Lock()
 	old := c.steps[v.Run]
 	c.mu.Unlock()
-	if old == mark || v.Settled == nil && v.Outcome == "" || !news.IsZero() && time.Since(news) > oldNews {
+	unanswered := v.Settled == nil && v.Outcome == ""
+	if unanswered {
+		mark = fmt.Sprint("reminder ", v.Reminded)
+	}
+	if old == mark || unanswered && v.Reminded == remedy.NoReminder || !news.IsZero() && time.Since(news) > oldNews {
 		return nil
 	}
 	f, err := c.o.Findings.Finding(ctx, v.Finding)
 	if err != nil || f.MessageTS == "" {
 		return err
 	}
-	if text := logLine(v); text != "" {
+	text := logLine(v)
+	if unanswered {
+		text = c.reminder(v)
+	}
+	if text != "" {
 		err := c.reply(ctx, f, v, say(text))
 		if err != nil {
 			return err
@@ -320,7 +328,7 @@ const (
 // in the channel too. When somebody deleted the message, a new one begins a
 // new thread.
 func (c *Chat) reply(ctx context.Context, f finding.Finding, v remedy.View, m slackapp.Message) error {
-	m.Broadcast = loud(v.Outcome)
+	m.Broadcast = loud(v.Outcome) || v.Settled == nil && v.Outcome == ""
 	_, err := c.o.Slack.Reply(ctx, f.Channel, f.MessageTS, m)
 	if !errors.Is(err, slackapp.ErrGone) {
 		return err

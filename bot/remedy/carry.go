@@ -19,8 +19,8 @@ func (s *Service) recheck(ctx context.Context, w *work) (workflow.Next, error) {
 	if w.g.Cancel != nil {
 		return w.cancelled()
 	}
-	if w.g.Window && s.opens(w.g, w.now).After(w.now) {
-		return w.end(Overtaken, "the quiet window closed before the worker could be restarted", w.untouched())
+	if why, err := s.allowed(ctx, w); err != nil || why != "" {
+		return w.noLonger(why, err)
 	}
 	moved, err := s.look(ctx, w.d, fmt.Sprintf("look-%d", w.now.UnixNano()))
 	var cannot *Refusal
@@ -43,6 +43,14 @@ func (s *Service) recheck(ctx context.Context, w *work) (workflow.Next, error) {
 	w.d.Checked = w.now
 	w.d.OrderBy = w.now.Add(s.c.Pace.Order)
 	return w.on(stepRestart)
+}
+
+// noLonger ends a run that what let it go does not cover any more.
+func (w *work) noLonger(why string, err error) (workflow.Next, error) {
+	if err != nil {
+		return workflow.Next{}, err
+	}
+	return w.end(Overtaken, why, w.untouched())
 }
 
 // mayRestart is the first law, asked where the order leaves: a finished
@@ -78,8 +86,8 @@ func (s *Service) restart(ctx context.Context, w *work) (workflow.Next, error) {
 		case w.now.Sub(w.d.Checked) > s.c.Pace.Fresh:
 			return w.on(stepRecheck) // what was seen is too old to act on
 		}
-		if w.g.Window && s.opens(w.g, w.now).After(w.now) {
-			return w.end(Overtaken, "the quiet window closed before the worker could be restarted", w.untouched())
+		if why, err := s.allowed(ctx, w); err != nil || why != "" {
+			return w.noLonger(why, err)
 		}
 		if err := w.mayRestart(); err != nil {
 			return w.end(Failed, err.Error(), w.untouched())

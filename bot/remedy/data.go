@@ -80,6 +80,8 @@ type data struct {
 	By        string      `json:"by,omitempty"` // who asked
 	Asked     time.Time   `json:"asked"`
 	Expires   time.Time   `json:"expires"`
+	First     time.Time   `json:"first,omitzero"`     // when the first question about it was asked, where that was another
+	Reminded  Reminder    `json:"reminded,omitempty"` // of earlier questions
 	Rehearsal bool        `json:"rehearsal,omitempty"`
 	Plan      Plan        `json:"plan"`
 	Facts     order.Facts `json:"facts"`

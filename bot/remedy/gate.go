@@ -43,10 +43,13 @@ type gate struct {
 	NotBefore time.Time         `json:"not_before,omitzero"`
 	Window    bool              `json:"window,omitempty"` // only inside the quiet window
 	Until     time.Time         `json:"until,omitzero"`
-	Skip      *Vote             `json:"skip,omitempty"`   // who let it go without a snapshot
-	Cancel    *Vote             `json:"cancel,omitempty"` // who stopped it after approval
-	Moved     []string          `json:"moved,omitempty"`  // what had changed at the click
-	Left      *Vote             `json:"left,omitempty"`   // what is to become of the snapshot
+	Skip      *Vote             `json:"skip,omitempty"`    // who let it go without a snapshot
+	Cancel    *Vote             `json:"cancel,omitempty"`  // who stopped it after approval
+	Moved     []string          `json:"moved,omitempty"`   // what had changed at the click
+	Left      *Vote             `json:"left,omitempty"`    // what is to become of the snapshot
+	Exhausts  time.Time         `json:"exhausts,omitzero"` // by the newest forecast
+	Reminded  Reminder          `json:"reminded,omitempty"`
+	Policy    string            `json:"policy,omitempty"` // the line of the configuration that let it go
 	Relapse   *Relapse          `json:"relapse,omitempty"`
 	Seen      map[string]string `json:"seen,omitempty"` // delivery id → what was answered
 }

@@ -70,12 +70,13 @@ var aims = []happening{
 	{1, "store plan restart", "freeze 40s"}, {1, "store save restart", "freeze 40s"}, {2, "call inspect", "other life"},
 	{1, "call snapshot", "lost before"}, {1, "call snapshot", "crash before"}, {1, "store sent snapshot", "crash after"},
 	{1, "store plan snapshot", "freeze 40s"}, {3, "call inspect", "agent away"},
+	{1, "call snapshot by name", "agent away"}, {1, "call snapshot by name", "agent away"},
 }
 
 var happenings = []string{
 	"crash before", "crash after", "lost before", "lost after", "stall 20s", "stall 3m", "stall 1h", "freeze 40s", "freeze 40s",
 	"cancel", "cancel", "cancel", "skip", "approve twice", "not now", "refused click",
-	"other life", "other config", "agent away", "agent back", "reboot droplet", "busy droplet",
+	"judged", "judged", "policy off", "other life", "other config", "agent away", "agent back", "reboot droplet", "busy droplet",
 }
 
 // script is all that is drawn for one run.
@@ -84,6 +85,7 @@ type script struct {
 	Say      remedy.Kind
 	Quorum   int
 	Second   bool // another worker of the droplet is approved too
+	Policy   bool // the worker restarts by policy, too
 	Rehearse bool
 	Happen   []happening
 }
@@ -94,6 +96,7 @@ var scripts = rapid.Custom(func(t *rapid.T) script {
 		Say:      rapid.SampledFrom([]remedy.Kind{remedy.Approve, remedy.Approve, remedy.Approve, remedy.Approve, remedy.Approve, remedy.Later, remedy.Skip, remedy.NotNow, remedy.FalseAlarm, remedy.Cancel, ""}).Draw(t, "say"),
 		Quorum:   rapid.SampledFrom([]int{1, 1, 1, 2}).Draw(t, "quorum"),
 		Second:   rapid.IntRange(0, 3).Draw(t, "second") == 0,
+		Policy:   rapid.IntRange(0, 4).Draw(t, "policy") == 0,
 		Rehearse: rapid.IntRange(0, 19).Draw(t, "rehearse") == 0,
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "n") {
@@ -217,6 +220,10 @@ func (st *stage) event(what string) {
 		st.click(bob, remedy.NotNow)
 	case "refused click":
 		st.click(mallory, remedy.Approve)
+	case "judged":
+		st.judged()
+	case "policy off":
+		w.lock(func() { w.policy = remedy.Policy{} })
 	case "other life":
 		w.lock(func() { w.newLife("mail") })
 	case "other config":
@@ -254,6 +261,9 @@ func (st *stage) play() error {
 	st.w = newWorld()
 	st.w.snapshotTakes, st.w.quiet = 15*time.Second, hourly
 	weathers[st.s.Weather](st.w)
+	if st.s.Policy {
+		st.w.policy, st.w.policed = remedy.Policy{Below: time.Hour, Open: early, Line: line}, true
+	}
 	st.spawn()
 	st.spawn()
 	for range 6 {
@@ -302,9 +312,26 @@ func (st *stage) open() bool {
 				st.click(bob, st.s.Say)
 			}
 		}
+		st.judged()
 		return true
 	}
 	return false
+}
+
+// early is a policy's window: all of an hour but its last minutes.
+func early(t time.Time) bool { return t.Minute() < 55 }
+
+// judged is a scan of the fleet: mail leaks, and half an hour is left. A store
+// that fails, a dead process, keep a scan from doing anything.
+func (st *stage) judged() {
+	for _, p := range st.ps {
+		if p.dead.Load() || p.frozen.Load() {
+			continue
+		}
+		if err := p.s.Heed(st.ctx, leaking(st.w, 10*time.Second, 30*time.Minute)); err == nil {
+			return
+		}
+	}
 }
 
 // second approves a run of another worker on the same droplet.

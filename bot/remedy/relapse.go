@@ -26,7 +26,7 @@ func (s *Service) Heed(ctx context.Context, f finding.Finding) error {
 	if f.Subject.Kind != finding.KindLeak || f.Subject.Worker == "" || f.State.Final() {
 		return nil
 	}
-	return s.relapsed(ctx, f)
+	return errors.Join(s.relapsed(ctx, f), s.actBySelf(ctx, f), s.remind(ctx, f))
 }
 
 // relapsed writes down, once, that the newest restart of a worker did not
@@ -44,9 +44,7 @@ func (s *Service) relapsed(ctx context.Context, f finding.Finding) error {
 	if r := f.Verdict.Rate; r != nil {
 		t.g.Relapse.Rate = r.Value
 	}
-	if x := f.Verdict.Exhaustion; x != nil {
-		t.g.Relapse.Exhaust = x.Expected
-	}
+	t.g.Relapse.Exhaust = s.forecast(f)
 	raw, err := json.Marshal(t.g)
 	if err != nil {
 		return err

@@ -64,6 +64,8 @@ type Deps struct {
 	// Choose says how the configuration wants a worker restarted. A [*NoWay]
 	// says that it does not; any other error, that this cannot be told now.
 	Choose func(finding.Subject) (Choice, error)
+	// Policy says whether dropleak may restart a worker by itself; nil: never.
+	Policy func(finding.Subject) (Policy, error)
 	// Announce shows a view. It is called by one owner at a time, in order,
 	// at least once for each change, and again until it returns nil.
 	Announce func(ctx context.Context, v View) error
@@ -84,6 +86,8 @@ type Config struct {
 	// Quiet returns when the next quiet window begins at or after a moment; nil
 	// or zero: there is none.
 	Quiet func(time.Time) time.Time
+	// Shrink is the inverse of Stretch.
+	Shrink func(t, at time.Time) time.Time
 	// Stretch maps a moment to the time of verdicts told at another; nil: they
 	// are the same.
 	Stretch     func(t, at time.Time) time.Time
@@ -113,6 +117,7 @@ type Pace struct {
 	VerifyEvery  time.Duration // 15 s
 	Verify       time.Duration // 15 min: to become sure of the new life
 	GroupsMemory time.Duration // 5 min: members of user groups are remembered
+	Rest         time.Duration // 6 h: between two tries of a policy after one that was overtaken
 }
 
 // DefaultSkipReasons are offered when the configuration names none.
@@ -143,13 +148,13 @@ func (p Pace) Scale(n float64) Pace {
 
 func (p *Pace) all() []*time.Duration {
 	return []*time.Duration{&p.Look, &p.Evidence, &p.Line, &p.Poll, &p.Snapshot, &p.Recheck, &p.Fresh, &p.Order,
-		&p.Watch, &p.Carry, &p.VerifyEvery, &p.Verify, &p.GroupsMemory}
+		&p.Watch, &p.Carry, &p.VerifyEvery, &p.Verify, &p.GroupsMemory, &p.Rest}
 }
 
 func (p Pace) defaults() Pace {
 	production := []time.Duration{10 * time.Second, 10 * time.Second, 5 * time.Second, 10 * time.Second, 4 * time.Hour,
 		5 * time.Minute, 30 * time.Second, 5 * time.Minute, 2 * time.Second, 15 * time.Minute, 15 * time.Second,
-		15 * time.Minute, 5 * time.Minute}
+		15 * time.Minute, 5 * time.Minute, 6 * time.Hour}
 	for i, d := range p.all() {
 		if *d == 0 {
 			*d = production[i]
@@ -276,8 +281,9 @@ func (s *Service) complete(ctx context.Context, d data, facts order.Facts, f fin
 		return data{}, fmt.Errorf("measuring %s: %w", d.Plan.Title(), err)
 	}
 	d.Before = before
-	if x := f.Verdict.Exhaustion; x != nil {
-		d.Exhausts = x.Expected
+	d.Exhausts = s.forecast(f)
+	if err := s.carryOn(ctx, &d, f); err != nil {
+		return data{}, err
 	}
 	if d.Card, err = s.card(ctx, d); err != nil {
 		return data{}, err

@@ -53,6 +53,8 @@ type View struct {
 	Asked        time.Time
 	Expires      time.Time // of the question
 	Exhausts     time.Time // when memory was forecast to run out; zero: not
+	Reminded     Reminder  // of this question, so far
+	Policy       string    // the line of the configuration that let it go; empty: a person did
 	TooLate      bool      // memory runs out before a snapshot can finish
 
 	Step    string
@@ -142,7 +144,7 @@ func (s *Service) view(t record, sent bool) View {
 	d, g, r := t.d, t.g, t.r
 	v := View{
 		Run: r.ID, Finding: d.Finding, Version: r.Version, Rehearsal: d.Rehearsal, Plan: d.Plan, Facts: d.Facts, Card: d.Card,
-		AskedBy: d.By, Asked: d.Asked, Expires: d.Expires, Exhausts: d.Exhausts,
+		AskedBy: d.By, Asked: d.Asked, Expires: d.Expires, Exhausts: g.exhausts(d), Reminded: g.Reminded, Policy: g.Policy,
 		Step: r.Step, Entered: r.Entered, Outcome: Outcome(r.Outcome), Ended: r.Ended, Why: d.Why, State: d.State,
 		Votes: g.Votes, Have: g.count(Approve), Need: s.c.Quorum, Settled: g.Settled, Skip: g.Skip, Cancel: g.Cancel, Until: g.Until,
 		Ahead: d.Ahead, Snapshot: d.Snapshot, SnapshotName: d.SnapshotName, Evidence: d.Evidence,
@@ -162,8 +164,8 @@ func (s *Service) view(t record, sent bool) View {
 	if d.Restart != nil {
 		v.New = d.Restart.New
 	}
-	v.TooLate = r.Live() && d.Snapshot == nil && !d.Exhausts.IsZero() && d.Expected > 0 && g.Skip == nil &&
-		time.Now().Add(d.Expected-elapsed(d.Times[stepSnapshot])).After(d.Exhausts)
+	v.TooLate = r.Live() && d.Snapshot == nil && !v.Exhausts.IsZero() && d.Expected > 0 && g.Skip == nil &&
+		time.Now().Add(d.Expected-elapsed(d.Times[stepSnapshot])).After(v.Exhausts)
 	v.Steps = stepViews(t)
 	v.Buttons = s.buttons(t, sent)
 	return v

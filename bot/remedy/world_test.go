@@ -78,6 +78,8 @@ type world struct {
 	choice        remedy.Choice
 	disk          float64 // used, as the agent measures it
 	quiet         func(time.Time) time.Time
+	policy        remedy.Policy
+	policed       bool // a policy was ever on
 	groupErr      error
 	observer      *process
 	checked       map[string]string // run → what the laws were last checked on
@@ -208,6 +210,11 @@ func (w *world) start(name string, change func(*remedy.Config, *remedy.Deps)) *p
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			return w.choice, w.noChoice
+		},
+		Policy: func(finding.Subject) (remedy.Policy, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.policy, nil
 		},
 		Announce: func(_ context.Context, v remedy.View) error {
 			return p.cross("announce", func() error {

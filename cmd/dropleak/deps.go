@@ -14,6 +14,7 @@ import (
 
 	"github.com/dropleak/dropleak/bot"
 	"github.com/dropleak/dropleak/bot/history"
+	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/schedule"
 	"github.com/dropleak/dropleak/bot/slackapp"
 	"github.com/dropleak/dropleak/bot/store"
@@ -26,7 +27,7 @@ import (
 func deps(c configs.Config, st *store.Store, log *slog.Logger) (bot.Deps, error) {
 	d := bot.Deps{Store: st, Channel: c.Slack.Channel, Tag: c.DigitalOcean.Tag,
 		Approvers: c.Approvals.Approvers, Quorum: c.Approvals.Quorum, AllowSelf: c.Approvals.AllowSelf,
-		Expires: time.Duration(c.Approvals.Expires), Keep: c.Snapshots.Keep, MaxAge: time.Duration(c.Snapshots.MaxAge), Rehearse: c.Mode == "rehearse", OwnDroplet: ownDroplet(),
+		Escalation: c.Approvals.Escalation, Expires: time.Duration(c.Approvals.Expires), Keep: c.Snapshots.Keep, MaxAge: time.Duration(c.Snapshots.MaxAge), Rehearse: c.Mode == "rehearse", OwnDroplet: ownDroplet(),
 		Retention: time.Duration(c.History.Retention), Scale: c.Scale(), Owner: owner(), Log: log,
 		Slack: slackapp.Options{BotToken: c.Secrets.SlackBot, AppToken: c.Secrets.SlackApp, SigningSecret: c.Secrets.SlackSigning,
 			APIURL: c.Slack.APIURL, Mode: slackapp.Mode(c.Slack.Mode)},
@@ -89,7 +90,14 @@ func rule(c configs.Config, id int64, tags []string, worker string) bot.Rule {
 	if !ok {
 		return bot.Rule{Hash: hash(nil)}
 	}
-	return bot.Rule{Restart: r.Restart, Unit: r.Unit, Limit: float64(r.Limit), Hash: hash(r)}
+	out := bot.Rule{Restart: r.Restart, Unit: r.Unit, Limit: float64(r.Limit), Hash: hash(r),
+		Policy: remedy.Policy{Below: time.Duration(r.Auto.Below), Line: r.Auto.Line}}
+	if w, err := schedule.ParseQuiet(r.Auto.Window); err != nil {
+		out.Policy = remedy.Policy{} // the check refuses such a file; nothing acts on half of it
+	} else if r.Auto.Window != "" {
+		out.Policy.Open = w.Contains
+	}
+	return out
 }
 
 func hash(v any) string {
