@@ -192,6 +192,23 @@ func TestRecoveredByTheFreshMetric(t *testing.T) {
 	}
 }
 
+// A reading just before the restart is not outvoted by those of hours before.
+func TestRecoveredFromTheLastReading(t *testing.T) {
+	before := node(20, noisy(0.5, func(h float64) float64 { return 80 + 6*h }))
+	for _, l := range before.Lives {
+		for k := range l.Samples {
+			if h := l.Samples[k].At.Sub(at(0)).Hours(); h < 19.95 && math.Mod(h, 4) > 0.02 {
+				l.Samples[k].PSS, l.Samples[k].USS = math.NaN(), math.NaN()
+			}
+		}
+	}
+	after := Worker{Lives: []Life{life(20, RoleParent, 20.1, 20.3, level(60)), life(21, RoleChild, 20.1, 20.3, level(120))}}
+	got, n := Recovered(before, after, Limit{}, at(21))
+	if got != DidRecover || n.Metric != "pss+swap" || math.Abs(n.Before/MiB-0.8*260) > 5 {
+		t.Errorf("%s by %+v", got, n)
+	}
+}
+
 func TestCompare(t *testing.T) {
 	leaky := node(24, noisy(0.5, func(h float64) float64 { return 80 + 6*h }))
 	cases := []struct {

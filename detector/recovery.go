@@ -28,8 +28,7 @@ const recoveryPasses = 3
 // new footprint stands above nine tenths of the limit.
 func Recovered(before, after Worker, limit Limit, at time.Time) (Recovery, RecoveryNumbers) {
 	after = onlyNew(before, upTo(after, at))
-	o := Options{Metric: commonMetric(before, after)}
-	old, new := Summarize(before, o), Summarize(after, o)
+	old, new := bothIn(before, after)
 	n := RecoveryNumbers{Metric: old.Metric}
 	if len(old.Total) == 0 {
 		return TooEarly, n
@@ -87,37 +86,40 @@ func mainSeen(w Worker) bool {
 // the PSS of large or slow processes every ten minutes.
 const Stale = 15 * time.Minute
 
-// commonMetric is the best metric both workers were measured in, the first of
-// them until its end.
-func commonMetric(before, after Worker) string {
-	ended := lastReading(before, "")
+// bothIn summarises both workers in the best metric that both were measured
+// in, the first of them until its end.
+func bothIn(before, after Worker) (old, new Summary) {
+	ended := lastSample(before).UnixNano()
 	for _, m := range []string{"pss", "rss", "uss"} {
-		if last := lastReading(before, m); !last.IsZero() && ended.Sub(last) <= Stale && !lastReading(after, m).IsZero() {
-			return m
+		o := Options{Metric: m}
+		old, new = Summarize(before, o), Summarize(after, o)
+		if k := len(old.Total); k > 0 && ended-old.Total[k-1].Last <= int64(Stale) && len(new.Total) > 0 {
+			return old, new
 		}
 	}
-	return "rss"
+	o := Options{Metric: "rss"}
+	return Summarize(before, o), Summarize(after, o)
 }
 
-// lastReading is the time of a worker's newest reading of a metric, of any
-// sample for "", and zero without one.
-func lastReading(w Worker, metric string) (last time.Time) {
+// lastSample is the time of a worker's newest sample, zero without one.
+func lastSample(w Worker) (last time.Time) {
 	for _, l := range w.Lives {
-		at := time.Time{}
-		if metric == "" && len(l.Samples) > 0 {
-			at = l.Samples[len(l.Samples)-1].At
-		} else if rs := readings(l.Samples, metric); len(rs) > 0 {
-			at = time.Unix(0, rs[len(rs)-1].at)
-		}
-		if at.After(last) {
-			last = at
+		if n := len(l.Samples); n > 0 && l.Samples[n-1].At.After(last) {
+			last = l.Samples[n-1].At
 		}
 	}
 	return last
 }
 
-// lastLevel is the median of the last three blocks.
-func lastLevel(ts []TotalBlock) float64 { return medianLevel(ts[max(0, len(ts)-3):]) }
+// lastLevel is the median of the last three blocks; of a metric that is read
+// seldom, of those that still tell of the end.
+func lastLevel(ts []TotalBlock) float64 {
+	i := len(ts) - 1
+	for i > 0 && i > len(ts)-3 && ts[len(ts)-1].Last-ts[i-1].Last <= int64(Stale) {
+		i--
+	}
+	return medianLevel(ts[max(i, 0):])
+}
 
 // firstLevel is the low of the first hour.
 func firstLevel(ts []TotalBlock) float64 {
