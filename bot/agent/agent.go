@@ -309,6 +309,7 @@ func (a *Agent) pass(at time.Time) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.opts.Log.Debug("pass taken", "processes", len(p.Processes), "with_pss", withPSS(p))
 	body, err := encodeV2(a.sampler.series(p))
 	if err != nil {
 		return notes, err
@@ -366,6 +367,7 @@ func Once(o Options, at time.Time) (sample.Pass, []string, error) {
 // reader returns a reader that may ask supervisord.
 func reader(o Options) *procfs.Reader {
 	r := procfs.New(o.Proc, o.Cgroup)
+	r.Clock = threadTime
 	r.Program = func(config string, pid int) string {
 		if config == "" {
 			config = o.SupervisorConfig

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"runtime"
 	"slices"
 	"time"
 
@@ -19,6 +20,8 @@ type sampler struct {
 // take reads one pass, labelled for droplet, at the grid time at.
 func (s *sampler) take(at time.Time, droplet string) (sample.Pass, []string, error) {
 	s.budget.begin(at)
+	runtime.LockOSThread() // what PSS costs is the time of this thread
+	defer runtime.UnlockOSThread()
 	r, err := s.reader.Read(at, s.budget.want)
 	if err != nil {
 		return sample.Pass{}, nil, err
@@ -53,6 +56,16 @@ func paused(gone sample.Series, now []sample.Series) bool {
 	return slices.ContainsFunc(now, func(s sample.Series) bool {
 		return s.Get("kind") == "rss" && s.Get("worker") == gone.Get("worker") && s.Get("slot") == gone.Get("slot") && s.Get("role") == gone.Get("role")
 	})
+}
+
+// withPSS counts the processes whose PSS was read.
+func withPSS(p sample.Pass) (n int) {
+	for _, one := range p.Processes {
+		if sample.Measured(one.PSS) {
+			n++
+		}
+	}
+	return n
 }
 
 func label(p *sample.Pass, droplet string) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	upstream "github.com/prometheus/procfs"
@@ -216,6 +217,26 @@ func TestNoRightToReadPSS(t *testing.T) {
 	}
 	if len(got.Notes) != 1 || !strings.Contains(got.Notes[0], "CAP_SYS_PTRACE") {
 		t.Errorf("notes %q, want one that names the right", got.Notes)
+	}
+}
+
+// What PSS costs is told by the clock that is given, else by the wall's.
+func TestCost(t *testing.T) {
+	r := pool().reader()
+	for _, clock := range []time.Duration{0, 7 * time.Millisecond} {
+		ticks := time.Duration(0)
+		if r.Clock = nil; clock > 0 {
+			r.Clock = func() time.Duration { ticks += clock; return ticks }
+		}
+		got, err := r.Read(now, always)
+		if err != nil || len(got.Cost) == 0 {
+			t.Fatalf("costs %v, %v", got.Cost, err)
+		}
+		for pid, cost := range got.Cost {
+			if clock > 0 && cost != clock || clock == 0 && (cost <= 0 || cost > time.Minute) {
+				t.Errorf("pid %d costs %v", pid, cost)
+			}
+		}
 	}
 }
 

@@ -153,6 +153,16 @@ func (p *pass) swap(pid int) float64 {
 	return parseStatus(raw).swap
 }
 
+// epoch is where the wall's clock begins.
+var epoch = time.Now()
+
+func (p *pass) clock() time.Duration {
+	if p.Clock != nil {
+		return p.Clock()
+	}
+	return time.Since(epoch)
+}
+
 func (p *pass) wantsPSS(n Node, rss []float64) bool {
 	if p.pss == nil {
 		return false
@@ -168,9 +178,9 @@ func (p *pass) wantsPSS(n Node, rss []float64) bool {
 // count shared pages once: passes without PSS have no SwapPss, and one
 // series must not mix two measures.
 func (p *pass) rollup(rec *sample.Process, n Node) bool {
-	began := time.Now()
+	began := p.clock()
 	raw, err := p.readOf(rec.PID, "smaps_rollup")
-	p.out.Cost[rec.PID] = time.Since(began)
+	p.out.Cost[rec.PID] = p.clock() - began
 	if errors.Is(err, fs.ErrPermission) {
 		p.note("no PSS and USS: reading smaps_rollup of " + n.Worker + " needs CAP_SYS_PTRACE")
 		return true

@@ -33,6 +33,9 @@ type Reader struct {
 	// Program asks a supervisord, by its configuration file, which program
 	// it started as this pid; "" it cannot tell. Nil: nobody is asked.
 	Program func(config string, pid int) string
+	// Clock is what the cost of a reading is told by; nil: the wall's, which
+	// also counts while others run.
+	Clock func() time.Duration
 
 	proc, cgroup fs.FS
 	page         float64
