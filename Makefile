@@ -27,7 +27,7 @@ mutants: ## break the code with each kept patch of .ci/mutants, and expect a tes
 	.ci/mutate
 
 .PHONY: soak
-soak: ## a hundred thousand random runs, or RUNS, against the laws of docs/run.md
+soak: ## a hundred thousand random runs, or RUNS, against the laws of bot/remedy/laws_test.go
 	DROPLEAK_RUNS=$(or $(RUNS),100000) go test ./bot/remedy -run 'TestRuns$$' -v -timeout 0
 
 .PHONY: chaos
