@@ -50,6 +50,12 @@ func (s *Service) droplet(ctx context.Context, id string) (watch.Droplet, error)
 	return fleet.Droplets[i], nil
 }
 
+// tags implements [remedy.Deps].Tags.
+func (s *Service) tags(ctx context.Context, id int64) ([]string, error) {
+	d, err := s.droplet(ctx, strconv.FormatInt(id, 10))
+	return slices.Clone(d.Tags), err
+}
+
 // fleet answers the chat's questions about what is seen.
 type fleet struct{ s *Service }
 

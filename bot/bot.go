@@ -82,6 +82,7 @@ type Deps struct {
 	Quiet      schedule.Quiet // when "in the quiet window" acts
 	Keep       int            // of dropleak's own snapshots, for each droplet; 0: any number
 	MaxAge     time.Duration  // of those; 0: any
+	Limits     remedy.Limits  // on how many runs act at a time
 	Rehearse   bool
 	OwnDroplet int64 // the droplet the service runs on; 0 elsewhere or unknown
 	Retention  time.Duration
@@ -186,7 +187,7 @@ func (s *Service) remedyConfig(team string) remedy.Config {
 	d := s.d
 	scale := max(float64(d.Scale), 1)
 	return remedy.Config{Approvers: d.Approvers, Team: team, Quorum: d.Quorum, AllowSelf: d.AllowSelf,
-		Expires: d.Scale.Real(d.Expires), Rehearse: d.Rehearse, OwnDroplet: d.OwnDroplet, Owner: d.Owner,
+		Expires: d.Scale.Real(d.Expires), Limits: d.Limits, Rehearse: d.Rehearse, OwnDroplet: d.OwnDroplet, Owner: d.Owner,
 		Quiet: d.Quiet.Start, Stretch: d.Scale.Stretch, Shrink: d.Scale.Shrink, Keep: d.Keep, MaxAge: d.Scale.Real(d.MaxAge),
 		Pace:   remedy.Pace{}.Scale(scale),
 		Engine: workflow.Options{Lease: d.Lease}.Scale(scale)}
@@ -197,7 +198,7 @@ func (s *Service) remedyDeps() remedy.Deps {
 	agent := restart.Agent{Orders: orders}
 	ways := restart.Ways{restart.Systemd: agent, restart.Supervisor: agent, restart.Celery: agent}
 	deps := remedy.Deps{Store: s.d.Store, Audit: s.d.Store, Findings: s.d.Store, People: people{s.slack},
-		Watcher: measure{s}, Looker: agent, Ways: ways, Choose: s.choose, Policy: s.policy, Expect: s.expect, Log: s.log,
+		Watcher: measure{s}, Looker: agent, Ways: ways, Choose: s.choose, Policy: s.policy, Expect: s.expect, Tags: s.tags, Log: s.log,
 		Announce: func(ctx context.Context, v remedy.View) error { return s.chat.RunChanged(ctx, v) }}
 	if s.d.Executor != nil {
 		deps.Cloud, deps.Shelf = s.d.Executor, s.d.Executor

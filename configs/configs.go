@@ -25,6 +25,7 @@ type Config struct {
 	Schedule       Schedule     `yaml:"schedule"`
 	Approvals      Approvals    `yaml:"approvals"`
 	Snapshots      Snapshots    `yaml:"snapshots"`
+	Remediation    Remediation  `yaml:"remediation"`
 	TimeScale      float64      `yaml:"time_scale"`
 	Workers        []WorkerRule `yaml:"workers"`
 	Secrets        Secrets      `yaml:"-"`
@@ -98,6 +99,20 @@ type Approvals struct {
 type Snapshots struct {
 	Keep   int      `yaml:"keep"`
 	MaxAge Duration `yaml:"max_age"`
+}
+
+// Remediation limits how many runs act at the same time; on one droplet it is
+// always one. 0 does not limit.
+type Remediation struct {
+	AtOnce     int        `yaml:"at_once"`     // over the whole fleet
+	SameWorker int        `yaml:"same_worker"` // of workers of one name, so that the others serve its queues meanwhile
+	Tags       []TagLimit `yaml:"tags"`
+}
+
+// TagLimit is how many runs act at the same time on droplets with a tag.
+type TagLimit struct {
+	Tag    string `yaml:"tag"`
+	AtOnce int    `yaml:"at_once"`
 }
 
 // WorkerRule says how the workers it matches are restarted. The first

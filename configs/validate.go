@@ -122,7 +122,28 @@ func (v *validator) plain() {
 	if v.c.Snapshots.Keep < 1 {
 		v.bad("snapshots.keep", "%d: at least the newest snapshot stays", v.c.Snapshots.Keep)
 	}
+	v.remediation()
 	v.dsn()
+}
+
+// remediation checks the limits on runs.
+func (v *validator) remediation() {
+	r := v.c.Remediation
+	if r.AtOnce < 0 {
+		v.bad("remediation.at_once", "%d: 0 does not limit, 1 and more do", r.AtOnce)
+	}
+	if r.SameWorker < 0 {
+		v.bad("remediation.same_worker", "%d: 0 does not limit, 1 and more do", r.SameWorker)
+	}
+	for i, t := range r.Tags {
+		key := fmt.Sprintf("remediation.tags[%d]", i)
+		if t.Tag == "" {
+			v.bad(key+".tag", "names no tag")
+		}
+		if t.AtOnce < 1 {
+			v.bad(key+".at_once", "%d: at least one run may act", t.AtOnce)
+		}
+	}
 }
 
 func (v *validator) atLeast(key string, d Duration, least time.Duration) {

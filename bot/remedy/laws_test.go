@@ -2,6 +2,7 @@ package remedy_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,10 +23,16 @@ func (w *world) laws(ctx context.Context) error {
 		w.observer, w.checked = w.start("observer", nil), map[string]string{}
 	}
 	p := w.observer
-	acting := 0
+	acting := map[int64]int{}
 	for _, r := range runs {
 		if r.Live() && r.Step != "ask" && r.Step != "line" {
-			acting++
+			var d struct{ Plan remedy.Plan }
+			if err := json.Unmarshal(r.Data, &d); err != nil {
+				return err
+			}
+			if acting[d.Plan.DropletID]++; acting[d.Plan.DropletID] > 1 {
+				return fmt.Errorf("law 5: %d runs act on one droplet", acting[d.Plan.DropletID])
+			}
 		}
 		if state := fmt.Sprint(r.Version, len(w.deeds)); w.checked[r.ID] == state {
 			continue // nothing to see has changed
@@ -39,9 +46,6 @@ func (w *world) laws(ctx context.Context) error {
 		if err := w.lawsOf(ctx, r, v); err != nil {
 			return fmt.Errorf("run %s at %s/%s: %w", r.ID, r.Step, r.Outcome, err)
 		}
-	}
-	if acting > 1 {
-		return fmt.Errorf("law 5: %d runs act on one droplet", acting)
 	}
 	return nil
 }

@@ -2,8 +2,6 @@ package remedy
 
 import (
 	"context"
-	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -144,33 +142,6 @@ func (s *Service) opens(g gate, now time.Time) time.Time {
 		return at
 	}
 	return now // the window was taken out of the configuration since
-}
-
-// line waits for a turn: one run at a time acts on a droplet, and no more
-// over the fleet than configured.
-func (s *Service) line(ctx context.Context, w *work) (workflow.Next, error) {
-	w.d.begin(stepLine, w.now)
-	if w.g.Cancel != nil {
-		return w.cancelled()
-	}
-	slots := []workflow.Slot{{Name: "droplet/" + strconv.FormatInt(w.d.Plan.DropletID, 10), Limit: 1}}
-	if s.c.Fleet > 0 {
-		slots = append(slots, workflow.Slot{Name: "fleet", Limit: s.c.Fleet})
-	}
-	full, err := w.Take(ctx, slots...)
-	if err != nil {
-		return workflow.Next{}, err
-	}
-	if len(full) == 0 {
-		w.d.Ahead = nil
-		return w.on(stepEvidence)
-	}
-	w.d.Ahead = full[0].Holders
-	w.d.Why = "another run is at work on this droplet"
-	if full[0].Name == "fleet" {
-		w.d.Why = fmt.Sprintf("%d runs at a time may act over the fleet", s.c.Fleet)
-	}
-	return workflow.Wait(w.now.Add(s.c.Pace.Line)), nil
 }
 
 // evidence saves what a restart destroys. It never holds the run up for

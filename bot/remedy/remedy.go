@@ -73,7 +73,9 @@ type Deps struct {
 	// takes; used is what its disk holds, in bytes, 0 where that is not known.
 	// Nil or zero: not known.
 	Expect func(ctx context.Context, dropletID int64, used float64) time.Duration
-	Log    *slog.Logger
+	// Tags are those of a droplet. Needed with Limits.Tags.
+	Tags func(ctx context.Context, dropletID int64) ([]string, error)
+	Log  *slog.Logger
 }
 
 // Config is what the operator asked for.
@@ -92,7 +94,7 @@ type Config struct {
 	// are the same.
 	Stretch     func(t, at time.Time) time.Time
 	SkipReasons []string      // to choose from when a snapshot is skipped; nil: DefaultSkipReasons
-	Fleet       int           // runs that may act at a time; 0: any number
+	Limits      Limits        // on how many runs act at a time
 	Keep        int           // snapshots that stay for each droplet; 0: any number
 	MaxAge      time.Duration // of a snapshot; 0: any
 	Rehearse    bool          // carry nothing out

@@ -27,7 +27,7 @@ import (
 func deps(c configs.Config, st *store.Store, log *slog.Logger) (bot.Deps, error) {
 	d := bot.Deps{Store: st, Channel: c.Slack.Channel, Tag: c.DigitalOcean.Tag,
 		Approvers: c.Approvals.Approvers, Quorum: c.Approvals.Quorum, AllowSelf: c.Approvals.AllowSelf,
-		Escalation: c.Approvals.Escalation, Expires: time.Duration(c.Approvals.Expires), Keep: c.Snapshots.Keep, MaxAge: time.Duration(c.Snapshots.MaxAge), Rehearse: c.Mode == "rehearse", OwnDroplet: ownDroplet(),
+		Escalation: c.Approvals.Escalation, Expires: time.Duration(c.Approvals.Expires), Keep: c.Snapshots.Keep, MaxAge: time.Duration(c.Snapshots.MaxAge), Rehearse: c.Mode == "rehearse", Limits: limits(c.Remediation), OwnDroplet: ownDroplet(),
 		Retention: time.Duration(c.History.Retention), Scale: c.Scale(), Owner: owner(), Log: log,
 		Slack: slackapp.Options{BotToken: c.Secrets.SlackBot, AppToken: c.Secrets.SlackApp, SigningSecret: c.Secrets.SlackSigning,
 			APIURL: c.Slack.APIURL, Mode: slackapp.Mode(c.Slack.Mode)},
@@ -51,6 +51,15 @@ func deps(c configs.Config, st *store.Store, log *slog.Logger) (bot.Deps, error)
 		}
 	}
 	return d, schedules(&d, c)
+}
+
+// limits are on how many runs act at a time.
+func limits(c configs.Remediation) remedy.Limits {
+	l := remedy.Limits{Fleet: c.AtOnce, SameWorker: c.SameWorker, Tags: map[string]int{}}
+	for _, t := range c.Tags {
+		l.Tags[t.Tag] = t.AtOnce
+	}
+	return l
 }
 
 // schedules parses what the configuration's check has already parsed once.

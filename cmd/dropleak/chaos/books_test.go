@@ -249,7 +249,7 @@ func (w *town) auditMessage(ctx context.Context, a *agent, runs []journey, sum *
 	}
 	words := remedy.Outcome(runs[0].r.Outcome).Words()
 	words = "*" + strings.ToUpper(words[:1]) + words[1:] + "*"
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	err := w.slack.Wait(ctx, func() bool {
 		for _, m := range w.slack.Messages(channel) {

@@ -88,7 +88,7 @@ func newTown(t testing.TB, seed uint64, engine store.Engine, n int) *town {
 	w := &town{t: t, dir: testbed.Folder(t), program: program, rng: rand.New(rand.NewPCG(seed, 0x63_68_61_6f_73)),
 		asked: map[int]*replica{}, hit: map[string]bool{}, kills: map[string]int{}, began: time.Now()}
 	w.cloud = dosim.New(dosim.Options{Seed: seed, TimeScale: scale, OnAction: w.onAction,
-		Durations: map[string]time.Duration{"snapshot": 6 * time.Minute, "reboot": 2 * time.Minute}})
+		Durations: map[string]time.Duration{"snapshot": 24 * time.Minute, "reboot": 2 * time.Minute}})
 	w.cloud.AddToken("dop_v1_reader", dosim.ReaderScopes...)
 	w.cloud.AddToken("dop_v1_executor", dosim.ExecutorScopes...)
 	w.slack = slacksim.New(slacksim.Options{Seed: seed})
