@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -302,12 +303,23 @@ func (j *joiner) add(c Chunk) {
 }
 
 // find returns the index of the life that l is a part of, a new one where it
-// is the first. Processes whose pid nobody told are told apart by slot.
+// is the first. A start that is not told contradicts nothing; processes whose
+// pid nobody told are told apart by slot.
 func (j *joiner) find(l *ChunkLife) int {
-	for _, k := range j.byPID[l.PID] {
-		if m := &j.lives[k]; m.Start.Sub(l.Start).Abs() <= sameStart && (l.PID != 0 || m.Slot == l.Slot) {
-			return k
+	for _, k := range slices.Backward(j.byPID[l.PID]) {
+		m := &j.lives[k]
+		told := !m.Start.IsZero() && !l.Start.IsZero()
+		if told && m.Start.Sub(l.Start).Abs() > sameStart || l.PID == 0 && m.Slot != l.Slot {
+			continue
 		}
+		if m.Start.IsZero() {
+			m.Start = l.Start
+		}
+		m.Slot = cmp.Or(l.Slot, m.Slot)
+		if m.Role == RoleUnknown {
+			m.Role = l.Role
+		}
+		return k
 	}
 	k := len(j.lives)
 	j.lives = append(j.lives, joinedLife{ChunkLife: ChunkLife{PID: l.PID, Start: l.Start, Role: l.Role, Slot: l.Slot}})

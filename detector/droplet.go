@@ -7,16 +7,63 @@ import (
 	"time"
 )
 
-// JudgeDroplet decides whether a droplet's used memory (total less
-// MemAvailable, so that page cache does not count) grows without bound, and
-// how much of the growth each of its workers and other processes explains.
-// verdicts[i] belongs to workers[i].
+// DropletSummary is all that a verdict on a droplet depends on beside its
+// workers.
+type DropletSummary struct {
+	ID     string
+	Total  float64 // MemTotal, bytes
+	Used   []Block // total less MemAvailable, so that page cache does not count
+	Others []OtherSummary
+}
+
+// OtherSummary is what is not Celery, by name, in blocks.
+type OtherSummary struct {
+	Name   string
+	Blocks []Block
+}
+
+// SummarizeDroplet folds a droplet's readings up to at (zero: all) into
+// blocks.
+func SummarizeDroplet(d Droplet, at time.Time) DropletSummary {
+	s := DropletSummary{ID: d.ID, Total: d.Total, Used: summarise(pointReadings(d.Available, at, func(v float64) float64 { return d.Total - v }))}
+	for _, o := range d.Others {
+		s.Others = append(s.Others, OtherSummary{o.Name, summarise(pointReadings(o.Memory, at, func(v float64) float64 { return v }))})
+	}
+	return s
+}
+
+// pointReadings makes readings of the usable points up to at, as f makes of
+// them.
+func pointReadings(ps []Point, at time.Time, f func(float64) float64) []reading {
+	var rs []reading
+	for _, p := range tidyPoints(ps, at) {
+		if v := f(p.V); usable(p.V) && usable(v) {
+			rs = append(rs, reading{at: p.At.UnixNano(), v: v, swap: math.NaN(), cpu: math.NaN()})
+		}
+	}
+	return rs
+}
+
+// JudgeDroplet is [JudgeDropletSummary] from samples up to at (zero: all).
 func JudgeDroplet(d Droplet, workers []Worker, verdicts []Verdict, at time.Time, o Options) DropletVerdict {
+	sums := make([]Summary, len(workers))
+	for i, w := range workers {
+		w.Tasks = nil // which task leaks does not count here
+		sums[i] = Summarize(upTo(w, at), o)
+	}
+	return JudgeDropletSummary(SummarizeDroplet(d, at), sums, verdicts, o)
+}
+
+// JudgeDropletSummary decides whether a droplet's used memory grows without
+// bound, and how much of the growth each of its workers and other processes
+// explains. verdicts[i] belongs to workers[i].
+func JudgeDropletSummary(d DropletSummary, workers []Summary, verdicts []Verdict, o Options) DropletVerdict {
 	th := o.defaults().forDroplet(d.Total)
-	c, origin := usedCurve(d, at)
-	if c.len() == 0 {
+	if len(d.Used) == 0 {
 		return DropletVerdict{Kind: Unsure, Reason: ReasonNoData, Evidence: []string{"No reading of this droplet's available memory."}}
 	}
+	origin := d.Used[0].First
+	c := curveOf(d.Used, origin)
 	b := &bench{th: th, origin: origin, now: c.t[c.len()-1]}
 	op := assess(c, setting{age: c.span(), quiet: math.NaN()}, th)
 	if op.kind == Leak && c.span() < 48 && op.win.growth < 3*swingOf(c, op.win) && !anyLeaks(verdicts) {
@@ -34,8 +81,8 @@ func JudgeDroplet(d Droplet, workers []Worker, verdicts []Verdict, at time.Time,
 	part := c.since(from)
 	rate := rateInterval(part, th)
 	v.Rate = &rate
-	v.Workers = workerShares(workers, b, from, rate, o, at)
-	v.Others = otherShares(d.Others, b, from, rate, at)
+	v.Workers = workerShares(workers, b, from, rate)
+	v.Others = otherShares(d.Others, b, from, rate)
 	b.blame(&v, workers, verdicts, rate)
 	if v.Kind.Leaks() {
 		onset := b.time(from)
@@ -58,21 +105,6 @@ func (th thresholds) forDroplet(total float64) thresholds {
 	th.materialRate *= 4
 	th.warmBytes *= 4
 	return th
-}
-
-// usedCurve is total less available in blocks.
-func usedCurve(d Droplet, at time.Time) (curve, int64) {
-	var rs []reading
-	for _, p := range tidyPoints(d.Available, at) {
-		if used := d.Total - p.V; usable(p.V) && usable(used) {
-			rs = append(rs, reading{at: p.At.UnixNano(), v: used, swap: math.NaN(), cpu: math.NaN()})
-		}
-	}
-	if len(rs) == 0 {
-		return curve{}, 0
-	}
-	bs := summarise(rs)
-	return curveOf(bs, bs[0].First), bs[0].First
 }
 
 // tidyPoints returns the points up to at in order, the last of equal times.
@@ -108,31 +140,24 @@ func latestOnset(vs []Verdict, origin int64, from, now float64) float64 {
 }
 
 // workerShares says what part of the droplet's growth each worker's sum is.
-func workerShares(ws []Worker, b *bench, from float64, total Interval, o Options, at time.Time) []Share {
+func workerShares(ws []Summary, b *bench, from float64, total Interval) []Share {
 	var out []Share
-	for _, w := range ws {
-		s := Summarize(upTo(w, at), o)
+	for _, s := range ws {
 		blocks := make([]Block, 0, len(s.Total))
 		for _, t := range s.Total {
 			blocks = append(blocks, t.Block)
 		}
-		out = append(out, shareOf(w.Name, curveOf(blocks, b.origin).since(from), total, b.th))
+		out = append(out, shareOf(s.Name, curveOf(blocks, b.origin).since(from), total, b.th))
 	}
 	sortShares(out)
 	return out
 }
 
 // otherShares does the same for what is not Celery.
-func otherShares(os []Other, b *bench, from float64, total Interval, at time.Time) []Share {
+func otherShares(os []OtherSummary, b *bench, from float64, total Interval) []Share {
 	var out []Share
 	for _, p := range os {
-		var rs []reading
-		for _, x := range tidyPoints(p.Memory, at) {
-			if usable(x.V) {
-				rs = append(rs, reading{at: x.At.UnixNano(), v: x.V, swap: math.NaN(), cpu: math.NaN()})
-			}
-		}
-		out = append(out, shareOf(p.Name, curveOf(summarise(rs), b.origin).since(from), total, b.th))
+		out = append(out, shareOf(p.Name, curveOf(p.Blocks, b.origin).since(from), total, b.th))
 	}
 	sortShares(out)
 	return out
@@ -166,7 +191,7 @@ func sortShares(s []Share) {
 // curve cannot yet prove still leaks when a leaking worker explains most of
 // it; and growth that workers do not explain is named after the process that
 // grew most.
-func (b *bench) blame(v *DropletVerdict, ws []Worker, vs []Verdict, rate Interval) {
+func (b *bench) blame(v *DropletVerdict, ws []Summary, vs []Verdict, rate Interval) {
 	left := 1.0
 	for _, s := range v.Workers {
 		left -= s.Share.Value

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -32,22 +33,60 @@ func rateInterval(c curve, th thresholds) Interval {
 	r1 := autocov(res, 1) / g0
 	rho := clamp(r1+(2+4*r1)/n, 0, 0.98)
 	sd := math.Sqrt(g0 * (1 - rho*rho))
-	rng := rand.New(rand.NewPCG(1, uint64(len(res))))
-	slopes := make([]float64, bootstrapDraws)
-	y := make([]float64, len(res))
-	for d := range slopes {
-		e := rng.NormFloat64() * math.Sqrt(g0)
-		for i := range y {
-			y[i] = e
-			e = rho*e + sd*rng.NormFloat64()
-		}
-		slopes[d], _ = ols(s.t, y)
-	}
+	slopes := bootstrapSlopes(s.t, rho, math.Sqrt(g0), sd)
 	slices.Sort(slopes)
 	half := th.conformal * (slopes[len(slopes)*95/100] - slopes[len(slopes)*5/100]) / 2
 	half = math.Hypot(half, th.rateSpread*l.slope)
 	return Interval{l.slope - half, l.slope, l.slope + half}
 }
+
+// bootstrapSlopes are the slopes of lines fitted to AR(1) noise at times t:
+// correlation rho, its own spread and that of its innovations.
+func bootstrapSlopes(t []float64, rho, spread, innovation float64) []float64 {
+	n := len(t)
+	normal := normals(n)
+	dt, mt, sxx := make([]float64, n), mean(t), 0.0
+	for i := range t {
+		dt[i] = t[i] - mt
+		sxx += dt[i] * dt[i]
+	}
+	slopes, y := make([]float64, bootstrapDraws), make([]float64, n)
+	if sxx <= 0 {
+		return slopes
+	}
+	for d := range slopes {
+		e, sum := normal[0]*spread, 0.0
+		for i := range y {
+			y[i] = e
+			sum += e
+			e = rho*e + innovation*normal[i+1]
+		}
+		my, sxy := sum/float64(n), 0.0
+		for i := range y {
+			sxy += dt[i] * (y[i] - my)
+		}
+		slopes[d] = sxy / sxx
+		normal = normal[n+1:]
+	}
+	return slopes
+}
+
+// normals returns the standard normal numbers that the bootstrap of n points
+// uses: always the same, so that equal data have equal intervals.
+func normals(n int) []float64 {
+	if kept, ok := normalsOf.Load(n); ok {
+		return kept.([]float64)
+	}
+	rng := rand.New(rand.NewPCG(1, uint64(n)))
+	out := make([]float64, bootstrapDraws*(n+1))
+	for i := range out {
+		out[i] = rng.NormFloat64()
+	}
+	normalsOf.Store(n, out)
+	return out
+}
+
+var normalsOf sync.Map // of []float64, by n: at most the blocks of a curve, 80 kB each
 
 // bootstrapDraws is odd-sized for exact quantiles: 5 % of 199 draws.
 const bootstrapDraws = 199
