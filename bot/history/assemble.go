@@ -55,12 +55,13 @@ func finish(by map[workerKey]*assembly) []detector.Worker {
 
 // assembly is a worker in the making. It is fed ascending in time.
 type assembly struct {
-	w     detector.Worker
-	lives map[lifeKey][]*detector.Life // of one pid or slot, earliest first
-	order []*detector.Life
-	times []time.Time
-	kills float64 // last seen count of OOM kills; NaN before
-	boots []time.Time
+	w      detector.Worker
+	lives  map[lifeKey][]*detector.Life // of one pid or slot, earliest first
+	order  []*detector.Life
+	times  []time.Time
+	kills  float64        // last seen count of OOM kills; NaN before
+	counts []sample.Point // of OOM kills, each reading
+	boots  []time.Time
 }
 
 // lifeKey finds the lives a reading may belong to.
@@ -137,6 +138,9 @@ func (a *assembly) describe(w *sample.Worker) {
 		a.w.Pressure = append(a.w.Pressure, detector.Point{At: w.At, V: w.Pressure})
 	}
 	a.w.Events = append(a.w.Events, killed(&a.kills, w.OOMKills, w.At)...)
+	if sample.Measured(w.OOMKills) {
+		a.counts = append(a.counts, sample.Point{At: w.At.UnixMilli(), V: w.OOMKills})
+	}
 }
 
 // killed lists an event for each kill that a counter went up by. A counter

@@ -181,6 +181,9 @@ func (h *History) Retain(ctx context.Context) error {
 	if err := h.store.SweepPresence(ctx, gone); err != nil {
 		errs = append(errs, fmt.Errorf("sweep history: %w", err))
 	}
+	if err := h.store.SweepDigests(ctx, now.Add(-digestFor).UnixMilli()); err != nil {
+		errs = append(errs, fmt.Errorf("sweep history: %w", err))
+	}
 	return errors.Join(errs...)
 }
 

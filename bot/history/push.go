@@ -36,7 +36,9 @@ func split(sets []Set, ids []int64, series []sample.Series, now time.Time) []Pus
 	}
 	pushes := make([]Push, 0, len(order))
 	for _, m := range order {
-		pushes = append(pushes, m.finish())
+		p := m.finish()
+		p.Late = late(p.First, p.Last, now)
+		pushes = append(pushes, p)
 	}
 	return pushes
 }

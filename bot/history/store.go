@@ -22,6 +22,15 @@ type Push struct {
 	First, Last int64  // the span of its samples, ms
 	Body        []byte // none: the samples are kept elsewhere
 	Presence    []Presence
+	Late        []int64 // starts (ms) of the digests that its samples make untrue
+}
+
+// KeptDigest is what was learnt of the samples of one droplet from Start (ms)
+// for [detector.ChunkWidth]. Late samples take the body away and raise the
+// version.
+type KeptDigest struct {
+	Start, Version int64
+	Body           []byte
 }
 
 // Presence says when something was last heard of.
@@ -129,9 +138,23 @@ type Sweeper interface {
 	SweepPresence(ctx context.Context, before int64) error
 }
 
+// Digests keeps what was learnt of samples, so that a scan need not read them
+// all again. All of it can be made anew.
+type Digests interface {
+	// DigestsIn lists the digests of a droplet that start within from..to
+	// (ms, both included), by start.
+	DigestsIn(ctx context.Context, droplet string, from, to int64) ([]KeptDigest, error)
+	// PutDigests keeps digests, each unless late samples came for its time
+	// since Version was read (0: there was none).
+	PutDigests(ctx context.Context, droplet string, ds []KeptDigest) error
+	// SweepDigests deletes the digests that start before the given time.
+	SweepDigests(ctx context.Context, before int64) error
+}
+
 // Store keeps what [History] writes.
 type Store interface {
 	Intake
+	Digests
 	Reader
 	Folder
 	Sweeper

@@ -147,6 +147,9 @@ func appendPush(ctx context.Context, tx *sql.Tx, p history.Push) error {
 			return err
 		}
 	}
+	if err := spoilDigests(ctx, tx, p.Droplet, p.Late); err != nil {
+		return err
+	}
 	for _, pr := range p.Presence {
 		// A long silence is not a new interval: the step only follows gaps
 		// of less than three of the old one. Late samples change nothing.

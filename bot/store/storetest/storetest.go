@@ -39,6 +39,7 @@ var cases = []struct {
 	{"history/two replicas", historyRace},
 	{"history/retention", historyRetain},
 	{"history/workers and droplets", historyWorkers},
+	{"history/digests", historyDigests},
 	{"history/presence", historySeen},
 	{"history/like a map", historyModel},
 	{"hub/tokens", hubTokens},

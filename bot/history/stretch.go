@@ -1,0 +1,126 @@
+package history
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/dropleak/dropleak/detector"
+	"github.com/dropleak/dropleak/detector/sample"
+)
+
+// stretch is what was learnt of one chunk of a droplet's samples, by source.
+// Its body is, behind a version: the sources, each with its name, its host
+// and its workers; numbers as in a push, texts with their length.
+type stretch struct{ sources []sourcePart }
+
+type sourcePart struct {
+	source  string
+	host    hostPart
+	workers []workerPart
+}
+
+type hostPart struct {
+	available float64 // newest, 0: none
+	chunk     detector.DropletChunk
+}
+
+type workerPart struct {
+	name, pool      string
+	count           int // samples
+	limit, high     float64
+	pressure, kills []sample.Point
+	chunk           detector.Chunk
+}
+
+const stretchVersion = 1
+
+func (s *stretch) append(b []byte) []byte {
+	b = binary.AppendUvarint(append(b, stretchVersion), uint64(len(s.sources)))
+	for i := range s.sources {
+		p := &s.sources[i]
+		b = appendText(b, p.source)
+		b = appendNumber(appendNumber(b, p.host.available), p.host.chunk.Total)
+		b = p.host.chunk.Chunk.Append(b)
+		b = binary.AppendUvarint(b, uint64(len(p.workers)))
+		for j := range p.workers {
+			b = p.workers[j].append(b)
+		}
+	}
+	return b
+}
+
+func (w *workerPart) append(b []byte) []byte {
+	b = appendText(appendText(b, w.name), w.pool)
+	b = binary.AppendUvarint(b, uint64(w.count))
+	b = appendNumber(appendNumber(b, w.limit), w.high)
+	for _, pts := range [][]sample.Point{w.pressure, w.kills} {
+		b = appendText(b, string(encodeChunk(nil, pts)))
+	}
+	return w.chunk.Append(b)
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func appendNumber(b []byte, v float64) []byte {
+	return binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
+}
+
+// parseStretch reads what append wrote.
+func parseStretch(b []byte) (*stretch, error) {
+	r := &stretchReader{reader: reader{b: b}}
+	if r.byte() != stretchVersion {
+		return nil, fmt.Errorf("digest of another version: %w", ErrBroken)
+	}
+	s := &stretch{}
+	for n := r.uvarint(); n > 0 && !r.bad; n-- {
+		p := sourcePart{source: r.text()}
+		p.host.available, p.host.chunk.Total = r.number(), r.number()
+		p.host.chunk.Chunk = r.chunk()
+		for m := r.uvarint(); m > 0 && !r.bad; m-- {
+			p.workers = append(p.workers, r.worker())
+		}
+		s.sources = append(s.sources, p)
+	}
+	if r.bad || len(r.b) > 0 {
+		return nil, fmt.Errorf("digest of %d bytes: %w", len(b), ErrBroken)
+	}
+	return s, nil
+}
+
+type stretchReader struct{ reader }
+
+func (r *stretchReader) text() string { return string(r.take(r.uvarint())) }
+
+func (r *stretchReader) number() float64 {
+	b := r.take(8)
+	if r.bad {
+		return 0
+	}
+	return math.Float64frombits(binary.LittleEndian.Uint64(b))
+}
+
+func (r *stretchReader) points() []sample.Point {
+	pts, err := decodeChunk(nil, r.take(r.uvarint()))
+	r.bad = r.bad || err != nil
+	return pts
+}
+
+func (r *stretchReader) chunk() detector.Chunk {
+	if r.bad {
+		return detector.Chunk{}
+	}
+	c, rest, err := detector.ParseChunk(r.b)
+	r.b, r.bad = rest, err != nil
+	return c
+}
+
+func (r *stretchReader) worker() workerPart {
+	w := workerPart{name: r.text(), pool: r.text(), count: int(r.uvarint())}
+	w.limit, w.high = r.number(), r.number()
+	w.pressure, w.kills = r.points(), r.points()
+	w.chunk = r.chunk()
+	return w
+}
