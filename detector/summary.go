@@ -23,6 +23,18 @@ type Summary struct {
 	Gaps     []Gap
 }
 
+// Newest is the time of the last usable reading, zero where there is none.
+func (s Summary) Newest() (last time.Time) {
+	for _, l := range s.Lives {
+		if n := len(l.Judged); n > 0 {
+			if t := time.Unix(0, l.Judged[n-1].Last).UTC(); t.After(last) {
+				last = t
+			}
+		}
+	}
+	return last
+}
+
 // LifeSummary is one process in blocks of the metric it is judged on.
 type LifeSummary struct {
 	PID    int

@@ -111,15 +111,18 @@ func (g *digesting) kept(ctx context.Context, first, last int64) (missing []int6
 	return missing, versions, nil
 }
 
-// runsOf cuts ascending starts into runs without a gap.
+// runsOf cuts ascending starts into runs without a gap, the last one as long
+// as may be.
 func runsOf(starts []int64) (runs [][]int64) {
-	for i, s := range starts {
-		if n := len(runs); i > 0 && s == starts[i-1]+chunkSpan && len(runs[n-1]) < readAtOnce {
-			runs[n-1] = append(runs[n-1], s)
-			continue
+	for end := len(starts); end > 0; {
+		i := end - 1
+		for i > 0 && starts[i-1]+chunkSpan == starts[i] && end-i < readAtOnce {
+			i--
 		}
-		runs = append(runs, []int64{s})
+		runs = append(runs, starts[i:end])
+		end = i
 	}
+	slices.Reverse(runs)
 	return runs
 }
 

@@ -67,7 +67,7 @@ var (
 		{name: "fire", order: "job"},
 		{name: "envelope", order: "id"},
 	}
-	historyTables = []saved{
+	historyTables = []saved{ // but for digest, which can be made anew
 		{name: "series_counter", order: "one", single: true},
 		{name: "series", order: "id"},
 		{name: "chunk", order: "series, resolution, start"},

@@ -117,6 +117,26 @@ func (s *series) Droplets(_ context.Context, q history.Query) (out []detector.Dr
 	return []detector.Droplet{d}, nil
 }
 
+func (s *series) Digest(ctx context.Context, id string, from, to time.Time) (history.Digest, error) {
+	q := history.Query{DropletIDs: []string{id}, From: from, To: to}
+	workers, err := s.Workers(ctx, q)
+	if err != nil {
+		return history.Digest{}, err
+	}
+	var d history.Digest
+	for _, w := range workers {
+		d.Workers = append(d.Workers, history.WorkerDigest{Summary: detector.Summarize(w, detector.Options{}), Recent: w})
+	}
+	hosts, err := s.Droplets(ctx, q)
+	for _, h := range hosts {
+		d.Host = detector.SummarizeDroplet(h, to)
+		if n := len(h.Available); n > 0 {
+			d.Available = h.Available[n-1].V
+		}
+	}
+	return d, err
+}
+
 func (s *series) Seen(context.Context) ([]history.Presence, error) { return s.seen, s.broken["seen"] }
 
 func upTo(w detector.Worker, at time.Time) detector.Worker {

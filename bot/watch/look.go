@@ -10,7 +10,8 @@ import (
 )
 
 // View is one droplet as of a moment: its series and what they mean. Under a
-// time scale all times in it are scaled, with At as the fixed point.
+// time scale all times in it are scaled, with At as the fixed point. A light
+// view, as a scan of the fleet has it, holds no samples.
 type View struct {
 	At      time.Time
 	Droplet Droplet
@@ -19,6 +20,8 @@ type View struct {
 	Workers []detector.Worker
 	// Verdicts stand in the order of Workers.
 	Verdicts []detector.Verdict
+
+	light bool
 }
 
 // Share returns how much of the droplet's growth a worker explains, 0 where
@@ -32,9 +35,9 @@ func (v View) Share(worker string) float64 {
 	return 0
 }
 
-// Look judges one droplet as of a moment.
+// Look judges one droplet as of a moment, from all its samples.
 func (w *Watch) Look(ctx context.Context, d Droplet, at time.Time) (View, error) {
-	q := history.Query{DropletIDs: []string{d.ID}, From: at.Add(-w.o.Scale.Real(w.o.Window)), To: at}
+	q := history.Query{DropletIDs: []string{d.ID}, From: w.from(at), To: at}
 	workers, err := w.o.Series.Workers(ctx, q)
 	if err != nil {
 		return View{}, fmt.Errorf("read its workers: %w", err)
@@ -47,9 +50,13 @@ func (w *Watch) Look(ctx context.Context, d Droplet, at time.Time) (View, error)
 	if len(hosts) > 0 {
 		v.Host = stretchDroplet(hosts[0], w.o.Scale, at)
 	}
+	available := 0.0
+	if n := len(v.Host.Available); n > 0 {
+		available = v.Host.Available[n-1].V
+	}
 	for _, worker := range workers {
 		worker = StretchWorker(worker, w.o.Scale, at)
-		worker.Limit = w.limit(d, worker, v.Host)
+		worker.Limit = w.limit(d, worker, available)
 		v.Workers = append(v.Workers, worker)
 		v.Verdicts = append(v.Verdicts, detector.Judge(worker, at, detector.Options{}))
 	}
@@ -57,15 +64,72 @@ func (w *Watch) Look(ctx context.Context, d Droplet, at time.Time) (View, error)
 	return v, nil
 }
 
+// from is where the window begins that is judged as of a moment: with the
+// chunk it falls into, so that summaries that were kept are whole.
+func (w *Watch) from(at time.Time) time.Time {
+	if w.o.Scale > 1 {
+		return at.Add(-w.o.Scale.Real(w.o.Window))
+	}
+	return at.Add(-w.o.Window).Truncate(detector.ChunkWidth)
+}
+
+// glance judges as Look does, to the same verdicts, but reads only samples
+// that no glance has read before. The view it returns is light.
+func (w *Watch) glance(ctx context.Context, d Droplet, at time.Time) (View, error) {
+	if w.o.Scale > 1 {
+		return w.Look(ctx, d, at) // what is kept is in real time
+	}
+	g, err := w.o.Series.Digest(ctx, d.ID, w.from(at), at)
+	if err != nil {
+		return View{}, err
+	}
+	v := View{At: at, Droplet: d, Host: detector.Droplet{ID: d.ID, Total: g.Host.Total}, light: true}
+	sums := make([]detector.Summary, len(g.Workers))
+	for i, x := range g.Workers {
+		recent := x.Recent
+		if len(recent.Lives) == 0 {
+			if recent, err = w.lately(ctx, d, x); err != nil {
+				return View{}, err
+			}
+		}
+		x.Summary.Limit = w.limit(d, recent, g.Available)
+		sums[i] = x.Summary
+		recent.Limit, recent.Lives = x.Summary.Limit, nil
+		v.Workers = append(v.Workers, recent)
+		v.Verdicts = append(v.Verdicts, detector.JudgeSummary(x.Summary, at, detector.Options{}))
+	}
+	v.Verdict = detector.JudgeDropletSummary(g.Host, sums, v.Verdicts, detector.Options{})
+	return v, nil
+}
+
+// lately reads the last samples of a worker that has fallen silent.
+func (w *Watch) lately(ctx context.Context, d Droplet, x history.WorkerDigest) (detector.Worker, error) {
+	last := x.Summary.Newest()
+	if last.IsZero() {
+		return x.Recent, nil
+	}
+	const enough = 30 * time.Minute
+	found, err := w.o.Series.Workers(ctx, history.Query{DropletIDs: []string{d.ID}, Worker: x.Recent.Name, From: last.Add(-enough), To: last})
+	if err != nil {
+		return x.Recent, fmt.Errorf("read the last of worker %s: %w", x.Recent.Name, err)
+	}
+	for _, f := range found {
+		if f.Name == x.Recent.Name {
+			x.Recent.Lives = f.Lives
+		}
+	}
+	return x.Recent, nil
+}
+
 // limit is the line where memory runs out first: what the operator set, what
 // the agent read from the cgroup, or all that the droplet has left.
-func (w *Watch) limit(d Droplet, worker detector.Worker, host detector.Droplet) detector.Limit {
+func (w *Watch) limit(d Droplet, worker detector.Worker, available float64) detector.Limit {
 	if configured := w.o.Limit(d, worker.Name); configured > 0 {
 		return detector.Limit{Bytes: configured, Source: "configured"}
 	}
 	left := detector.Limit{Source: "droplet"}
-	if n := len(host.Available); n > 0 {
-		left.Bytes = host.Available[n-1].V + footprint(worker)
+	if available > 0 {
+		left.Bytes = available + footprint(worker)
 	}
 	if worker.Limit.Bytes > 0 && (left.Bytes == 0 || worker.Limit.Bytes < left.Bytes) {
 		return worker.Limit

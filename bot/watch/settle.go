@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/detector"
 )
 
@@ -141,11 +142,19 @@ func (w *Watch) refresh(ctx context.Context, v View, f finding.Finding, worker d
 // cured resolves a finding when, and only when, memory was seen not to grow
 // since the leak was last seen, by data in which a leak of half its rate
 // would have shown. A worker that vanished or just restarted proves nothing.
-func (w *Watch) cured(ctx context.Context, v View, f finding.Finding, worker detector.Worker) (*Change, error) {
+func (w *Watch) cured(ctx context.Context, v View, f finding.Finding, worker detector.Worker) (change *Change, err error) {
 	if f.State == finding.InHand {
 		return nil, nil // the run says what became of it
 	}
 	seen := w.o.Scale.Stretch(f.LastSeen, v.At)
+	if v.light {
+		if v.At.Sub(seen) < w.calm(f) {
+			return nil, nil
+		}
+		if worker, err = w.samples(ctx, v, worker, seen); err != nil {
+			return nil, err
+		}
+	}
 	calm := since(worker, seen)
 	if newest(calm).Sub(seen) < w.calm(f) {
 		return nil, nil
@@ -156,7 +165,7 @@ func (w *Watch) cured(ctx context.Context, v View, f finding.Finding, worker det
 		return nil, nil
 	}
 	ours := false // another replica, or a person, may end it in the same moment
-	f, err := finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
+	f, err = finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
 		if ours = !f.State.Final(); !ours {
 			return finding.ErrUnchanged
 		}
@@ -167,6 +176,20 @@ func (w *Watch) cured(ctx context.Context, v View, f finding.Finding, worker det
 		return nil, err
 	}
 	return &Change{What: Resolved, Finding: f, View: &v}, nil
+}
+
+// samples reads what a light view left out of a worker since a time.
+func (w *Watch) samples(ctx context.Context, v View, worker detector.Worker, from time.Time) (detector.Worker, error) {
+	found, err := w.o.Series.Workers(ctx, history.Query{DropletIDs: []string{v.Droplet.ID}, Worker: worker.Name, From: from, To: v.At})
+	if err != nil {
+		return worker, fmt.Errorf("read worker %s again: %w", worker.Name, err)
+	}
+	for _, f := range found {
+		if f.Name == worker.Name {
+			worker.Lives, worker.Pressure = f.Lives, f.Pressure
+		}
+	}
+	return worker, nil
 }
 
 // The least and the most time without growth before a finding is over.

@@ -24,6 +24,8 @@ type Series interface {
 	Workers(ctx context.Context, q history.Query) ([]detector.Worker, error)
 	Droplets(ctx context.Context, q history.Query) ([]detector.Droplet, error)
 	Seen(ctx context.Context) ([]history.Presence, error)
+	// Digest is Workers and Droplets of one droplet, summarised.
+	Digest(ctx context.Context, dropletID string, from, to time.Time) (history.Digest, error)
 }
 
 // Droplet is one of ours, by DigitalOcean's word.
@@ -163,7 +165,7 @@ func (w *Watch) survey(ctx context.Context, fleet Fleet, at time.Time) (s Summar
 	s.At = at
 	for _, d := range fleet.Droplets {
 		err := guarded(func() error {
-			v, err := w.Look(ctx, d, at)
+			v, err := w.glance(ctx, d, at)
 			if err == nil {
 				s.Views = append(s.Views, v)
 			}
@@ -189,7 +191,7 @@ func (w *Watch) tell(ctx context.Context, changes []Change) {
 		delete(late, c.Finding.ID)
 	}
 	for _, c := range slices.Concat(slices.Collect(maps.Values(late)), changes) {
-		err := guarded(func() error { return w.o.Changed(ctx, c) })
+		err := guarded(func() error { return w.o.Changed(ctx, w.drawable(ctx, c)) })
 		if err == nil {
 			continue
 		}
@@ -199,6 +201,20 @@ func (w *Watch) tell(ctx context.Context, changes []Change) {
 		w.untold[c.Finding.ID] = c
 		w.mu.Unlock()
 	}
+}
+
+// drawable gives a change that has to be drawn a view with samples.
+func (w *Watch) drawable(ctx context.Context, c Change) Change {
+	if c.View == nil || !c.View.light || c.Finding.Subject.Kind != finding.KindLeak || c.What == Seen && c.Finding.Picture != "" {
+		return c
+	}
+	v, err := w.Look(ctx, c.View.Droplet, c.View.At)
+	if err != nil {
+		w.o.Log.Error("read samples to draw", "finding", c.Finding.ID, "subject", c.Finding.Subject.Title(), "err", err)
+		return c
+	}
+	c.View = &v
+	return c
 }
 
 // guarded keeps one droplet that makes the code panic from ending the service.
