@@ -24,11 +24,8 @@ type Block struct {
 	First, Last int64   // Unix nanoseconds of the first and last sample
 }
 
-// cellOf returns the grid cell that contains t: it begins at cell × 5 min
-// after the epoch.
-func cellOf(t time.Time) int64 { return cellAt(t.UnixNano()) }
-
-// cellAt is cellOf for Unix nanoseconds.
+// cellAt returns the grid cell that contains a moment in Unix nanoseconds: it
+// begins at cell × 5 min after the epoch.
 func cellAt(ns int64) int64 {
 	c := ns / int64(blockWidth)
 	if ns%int64(blockWidth) < 0 {
