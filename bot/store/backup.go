@@ -67,7 +67,7 @@ var (
 		{name: "fire", order: "job"},
 		{name: "envelope", order: "id"},
 	}
-	historyTables = []saved{ // but for digest, which can be made anew
+	historyTables = []saved{
 		{name: "series_counter", order: "one", single: true},
 		{name: "series", order: "id"},
 		{name: "chunk", order: "series, resolution, start"},
@@ -77,6 +77,10 @@ var (
 		{name: "token_use", order: "token"},
 	}
 )
+
+// remadeTables are left out of a backup: what is in them is made anew from
+// the samples.
+var remadeTables = []string{"digest"}
 
 // Backup writes all of the store to a new file, as of one moment for state
 // and one for samples. The service may go on meanwhile. The file holds no

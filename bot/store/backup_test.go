@@ -25,6 +25,7 @@ func TestEveryTableIsBackedUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		got = slices.DeleteFunc(got, func(name string) bool { return slices.Contains(remadeTables, name) })
 		var want []string
 		for _, s := range c.saved {
 			want = append(want, s.name)
