@@ -105,8 +105,16 @@ func crowded(full workflow.Slot) string {
 const hopeless = 3
 
 // ahead lists the runs that stand in line for one of the same places and came
-// before r, the first of them first.
+// before r, the first of them first. One that has its places, and died before
+// it could go on, waits for nobody: the others wait for it.
 func (s *Service) ahead(ctx context.Context, r workflow.Run, slots []workflow.Slot) ([]string, error) {
+	holders, err := s.d.Store.SlotHolders(ctx, slots[0].Name)
+	if err != nil {
+		return nil, fmt.Errorf("looking who is at work: %w", err)
+	}
+	if slices.Contains(holders, r.ID) {
+		return nil, nil
+	}
 	live, err := s.d.Store.Runs(ctx, workflow.Filter{Live: true, Recipe: Recipe})
 	if err != nil {
 		return nil, fmt.Errorf("looking who stands in line: %w", err)

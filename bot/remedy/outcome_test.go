@@ -312,6 +312,41 @@ func TestFirstComeFirstServed(t *testing.T) {
 	})
 }
 
+// TestDiedWithItsPlaces: a run whose owner died after it had taken its places
+// goes on, even before one that came in the same moment: two that each wait
+// for the other would wait for ever.
+func TestDiedWithItsPlaces(t *testing.T) {
+	for range 8 { // the ids, which settle who came first, are random
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			p, q := w.start("a", nil), w.start("b", nil)
+			var runs []string
+			for _, name := range []string{"mail", "web"} {
+				v, err := p.s.Propose(t.Context(), w.finding(name), "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				decide(t, p, v.Run, click(alice, remedy.Approve))
+				runs = append(runs, v.Run)
+			}
+			p.choose = func(what string) fault {
+				if what == "store save evidence" {
+					return crashBefore
+				}
+				return none
+			}
+			for _, id := range runs {
+				w.drive(t, id, 5*time.Minute, p, q)
+			}
+			for _, id := range runs {
+				if r := w.drive(t, id, 5*time.Hour, q); r.Live() {
+					t.Errorf("run still at %s\n%s", r.Step, w.story())
+				}
+			}
+		})
+	}
+}
+
 // TestLimits: who waits for whom, and what the one who waits says.
 func TestLimits(t *testing.T) {
 	for _, c := range []struct {
