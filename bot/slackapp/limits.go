@@ -12,20 +12,6 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// perMinute is Slack's published tier of each method we call.
-// Source: the method pages of Slack's Web API reference.
-var perMinute = map[string]int{
-	"chat.update": 50, "chat.delete": 50, "apps.connections.open": 50,
-	"usergroups.users.list": 20,
-	"chat.postEphemeral":    100, "views.open": 100, "views.update": 100, "views.publish": 100,
-	"users.info": 100, "files.getUploadURLExternal": 100, "files.completeUploadExternal": 100,
-	"files.info": 100, "auth.test": 100,
-	// Special: a workspace may post several hundred a minute over all channels.
-	"chat.postMessage": 300,
-	// Not Web API methods; Slack publishes no rate for them, these are ours.
-	"response_url": 600, "files.upload": 200,
-}
-
 // limits paces our calls: a limiter a method, a limiter and a queue a channel,
 // and the pauses Slack asked for.
 type limits struct {
@@ -66,10 +52,7 @@ func (l *limits) method(name string) *rate.Limiter {
 	defer l.mu.Unlock()
 	lim, ok := l.methods[name]
 	if !ok {
-		n := perMinute[name]
-		if n == 0 {
-			n = 20
-		}
+		n := methods[name].perMinute
 		burst := n / 4
 		lim = rate.NewLimiter(rate.Limit(float64(n-burst)/60), burst)
 		l.methods[name] = lim
@@ -153,6 +136,9 @@ const attempts = 4
 // for as long as ctx allows: such a call did not act. Every other failure comes
 // back as an *Error.
 func (a *App) call(ctx context.Context, r request, fn func(context.Context) error) error {
+	if _, ok := methods[r.method]; !ok {
+		return &Error{Method: r.method, err: errors.New("the method is not in the table of those that are called")}
+	}
 	if r.channel != "" {
 		lane := a.limits.channel(r.channel)
 		if err := lane.enter(ctx); err != nil {

@@ -43,6 +43,8 @@ var methods = map[string]method{
 	"chat.postEphemeral":           {scope: "chat:write", do: (*Sim).postEphemeral},
 	"chat.update":                  {scope: "chat:write", do: (*Sim).updateMessage},
 	"chat.delete":                  {scope: "chat:write", do: (*Sim).deleteMessage},
+	"chat.scheduleMessage":         {scope: "chat:write", do: (*Sim).scheduleMessage},
+	"chat.deleteScheduledMessage":  {scope: "chat:write", do: (*Sim).unscheduleMessage},
 	"views.open":                   {do: (*Sim).viewsOpen},
 	"views.push":                   {do: (*Sim).viewsPush},
 	"views.update":                 {do: (*Sim).viewsUpdate},
@@ -53,6 +55,7 @@ var methods = map[string]method{
 	"files.getUploadURLExternal":   {scope: "files:write", do: (*Sim).fileSlot},
 	"files.completeUploadExternal": {scope: "files:write", do: (*Sim).fileComplete},
 	"files.info":                   {scope: "files:read", do: (*Sim).fileInfo},
+	"files.delete":                 {scope: "files:write", do: (*Sim).fileDelete},
 	"apps.connections.open":        {do: (*Sim).openConnection, app: true},
 }
 

@@ -111,6 +111,15 @@ func (s *Sim) fileInfo(args object) (object, *apiError) {
 	return object{"file": o}, nil
 }
 
+func (s *Sim) fileDelete(args object) (object, *apiError) {
+	id := str(args["file"])
+	if s.files[id] == nil {
+		return nil, fail("file_not_found")
+	}
+	delete(s.files, id)
+	return object{}, nil
+}
+
 // File is an uploaded file's bytes and description.
 func (s *Sim) File(id string) (data []byte, alt string, ok bool) {
 	s.mu.Lock()

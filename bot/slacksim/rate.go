@@ -10,7 +10,8 @@ var tiers = map[string]int{
 	"auth.test": 600, "chat.postMessage": 400, "chat.postEphemeral": 100, "chat.update": 50, "chat.delete": 50,
 	"views.open": 100, "views.push": 100, "views.update": 100, "views.publish": 100,
 	"users.info": 100, "conversations.info": 50, "usergroups.users.list": 20,
-	"files.getUploadURLExternal": 100, "files.completeUploadExternal": 100, "files.info": 100,
+	"files.getUploadURLExternal": 100, "files.completeUploadExternal": 100, "files.info": 100, "files.delete": 50,
+	"chat.scheduleMessage": 50, "chat.deleteScheduledMessage": 50,
 	"apps.connections.open": 50,
 }
 

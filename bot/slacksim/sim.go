@@ -14,7 +14,8 @@
 //
 // It shares no type with slack-go or with the client under test, so the two
 // cannot merely agree with each other. Not modelled: search, history by the API,
-// direct messages, reactions, scheduled messages, several workspaces.
+// direct messages, reactions, several workspaces. A message that is scheduled
+// can be taken back, and is never posted.
 package slacksim
 
 import (
@@ -103,6 +104,7 @@ type Sim struct {
 	channels   map[string]*Channel
 	messages   []*Message
 	files      map[string]*file
+	scheduled  map[string]string // id → channel of messages to come
 	triggers   map[string]*trigger
 	responses  map[string]*responseURL
 	views      map[string]*View
@@ -126,7 +128,7 @@ func New(opts Options) *Sim {
 		rng:      mrand.New(mrand.NewPCG(opts.Seed, 2)),
 		changed:  make(chan struct{}),
 		users:    map[string]*User{},
-		channels: map[string]*Channel{}, files: map[string]*file{}, triggers: map[string]*trigger{},
+		channels: map[string]*Channel{}, files: map[string]*file{}, scheduled: map[string]string{}, triggers: map[string]*trigger{},
 		responses: map[string]*responseURL{}, views: map[string]*View{}, stacks: map[string][]string{},
 		homes: map[string]string{}, calls: map[string][]time.Time{}, tickets: map[string]bool{},
 		waiting: map[string]chan ack{}}

@@ -54,7 +54,10 @@ func checkCommand(s streams) *cobra.Command {
 		Short:   "Check the configuration, and with --online what it speaks to",
 		Long: `Check reads the configuration and the secrets in the environment and lists
 every problem with its line and column. With --online it also asks
-DigitalOcean and Slack whether the tokens are good, and opens the store.
+DigitalOcean and Slack whether the tokens are good, proves in Slack what the
+service will need (scopes, sockets, its channels, uploads, approvers) without
+anybody seeing it, and opens the store. What is missing comes with how to
+mend it.
 
 Exit status: 0 good, 1 problems, 2 wrong usage.`,
 		Args: cobra.NoArgs,

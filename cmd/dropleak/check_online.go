@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/slackapp"
@@ -19,20 +21,28 @@ type probe struct {
 	ask  func(context.Context) (string, error)
 }
 
+// probeWithin is more than an upload takes until it is ready.
+const probeWithin = time.Minute
+
 // checkOnline asks everything the service will speak to, and says how to mend
 // what does not answer.
 func checkOnline(ctx context.Context, s streams, c configs.Config) error {
+	return ask(ctx, s.out, probes(c))
+}
+
+// ask tells the answer to each question, a line each; exit 1 when one is bad.
+func ask(ctx context.Context, out io.Writer, ps []probe) error {
 	bad := 0
-	for _, p := range probes(c) {
-		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	for _, p := range ps {
+		ctx, cancel := context.WithTimeout(ctx, probeWithin)
 		said, err := p.ask(ctx)
 		cancel()
 		if err != nil {
 			bad++
-			fmt.Fprintf(s.out, "FAIL  %s: %v\n", p.name, err)
+			fmt.Fprintf(out, "FAIL  %s: %s\n", p.name, strings.ReplaceAll(err.Error(), "\n", "; "))
 			continue
 		}
-		fmt.Fprintf(s.out, "ok    %s: %s\n", p.name, said)
+		fmt.Fprintf(out, "ok    %s: %s\n", p.name, said)
 	}
 	if bad > 0 {
 		return exitError{code: 1}
@@ -40,16 +50,16 @@ func checkOnline(ctx context.Context, s streams, c configs.Config) error {
 	return nil
 }
 
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 func probes(c configs.Config) []probe {
-	quiet := slog.New(slog.DiscardHandler)
 	ps := []probe{
 		{"store", func(ctx context.Context) (string, error) { return probeStore(ctx, c) }},
-		{"DigitalOcean reader", func(ctx context.Context) (string, error) { return probeReader(ctx, c, quiet) }},
-		{"Slack bot token", func(ctx context.Context) (string, error) { return probeSlack(ctx, c, quiet) }},
+		{"DigitalOcean reader", func(ctx context.Context) (string, error) { return probeReader(ctx, c, quiet()) }},
 	}
 	if c.Secrets.ExecutorToken != "" {
 		ps = append(ps, probe{"DigitalOcean executor", func(ctx context.Context) (string, error) {
-			x, err := doclient.NewExecutor(cloudOptions(c, c.Secrets.ExecutorToken, quiet))
+			x, err := doclient.NewExecutor(cloudOptions(c, c.Secrets.ExecutorToken, quiet()))
 			if err != nil {
 				return "", err
 			}
@@ -59,7 +69,7 @@ func probes(c configs.Config) []probe {
 			return "its token reads; that it may snapshot and reboot shows only when it does", nil
 		}})
 	}
-	return ps
+	return append(ps, slackProbes(c, quiet())...)
 }
 
 func probeStore(ctx context.Context, c configs.Config) (string, error) {
@@ -97,19 +107,6 @@ func probeReader(ctx context.Context, c configs.Config, log *slog.Logger) (strin
 		said += fmt.Sprintf("; %d of them without the metrics agent", missing)
 	}
 	return said, nil
-}
-
-func probeSlack(ctx context.Context, c configs.Config, log *slog.Logger) (string, error) {
-	app, err := slackapp.New(slackapp.Options{BotToken: c.Secrets.SlackBot, AppToken: c.Secrets.SlackApp, SigningSecret: c.Secrets.SlackSigning,
-		APIURL: c.Slack.APIURL, Mode: slackapp.Mode(c.Slack.Mode), Logger: log, Handler: deaf{}})
-	if err != nil {
-		return "", err
-	}
-	id, err := app.AuthTest(ctx)
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("workspace %s, bot user %s", id.Team, id.UserID), nil
 }
 
 // deaf takes nothing in.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dropleak/dropleak/bot/chat"
+	"github.com/dropleak/dropleak/bot/slackapp"
 )
 
 func manifestCommand(s streams) *cobra.Command {
@@ -47,15 +48,12 @@ no others. Without --http the app uses Socket Mode and needs no public address.`
 	return cmd
 }
 
-// botScopes are what the service's calls to Slack need, each with the first
-// that needs it.
-var botScopes = []string{
-	"chat:write",      // chat.postMessage: reports, and their updates
-	"commands",        // /leaks
-	"files:read",      // files.info: is the chart there yet?
-	"files:write",     // files.getUploadURLExternal: the chart
-	"usergroups:read", // usergroups.users.list: who is in the approvers' group
-	"users:read",      // users.info: is whoever clicks a member, not a guest or bot
+// botScopes are the rights that the calls to Slack need.
+func botScopes() (out []string) {
+	for _, s := range slackapp.Scopes() {
+		out = append(out, s.Name)
+	}
+	return out
 }
 
 // manifest is the app as the service expects it. public is where Slack finds
@@ -72,7 +70,7 @@ func manifest(public string) (slack.Manifest, error) {
 			BotUser:       slack.BotUser{DisplayName: "dropleak", AlwaysOnline: true},
 			SlashCommands: []slack.ManifestSlashCommand{command},
 		},
-		OAuthConfig: slack.OAuthConfig{Scopes: slack.OAuthScopes{Bot: botScopes}},
+		OAuthConfig: slack.OAuthConfig{Scopes: slack.OAuthScopes{Bot: botScopes()}},
 		Settings: slack.Settings{
 			EventSubscriptions: &slack.EventSubscriptions{BotEvents: []string{"app_home_opened"}},
 			Interactivity:      &slack.Interactivity{IsEnabled: true},

@@ -74,7 +74,7 @@ func TestManifestAsksForWhatTheStoryNeeds(t *testing.T) {
 	w := httptest.NewRecorder()
 	sim.Handler().ServeHTTP(w, r)
 	granted := strings.Split(w.Header().Get("X-OAuth-Scopes"), ",")
-	asked := slices.Clone(botScopes)
+	asked := botScopes()
 	slices.Sort(granted)
 	slices.Sort(asked)
 	if diff := cmp.Diff(granted, asked); diff != "" {

@@ -326,11 +326,13 @@ func TestCheckOnline(t *testing.T) {
 		code           int
 		says           []string
 	}{
-		{"good", "", "dropleak", 0, []string{"ok    store: sqlite", "ok    DigitalOcean reader: 2 droplets tagged dropleak; 1 of them without the metrics agent", "ok    Slack bot token"}},
+		{"good", "", "dropleak", 0, []string{"ok    store: sqlite", "ok    DigitalOcean reader: 2 droplets tagged dropleak; 1 of them without the metrics agent", "ok    Slack bot token",
+			"ok    Slack scopes: all 6", "ok    Slack sockets", "ok    Slack channel C0OPS", "ok    Slack upload", "ok    Slack approvers: 2 can approve"}},
 		{"wrong DigitalOcean token", "DIGITALOCEAN_ACCESS_TOKEN=dop_v1_wrong", "dropleak", 1, []string{"FAIL  DigitalOcean reader", "401", "ok    Slack"}},
 		{"missing scope", "DIGITALOCEAN_ACCESS_TOKEN=dop_v1_narrow", "dropleak", 1, []string{"FAIL  DigitalOcean reader", "403", "monitoring:read"}},
 		{"empty tag", "", "elsewhere", 1, []string{"FAIL  DigitalOcean reader", "no droplet carries the tag elsewhere"}},
-		{"wrong Slack token", "SLACK_BOT_TOKEN=xoxb-wrong", "dropleak", 1, []string{"FAIL  Slack", "invalid_auth", "ok    DigitalOcean reader"}},
+		{"wrong Slack token", "SLACK_BOT_TOKEN=xoxb-wrong", "dropleak", 1, []string{"FAIL  Slack", "invalid_auth", "Bot User OAuth Token", "ok    DigitalOcean reader"}},
+		{"wrong app token", "SLACK_APP_TOKEN=xapp-wrong", "dropleak", 1, []string{"FAIL  Slack sockets", "invalid_auth", "connections:write", "ok    Slack channel"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/dropleak/dropleak/bot/slacksim"
+	"github.com/dropleak/dropleak/configs"
+)
+
+// Whatever is missing in Slack is found before the first leak, each with what
+// to do about it.
+func TestSlackProbes(t *testing.T) {
+	tests := []struct {
+		name  string
+		slack slacksim.Options
+		alter func(*configs.Config)
+		says  []string // lines that fail; all others are good
+	}{
+		{"all is well", slacksim.Options{}, func(*configs.Config) {}, nil},
+		{"scopes", slacksim.Options{Scopes: []string{"chat:write", "commands", "users:read", "usergroups:read"}}, func(*configs.Config) {},
+			[]string{"Slack scopes: the bot token lacks files:read (for files.info), files:write (for ", "Slack upload: "}},
+		{"not invited", slacksim.Options{Channels: []slacksim.Channel{{ID: "C0OPS", Absent: []string{"U0BOT"}}}}, func(*configs.Config) {},
+			[]string{"Slack channel C0OPS: slack chat.scheduleMessage: not_in_channel; in that channel, send /invite @dropleak"}},
+		{"a report elsewhere", slacksim.Options{}, func(c *configs.Config) {
+			c.Schedule.Report = configs.Reports{{Cron: "0 9 * * *", Channel: "C0NONE"}}
+		}, []string{"Slack channel C0NONE: slack chat.scheduleMessage: channel_not_found; the configuration wants the channel's id"}},
+		{"a guest", slacksim.Options{}, func(c *configs.Config) { c.Approvals.Approvers = []string{"U0GUS", "U0ANNA"} },
+			[]string{"Slack approvers: U0GUS is a guest and cannot approve"}},
+		{"nobody", slacksim.Options{Groups: map[string][]string{"S0ONCALL": {"U0GUS"}}}, func(*configs.Config) {},
+			[]string{"Slack approvers: nobody can approve"}},
+		{"too few", slacksim.Options{}, func(c *configs.Config) { c.Approvals.Quorum = 3 },
+			[]string{"Slack approvers: approvals.quorum is 3 and only 2 can approve"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			sim := slacksim.New(tt.slack).Kind()
+			if err := sim.Start(""); err != nil {
+				t.Fatal(err)
+			}
+			defer sim.Close()
+			c := configs.Config{Secrets: configs.Secrets{SlackBot: "xoxb-sim", SlackApp: "xapp-sim"}}
+			c.Slack.APIURL, c.Slack.Mode, c.Slack.Channel = sim.APIURL(), "socket", "C0OPS"
+			c.Approvals.Approvers = []string{"S0ONCALL"}
+			tt.alter(&c)
+			var out bytes.Buffer
+			err := ask(t.Context(), &out, slackProbes(c, quiet()))
+			var failed []string
+			for line := range strings.Lines(out.String()) {
+				if rest, bad := strings.CutPrefix(line, "FAIL  "); bad {
+					failed = append(failed, rest)
+				}
+			}
+			if (err != nil) != (len(tt.says) > 0) || len(failed) != len(tt.says) {
+				t.Fatalf("error %v:\n%s", err, out.String())
+			}
+			for i, want := range tt.says {
+				if !strings.HasPrefix(failed[i], want) {
+					t.Errorf("says %q, want %q", failed[i], want)
+				}
+			}
+			if n := sim.Scheduled(); n != 0 || len(sim.Messages("C0OPS")) != 0 {
+				t.Errorf("%d messages are left to come, %d stand", n, len(sim.Messages("C0OPS")))
+			}
+		})
+	}
+}
