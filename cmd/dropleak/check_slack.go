@@ -57,7 +57,7 @@ const reinstall = "paste what \"dropleak manifest\" prints at https://api.slack.
 func (s slackCheck) token(ctx context.Context) (string, error) {
 	id, err := s.app.AuthTest(ctx)
 	if err != nil {
-		return "", mend(err, "SLACK_BOT_TOKEN is the Bot User OAuth Token (xoxb-) under OAuth & Permissions")
+		return "", mend(err, "SLACK_BOT_TOKEN is the Bot User OAuth Token under OAuth & Permissions")
 	}
 	return fmt.Sprintf("workspace %s, bot user %s", id.Team, id.UserID), nil
 }
@@ -83,7 +83,7 @@ func (s slackCheck) scopes(ctx context.Context) (string, error) {
 func (s slackCheck) sockets(ctx context.Context) (string, error) {
 	n, err := s.app.ProveSocket(ctx)
 	if err != nil {
-		return "", mend(err, "SLACK_APP_TOKEN is an app-level token (xapp-) with connections:write, under Basic Information, and Socket Mode is on")
+		return "", mend(err, "SLACK_APP_TOKEN is an app-level token with connections:write, under Basic Information, and Socket Mode is on")
 	}
 	if n > 9 {
 		return "", fmt.Errorf("this app has %d sockets and Slack allows 10: a service needs two; stop one that is not needed", n)
