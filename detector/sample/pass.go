@@ -33,16 +33,22 @@ func (p *Pass) Sort() {
 			cmp.Compare(a.Slot, b.Slot), cmp.Compare(a.Role, b.Role), cmp.Compare(a.PID, b.PID))
 	})
 	slices.SortFunc(p.Workers, func(a, b Worker) int { return cmp.Compare(a.Worker, b.Worker) })
+	p.sortOthers()
+}
+
+func (p *Pass) sortOthers() {
 	slices.SortFunc(p.Others, func(a, b Other) int {
 		return cmp.Or(cmp.Compare(b.Memory, a.Memory), cmp.Compare(a.Name, b.Name))
 	})
 }
 
-func rank(p Process) int {
-	if p.Slot == SlotMain || p.Slot == "" && p.Role == "parent" {
+func rank(p Process) int { return rankOf(p.Slot, p.Role) }
+
+func rankOf(slot, role string) int {
+	if slot == SlotMain || slot == "" && role == "parent" {
 		return -1
 	}
-	if n, err := strconv.Atoi(p.Slot); err == nil {
+	if n, err := strconv.Atoi(slot); err == nil {
 		return n
 	}
 	return 1 << 30

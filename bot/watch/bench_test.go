@@ -1,0 +1,192 @@
+package watch_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/history"
+	"github.com/dropleak/dropleak/bot/store/storetest"
+	"github.com/dropleak/dropleak/bot/watch"
+	"github.com/dropleak/dropleak/detector/sample"
+)
+
+var dropletsFlag = flag.Int("droplets", 1, "droplets in the fleet that is scanned")
+
+const (
+	benchWorkers = 16     // a droplet, one process each
+	fleetSize    = 10_000 // droplets
+)
+
+// benchSlot is one process of the fleet: a leak in one of twenty.
+type benchSlot struct {
+	r           *rand.Rand
+	base, held  float64
+	slope, used float64
+}
+
+func (b *benchSlot) next(m int) (rss, cpu float64) {
+	if b.r.IntN(8) == 0 {
+		b.held = max(b.held, b.base+4*b.r.Float64()) - 0.2*b.r.Float64()
+	}
+	b.used += 0.5 + 0.1*b.r.Float64()
+	return math.Round((b.held+b.slope*float64(m)/60)*256) * 4096, math.Round(b.used*100) / 100
+}
+
+// benchDroplet sends what an agent sends of one droplet.
+type benchDroplet struct {
+	id    string
+	start time.Time
+	slots [benchWorkers]benchSlot
+}
+
+func newBenchDroplet(i int, start time.Time) *benchDroplet {
+	d := &benchDroplet{id: strconv.Itoa(i + 1), start: start}
+	for k := range d.slots {
+		r := rand.New(rand.NewPCG(uint64(i*benchWorkers+k), 17))
+		d.slots[k] = benchSlot{r: r, base: 60 + 100*r.Float64()}
+		if (i*benchWorkers+k)%20 == 0 {
+			d.slots[k].slope = 0.5 + 2*r.Float64()
+		}
+		d.slots[k].held = d.slots[k].base
+	}
+	return d
+}
+
+func (d *benchDroplet) pass(m int) sample.Pass {
+	at := d.start.Add(time.Duration(m) * time.Minute)
+	p := sample.Pass{Droplet: &sample.Droplet{At: at, Droplet: d.id, Available: 8<<30 - float64(m%60)*4096, Total: 16 << 30,
+		Shmem: 1 << 20, Slab: 1 << 25, SwapUsed: 0, OOMKills: 0, Boot: d.start.Add(-time.Hour)}}
+	for k := range d.slots {
+		rss, cpu := d.slots[k].next(m)
+		name := "worker" + strconv.Itoa(k)
+		p.Processes = append(p.Processes, sample.Process{At: at, Droplet: d.id, Worker: name, Slot: sample.SlotMain, Role: "parent", PID: 100 + k,
+			Start: d.start.Add(-time.Hour), RSS: rss, PSS: rss - 8<<20, USS: rss - 16<<20, Swap: 0, CPU: cpu})
+		p.Workers = append(p.Workers, sample.Worker{At: at, Droplet: d.id, Worker: name, Pool: "solo", App: "shop", Unit: name + ".service",
+			Manager: "systemd", Limit: 1 << 30, High: sample.NaN, Current: rss, Pressure: 0, OOMKills: 0})
+	}
+	for k := range 5 {
+		p.Others = append(p.Others, sample.Other{At: at, Droplet: d.id, Name: fmt.Sprint("other", k), Memory: float64(50-k) * (1 << 20)})
+	}
+	return p
+}
+
+// send writes passes from..to-1, each by itself or all at once.
+func (d *benchDroplet) send(t testing.TB, h *history.History, from, to int, atOnce bool) {
+	t.Helper()
+	var all []sample.Series
+	index := map[string]int{}
+	for m := from; m < to; m++ {
+		series := sample.Encode(d.pass(m))
+		if !atOnce {
+			if err := h.Write(t.Context(), series); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		for _, s := range series {
+			k := s.Key()
+			i, known := index[k]
+			if !known {
+				i = len(all)
+				index[k] = i
+				all = append(all, sample.Series{Labels: s.Labels})
+			}
+			all[i].Points = append(all[i].Points, s.Points...)
+		}
+	}
+	if len(all) == 0 {
+		return
+	}
+	if err := h.Write(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// used is the CPU time of f.
+func used(t testing.TB, f func()) time.Duration {
+	t.Helper()
+	now := func() time.Duration {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			t.Fatal(err)
+		}
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	runtime.GC()
+	before := now()
+	f()
+	return now() - before
+}
+
+// TestBenchScan measures what a scan costs in production: the store on disk,
+// a week of passes a minute apart, and since the last scan an hour of them,
+// pushed one by one. "make bench-fleet" runs it on more than one droplet.
+func TestBenchScan(t *testing.T) {
+	s := storetest.Open(t, "sqlite:"+t.TempDir())
+	h := history.New(s, history.Options{Hold: time.Nanosecond})
+	const week = 7 * 24 * 60
+	end := time.Now().Truncate(time.Minute)
+	start := end.Add(-week * time.Minute)
+	droplets := make([]*benchDroplet, *dropletsFlag)
+	fleet := watch.Fleet{Listed: end}
+	for i := range droplets {
+		droplets[i] = newBenchDroplet(i, start)
+		for m := 0; m < week-60; m += 360 {
+			droplets[i].send(t, h, m, min(m+360, week-60), true)
+		}
+		fleet.Droplets = append(fleet.Droplets, watch.Droplet{ID: droplets[i].id, Name: "web-" + droplets[i].id})
+	}
+	time.Sleep(2 * time.Millisecond) // "arrived before now", to the millisecond
+	if err := h.Fold(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	bed := newBed(t)
+	w := watch.New(watch.Options{Series: h, Findings: bed.store, Fleet: func(context.Context) (watch.Fleet, error) { return fleet, nil }})
+	scan := func(at time.Time) (sum watch.Summary) {
+		sum, err := w.Survey(t.Context(), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sum
+	}
+	report := func(what string, d time.Duration) {
+		each := d / time.Duration(len(droplets))
+		t.Logf("%s: %.2f CPU-s for %d droplets of %d workers, %v each, %.0f CPU-s for %d", what, d.Seconds(), len(droplets), benchWorkers,
+			each.Round(time.Microsecond), each.Seconds()*fleetSize, fleetSize)
+	}
+	report("first scan, all read", used(t, func() { scan(end.Add(-time.Hour)) }))
+	for _, d := range droplets {
+		d.send(t, h, week-60, week, false)
+	}
+	var sum watch.Summary
+	report("hourly scan", used(t, func() { sum = scan(end) }))
+	leaks := 0
+	for _, v := range sum.Views {
+		for _, x := range v.Verdicts {
+			if x.Kind.Leaks() {
+				leaks++
+			}
+		}
+	}
+	n := len(droplets) * benchWorkers
+	if sum.Workers() != n || leaks < n/40 || leaks > n/10+1 {
+		t.Errorf("%d of %d workers judged, %d called leaking; every twentieth was made so", sum.Workers(), n, leaks)
+	}
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	size, err := s.HistorySize(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("afterwards %.1f MB of heap live; %.1f MB of samples and digests on disk", float64(m.HeapAlloc)/1e6, float64(size)/1e6)
+	runtime.KeepAlive(sum)
+}
