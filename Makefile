@@ -59,5 +59,6 @@ story: ## let the demo play itself, and check what happened
 	go run ./cmd/dropleak demo --story
 
 .PHONY: bench-fleet
-bench-fleet: ## measure one hourly cycle over FLEET series (default 17000), beside Prometheus and its rules
+bench-fleet: ## measure one hourly cycle over FLEET series (default 17000), beside Prometheus and its rules, and scans of DROPLETS droplets (default 10)
 	go test ./detector/rivals -run TestBenchFleet -v -timeout 0 -args -fleet $(or $(FLEET),17000) -whole 500 -prometheus $(or $(FLEET),17000)
+	go test ./bot/watch -run TestBenchScan -v -timeout 0 -args -droplets $(or $(DROPLETS),10)
