@@ -74,23 +74,24 @@ type Deps struct {
 	Reports []Report
 	Rule    func(dropletID int64, tags []string, worker string) Rule
 
-	Approvers  []string
-	Quorum     int
-	AllowSelf  bool
-	Expires    time.Duration
-	Escalation string         // whom to call when nobody answers; a Slack id or empty
-	Quiet      schedule.Quiet // when "in the quiet window" acts
-	Keep       int            // of dropleak's own snapshots, for each droplet; 0: any number
-	MaxAge     time.Duration  // of those; 0: any
-	Limits     remedy.Limits  // on how many runs act at a time
-	Rehearse   bool
-	OwnDroplet int64 // the droplet the service runs on; 0 elsewhere or unknown
-	Retention  time.Duration
-	Remote     *history.Remote // keeps the samples in the store's place; nil: the store keeps them
-	Scale      schedule.Scale
-	Lease      time.Duration // of runs; 0: the default
-	Owner      string        // unique among processes
-	Log        *slog.Logger
+	Approvers   []string
+	Quorum      int
+	AllowSelf   bool
+	AnyoneMutes bool // every full member may mute a finding; else approvers only
+	Expires     time.Duration
+	Escalation  string         // whom to call when nobody answers; a Slack id or empty
+	Quiet       schedule.Quiet // when "in the quiet window" acts
+	Keep        int            // of dropleak's own snapshots, for each droplet; 0: any number
+	MaxAge      time.Duration  // of those; 0: any
+	Limits      remedy.Limits  // on how many runs act at a time
+	Rehearse    bool
+	OwnDroplet  int64 // the droplet the service runs on; 0 elsewhere or unknown
+	Retention   time.Duration
+	Remote      *history.Remote // keeps the samples in the store's place; nil: the store keeps them
+	Scale       schedule.Scale
+	Lease       time.Duration // of runs; 0: the default
+	Owner       string        // unique among processes
+	Log         *slog.Logger
 }
 
 // Service is dropleak, assembled.
@@ -151,7 +152,7 @@ func (s *Service) assembleSlack(ctx context.Context) error {
 	}
 	s.remedy = remedy.New(s.remedyDeps(), s.remedyConfig(team))
 	s.chat = chat.New(chat.Options{Slack: app, Inbox: s.d.Store, Findings: s.d.Store, Remedy: s.remedy, Standing: s.remedy, Fleet: fleet{s},
-		Person: app.User, Team: team, Audit: s.note, Head: s.head, Trouble: s.trouble, Channel: s.d.Channel, Escalation: s.d.Escalation,
+		Person: app.User, Team: team, Audit: s.note, Head: s.head, Trouble: s.trouble, Channel: s.d.Channel, Escalation: s.d.Escalation, AnyoneMutes: s.d.AnyoneMutes,
 		Scale: s.d.Scale, Owner: s.d.Owner, Log: s.log})
 	return nil
 }

@@ -92,6 +92,7 @@ type Approvals struct {
 	AllowSelf  bool     `yaml:"allow_self"`
 	Expires    Duration `yaml:"expires"`
 	QuietHours string   `yaml:"quiet_hours"`
+	Mute       string   `yaml:"mute"`       // who may mute a finding: approvers, or members of the workspace
 	Escalation string   `yaml:"escalation"` // whom to call when nobody answers: a Slack user or user group id; empty: nobody
 }
 
@@ -170,7 +171,7 @@ func defaults() Config {
 		Slack:         Slack{APIURL: "https://slack.com/api/", Mode: "socket"},
 		History:       History{Retention: Duration(14 * 24 * time.Hour)},
 		Schedule:      Schedule{Scan: "@every 5m", Report: Reports{{Cron: "0 9 * * *", TimeZone: "UTC"}}},
-		Approvals:     Approvals{Quorum: 1, AllowSelf: true, Expires: Duration(4 * time.Hour)},
+		Approvals:     Approvals{Mute: "approvers", Quorum: 1, AllowSelf: true, Expires: Duration(4 * time.Hour)},
 		Snapshots:     Snapshots{Keep: 3, MaxAge: Duration(14 * 24 * time.Hour)},
 		TimeScale:     1,
 	}

@@ -149,6 +149,7 @@ func TestOneProblem(t *testing.T) {
 		"cert without key": {least + "tls: {cert: a}\n", "belong together"},
 		"scale":            {least + "time_scale: 0\n", "between 1 and 10000"},
 		"retention":        {least + "history: {retention: 1h}\n", "shorter than 24h"},
+		"mute":             {"slack: {channel: C1}\napprovals: {approvers: [U012], mute: everybody}\n", "approvals.mute: \"everybody\" is neither"},
 		"escalation":       {"slack: {channel: C1}\napprovals: {approvers: [U012], escalation: ops}\n", "approvals.escalation: \"ops\" is neither"},
 		"auto window":      {auto("window: night, below: 1h"), "workers[0].auto.window: \"night\" is not HH:MM-HH:MM"},
 		"auto no below":    {auto("window: 22:00-06:00"), "workers[0].auto.below: is not set"},

@@ -244,6 +244,9 @@ func (v *validator) approvals() {
 	if a.Escalation != "" && !approver.MatchString(a.Escalation) {
 		v.bad("approvals.escalation", "%q is neither a Slack user id (U…, W…) nor a user group id (S…)", a.Escalation)
 	}
+	if a.Mute != "approvers" && a.Mute != "members" {
+		v.bad("approvals.mute", "%q is neither approvers nor members", a.Mute)
+	}
 	v.atLeast("approvals.expires", a.Expires, time.Minute)
 }
 

@@ -56,12 +56,15 @@ type Fleet interface {
 	Look(ctx context.Context, dropletID string) (watch.View, error)
 }
 
-// Standing answers what the App Home asks of runs besides.
+// Standing answers what the App Home asks of runs besides, and who may decide.
 type Standing interface {
 	// May returns the *remedy.Refusal that a decision would get, or nil.
 	May(ctx context.Context, run string, d remedy.Decision) error
 	// Shelf lists the snapshots that dropleak made and that still stand.
 	Shelf(ctx context.Context) ([]remedy.Kept, error)
+	// Approver returns the *remedy.Refusal of somebody who may not decide
+	// anything, or nil.
+	Approver(ctx context.Context, user, team string) error
 }
 
 // Note is something a person did, for the audit log.
@@ -85,6 +88,8 @@ type Options struct {
 	Head    func(context.Context) (string, error)
 	Trouble func() []string // sources that do not answer
 	Channel string
+	// AnyoneMutes lets every full member mute a finding; else approvers only.
+	AnyoneMutes bool
 	// Escalation is mentioned when a question is about to be answered by
 	// memory running out: a user or user group id, empty for nobody.
 	Escalation string

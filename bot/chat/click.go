@@ -111,7 +111,7 @@ func (c *Chat) setAside(ctx context.Context, in slackapp.Envelope, who slackapp.
 	if run != nil && (run.Outcome == "" || kind == remedy.FalseAlarm) {
 		return c.decide(ctx, in, who, run.Run, remedy.Decision{Kind: kind, Until: until})
 	}
-	if err := c.mayAsk(ctx, who); err != nil {
+	if err := c.mayHide(ctx, who, f.Subject, kind == remedy.FalseAlarm); err != nil {
 		return err
 	}
 	return c.alter(ctx, id, who.User, string(kind), func(f *finding.Finding) error {
@@ -120,6 +120,25 @@ func (c *Chat) setAside(ctx context.Context, in slackapp.Envelope, who slackapp.
 		}
 		return f.Mute(who.User, until, time.Now())
 	})
+}
+
+// mayHide refuses who may not mute or, with end, dismiss a finding: both keep a
+// leak from those who would act on it. A refusal is written down, as those at
+// runs are.
+func (c *Chat) mayHide(ctx context.Context, who slackapp.Who, sub finding.Subject, end bool) error {
+	if err := c.mayAsk(ctx, who); err != nil || c.o.AnyoneMutes && !end {
+		return err
+	}
+	err := c.o.Standing.Approver(ctx, who.User, who.Team)
+	var no *remedy.Refusal
+	if errors.As(err, &no) {
+		what := "mute"
+		if end {
+			what = "dismiss"
+		}
+		return errors.Join(err, c.o.Audit(ctx, Note{Who: who.User, What: "refusal", Subject: what + " " + sub.Title(), Why: no.Error()}))
+	}
+	return err
 }
 
 // alter changes a finding on a person's word, writes it down and shows it.

@@ -195,6 +195,40 @@ func TestNotNowAndFalseAlarm(t *testing.T) {
 	})
 }
 
+// TestWhoMayHide: where no question stands, to mute and to dismiss still take
+// an approver; muting does not where the configuration says so.
+func TestWhoMayHide(t *testing.T) {
+	for _, open := range []bool{false, true} {
+		bubble(t, func(t *testing.T, d *desk) {
+			d.far.unset = true // no restart can be offered: the finding stands alone
+			f, m := d.opened("mail")
+			if err := d.sim.ClickRaw(carla, ops, m.TS, "old", report.ActionFalseAlarm, f.ID); err != nil {
+				t.Fatal(err)
+			}
+			d.rest(5 * time.Second)
+			wantText(t, "who may not dismiss", d.told(carla), "not among the configured approvers")
+			if err := d.sim.ClickRaw(carla, ops, m.TS, "old", report.ActionUntilWorse, f.ID); err != nil {
+				t.Fatal(err)
+			}
+			d.rest(5 * time.Second)
+			want := finding.Open
+			if open {
+				want = finding.Muted
+			}
+			if got := d.finding(f.ID).State; got != want {
+				t.Errorf("open to all %v: after a member's mute it is %s, want %s", open, got, want)
+			}
+			if err := d.sim.ClickRaw(anna, ops, m.TS, "old", report.ActionFalseAlarm, f.ID); err != nil {
+				t.Fatal(err)
+			}
+			d.rest(5 * time.Second)
+			if got := d.finding(f.ID).State; got != finding.Dismissed {
+				t.Errorf("after an approver's false alarm it is %s", got)
+			}
+		}, func(d *desk) { d.loose = open })
+	}
+}
+
 func TestCancel(t *testing.T) {
 	bubble(t, func(t *testing.T, d *desk) {
 		f, _ := d.opened("mail")

@@ -257,6 +257,9 @@ func (c *Chat) commandMute(ctx context.Context, k slackapp.Command, arg string) 
 		}
 		until = time.Now().Add(c.o.Scale.Real(d))
 	}
+	if err := c.mayHide(ctx, k.Who, subjectOf(line), false); err != nil {
+		return err
+	}
 	return c.onLive(ctx, k, line, "mute", func(f *finding.Finding) error { return f.Mute(k.User, until, time.Now()) })
 }
 

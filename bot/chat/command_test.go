@@ -38,8 +38,7 @@ func TestCommands(t *testing.T) {
 			{"/leaks unmute web", "There is no open finding about `web`"},
 			{"/leaks mute mail 0h", "How long?"},
 			{"/leaks mute mail soon", "How long?"},
-			{"/leaks mute mail 24h", "Done: mute `mail`."},
-			{"/leaks unmute mail", "Done: unmute `mail`."},
+			{"/leaks mute mail 24h", "not among the configured approvers"},
 			{"/leaks help", "/leaks restart NAME"},
 			{"/leaks HELP", "/leaks restart NAME"},
 			{"/leaks frobnicate", "does not know `frobnicate`"},
@@ -47,6 +46,8 @@ func TestCommands(t *testing.T) {
 		} {
 			wantText(t, c.line, d.say(carla, c.line).PlainText(), c.want)
 		}
+		wantText(t, "an approver's mute", d.say(anna, "/leaks mute mail 24h").PlainText(), "Done: mute `mail`.")
+		wantText(t, "anybody's unmute", d.say(carla, "/leaks unmute mail").PlainText(), "Done: unmute `mail`.")
 		d.press(anna, f.ID, report.ActionRestart)
 		d.rest(time.Hour)
 		wantText(t, "/leaks snapshots", d.say(carla, "/leaks snapshots").PlainText(), "11.2 GB, $0.67 a month")
@@ -55,7 +56,7 @@ func TestCommands(t *testing.T) {
 		for _, n := range d.notes {
 			mutes = append(mutes, n.Who+" "+n.What+" "+n.After)
 		}
-		if got := strings.Join(mutes, ", "); got != "U0CARLA mute muted, U0CARLA unmute open" {
+		if got := strings.Join(mutes, ", "); got != "U0CARLA refusal , U0ANNA mute muted, U0CARLA unmute open" {
 			t.Errorf("written down: %s", got)
 		}
 	})

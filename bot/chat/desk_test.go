@@ -43,6 +43,7 @@ type desk struct {
 	far   *droplets
 	hurt  *hurt // of the inbox
 	notes []chat.Note
+	loose bool // anybody may mute
 	mu    sync.Mutex
 }
 
@@ -71,10 +72,13 @@ func (h *hurt) fail(err error) {
 var quiet = slog.New(slog.DiscardHandler)
 
 // bubble runs a test at a desk in fake time, the wire being signed HTTP.
-func bubble(t *testing.T, f func(t *testing.T, d *desk)) {
+func bubble(t *testing.T, f func(t *testing.T, d *desk), prepare ...func(*desk)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t)
+		for _, do := range prepare {
+			do(d)
+		}
 		so := slacksim.Options{AppURL: "http://bot.test"}
 		so.App = slacksim.Transport(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			d.app.HTTPHandler().ServeHTTP(w, r)
@@ -129,7 +133,7 @@ func (d *desk) open(o slackapp.Options) {
 // newChat is one process's chat at the same desk.
 func (d *desk) newChat(owner string) *chat.Chat {
 	return chat.New(chat.Options{Slack: d.app, Inbox: d.hurt, Findings: d.store, Remedy: d.rem, Standing: d.rem, Fleet: d.far,
-		Person: d.app.User, Team: "T0DROPLEAK", Channel: ops, Escalation: "S0LEADS", Zone: time.UTC, Owner: owner, Log: quiet,
+		Person: d.app.User, Team: "T0DROPLEAK", Channel: ops, AnyoneMutes: d.loose, Escalation: "S0LEADS", Zone: time.UTC, Owner: owner, Log: quiet,
 		Audit: func(_ context.Context, n chat.Note) error {
 			d.mu.Lock()
 			defer d.mu.Unlock()

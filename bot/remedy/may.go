@@ -19,3 +19,12 @@ func (s *Service) May(ctx context.Context, run string, d Decision) error {
 	}
 	return s.may(ctx, t, d)
 }
+
+// Approver answers whether a person may decide anything at all: nil, or the
+// *Refusal that tells why not. team is the workspace they spoke from.
+func (s *Service) Approver(ctx context.Context, user, team string) error {
+	if no := s.auth.check(ctx, user, team); no != nil {
+		return no
+	}
+	return nil
+}

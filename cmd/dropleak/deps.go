@@ -26,7 +26,7 @@ import (
 // configuration was checked when it was read.
 func deps(c configs.Config, st *store.Store, log *slog.Logger) (bot.Deps, error) {
 	d := bot.Deps{Store: st, Channel: c.Slack.Channel, Tag: c.DigitalOcean.Tag,
-		Approvers: c.Approvals.Approvers, Quorum: c.Approvals.Quorum, AllowSelf: c.Approvals.AllowSelf,
+		Approvers: c.Approvals.Approvers, Quorum: c.Approvals.Quorum, AllowSelf: c.Approvals.AllowSelf, AnyoneMutes: c.Approvals.Mute == "members",
 		Escalation: c.Approvals.Escalation, Expires: time.Duration(c.Approvals.Expires), Keep: c.Snapshots.Keep, MaxAge: time.Duration(c.Snapshots.MaxAge), Rehearse: c.Mode == "rehearse", Limits: limits(c.Remediation), OwnDroplet: ownDroplet(),
 		Retention: time.Duration(c.History.Retention), Scale: c.Scale(), Owner: owner(), Log: log,
 		Slack: slackapp.Options{BotToken: c.Secrets.SlackBot, AppToken: c.Secrets.SlackApp, SigningSecret: c.Secrets.SlackSigning,

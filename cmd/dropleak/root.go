@@ -2,7 +2,6 @@ package main
 
 import (
 	"io"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
@@ -25,12 +24,13 @@ the worker and checks that memory came back.
 
 Begin with "dropleak demo" (no account needed), or judge a file you have with
 "dropleak scan FILE".`,
-		Version:       version(),
+		Version:       built().String(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	cmd.SetVersionTemplate("{{.Version}}\n")
 	cmd.SetIn(s.in)
 	cmd.SetOut(s.out)
 	cmd.SetErr(s.talk)
@@ -63,20 +63,4 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 		return nil
 	}
 	return func(cmd *cobra.Command, args []string) error { return usage(check(cmd, args)) }
-}
-
-// release is the version that the linker was told, for builds that cannot see
-// the version control: go build -ldflags "-X main.release=v1.2.3".
-var release string
-
-// version is what the build knows of itself.
-func version() string {
-	if release != "" {
-		return release
-	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(unknown)"
-	}
-	return info.Main.Version
 }
