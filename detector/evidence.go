@@ -117,7 +117,7 @@ func (b *bench) sentence(p judged) string {
 	case p.kind == Unsure && p.reason == ReasonTooShort:
 		return fmt.Sprintf("%s was measured for %s only.", who, span(p.curve.span()))
 	case p.kind == Unsure && p.reason == ReasonLoad:
-		return fmt.Sprintf("%s grew %s in %s while the worker's CPU time grew by more than half; the two cannot be told apart until the load stops rising.", who, size(w.growth), hours)
+		return fmt.Sprintf("%s grew %s in %s while the worker used more and more CPU time; the two cannot be told apart until the load stops rising.", who, size(w.growth), hours)
 	case p.kind == Unsure:
 		return fmt.Sprintf("%s grew %s in %s, but a moment ago the same test still said: %s.", who, size(w.growth), hours, plain(p.reason))
 	case p.reason == ReasonWarmUp:

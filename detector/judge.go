@@ -142,7 +142,7 @@ func (b *bench) judgeProcesses() {
 		s := setting{age: p.age, quiet: b.quiet(p.life, p.age), lag: b.lag(p), odds: 1, load: b.load,
 			arenas: b.sum.Pool == PoolThreads}
 		if p.life.Role == RoleParent && b.hasChildren() {
-			s.odds = b.th.parentOdds
+			s.odds, s.manages = b.th.parentOdds, true
 		}
 		p.opinion = assess(p.curve, s, b.th)
 	}

@@ -141,6 +141,47 @@ func (l load) rises(c curve) bool {
 	return first > 0 && last > 1.6*first && c.span() > 6 && correlation(at, s.lo) > 0.7
 }
 
+// carries reports whether the load by itself may carry a growth: it rose
+// within the window, memory rose with it, and the work done, load's integral,
+// adds little to what load and its record so far say of memory. A leak
+// follows the work done.
+func (l load) carries(c curve, from float64, th thresholds) bool {
+	c = c.since(math.Max(from, c.t[0]+th.startUp))
+	if len(l.t) == 0 || c.len() < 24 {
+		return false
+	}
+	if up, down := ups(hourly(c)); down < th.givenBack*up {
+		return false
+	}
+	s := c.coarse(th.blocks)
+	n := s.len()
+	one, now, record, done := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
+	half := c.span() / float64(n) / 2
+	for i, t := range s.t {
+		one[i], now[i] = 1, mean(l.between(t-half-0.5, t+half))
+		record[i] = now[i]
+		if i > 0 {
+			record[i] = math.Max(record[i-1], now[i])
+			done[i] = done[i-1] + (t-s.t[i-1])*now[i]
+		}
+	}
+	first, last := mean(now[:n/4]), mean(now[n-n/4:])
+	if first <= 0 || last < th.loadRise*first || correlation(now, s.lo) < th.loadAlike {
+		return false
+	}
+	alone := [][]float64{one, now, record}
+	both := [][]float64{one, now, record, done}
+	without := residualOf(alone, s.lo, nnls(alone, s.lo, 1))
+	with := residualOf(both, s.lo, nnls(both, s.lo, 1))
+	rest := math.Max(dot(with, with), 1e-12*dot(without, without))
+	if rest <= 0 {
+		return false
+	}
+	r1 := clamp(autocov(with, 1)/math.Max(autocov(with, 0), 1e-300), 0, 0.95)
+	left := math.Max(float64(n)*(1-r1)/(1+r1), 8)
+	return left*math.Log(dot(without, without)/rest) < th.loadGain*float64(n)/float64(th.blocks)
+}
+
 // between returns the load's cells after from, up to to.
 func (l load) between(from, to float64) []float64 {
 	i, _ := slices.BinarySearch(l.t, from)

@@ -45,7 +45,13 @@ type thresholds struct {
 	warmSigma    float64
 	warmHours    float64
 	warmSpread   float64
-	warmStraight float64
+	passing      float64
+	startUp      float64
+	bendLeak     float64
+	bendClock    float64
+	bendPassing  float64
+	bendOdd      float64
+	bendTimed    float64
 	warmQuiet    float64
 	warmLongest  float64
 	warmLate     float64
@@ -54,6 +60,11 @@ type thresholds struct {
 	arenaBytes   float64
 	arenaHours   float64
 	loadShare    float64
+	loadRise     float64
+	loadAlike    float64
+	loadGain     float64
+	minWindow    float64
+	givenBack    float64
 	leakPace     float64
 	leakSigma    float64
 	fall         float64
@@ -101,7 +112,7 @@ func (o Options) defaults() thresholds {
 		step:        0.35, // of the range: a sharper single rise is a step and taken out (recordings h6)
 
 		// Staircases: how many equal growth events the increments amount to.
-		neff:        12,            // recordings h5 show up to 8, made ones up to 10
+		neff:        15,            // recordings h5 show up to 8, made ones up to 14 (seeds 20001 to 20060)
 		grain:       2.5 * MiB * s, // pymalloc's arenas are 1 MiB, a table of 10^5 entries doubles by 2 MiB
 		neffGrain:   5,             // steps of that size are the allocator's: recordings l1, l10 show 5 to 10 in three hours
 		neffLate:    7,             // stairs that begin after a quarter of a life and eight hours: recordings and made
@@ -115,25 +126,35 @@ func (o Options) defaults() thresholds {
 		materialSum:  8 * MiB * s,    // slower growth that has added up to this matters too
 
 		// Warm-ups: size and duration are log-normal (medians, log spreads).
-		warmBytes:    85 * MiB * s, // recordings h2, h7 gain 55 to 90 MB a process
-		warmSigma:    0.3,
-		warmHours:    7, // in 4 to 9 hours
-		warmSpread:   0.32,
-		warmStraight: 0.45, // half of the warm-ups recorded bend visibly while they last
-		warmQuiet:    0.2,  // an earlier life of the same role showed no warm-up
-		warmLongest:  9.5,  // no warm-up recorded was still straight after this,
-		warmLate:     0.3,  // so odds fall
-		warmMax:      0.55, // recordings: warm-ups stay above 0.8 until they bend, leaks to 6 MB an hour below
-		parentOdds:   3,    // tasks not yet due fill a parent more often than a leak does (made h18)
-		arenaBytes:   2,    // glibc keeps up to eight arenas of 64 MiB a core for threads (made h16)
-		arenaHours:   1.4,
-		leakPace:     3 * MiB * s, // recordings: leaking processes grow by 0.5 to 31 MB an hour
-		leakSigma:    1.3,
+		warmBytes:   85 * MiB * s, // recordings h2, h7 gain 55 to 90 MB a process
+		warmSigma:   0.3,
+		warmHours:   7, // in 4 to 9 hours
+		warmSpread:  0.32,
+		passing:     0.1,  // odds of a passing cause that is no warm-up, before the bend is looked at
+		startUp:     0.6,  // hours: what a process gains by starting says nothing of its pace
+		bendLeak:    0.1,  // made leaks: nine in ten bend by less than this over work (seeds 20001 to 20020),
+		bendClock:   0.2,  // and by less than this over time,
+		bendPassing: 0.3,  // made warm-ups, caches and load in their first hours: -0.3 in the middle
+		bendOdd:     0.1,  // one leak in ten has some other cause beside it that bends it
+		warmQuiet:   0.2,  // an earlier life of the same role showed no warm-up
+		warmLongest: 9.5,  // no warm-up recorded was still straight after this,
+		warmLate:    0.3,  // so odds fall
+		warmMax:     0.25, // made leaks in their first hours lie mostly below it, straight warm-ups above (seeds 20001 to 20060)
+		parentOdds:  3,    // tasks not yet due fill a parent more often than a leak does (made h18)
+		arenaBytes:  2,    // glibc keeps up to eight arenas of 64 MiB a core for threads (made h16)
+		arenaHours:  1.4,
+		leakPace:    3 * MiB * s, // recordings: leaking processes grow by 0.5 to 31 MB an hour
+		leakSigma:   1.3,
 
 		// Caches, load, pools, tasks.
 		fall:       0.3,         // of the range so far: more given back at once is a cache that clears (recordings h7)
 		fallBytes:  4 * MiB * s, // and less than this is noise
 		loadShare:  0.6,         // more of the growth than this follows the load: the load is judged, not the code
+		loadRise:   1.25,        // first quarter to last: made h10 show 1.3 and more where they fooled, nine leaks in ten less
+		loadAlike:  0.5,         // correlation of memory and load: the same
+		loadGain:   25,          // log-likelihood, twice, that work must add at 96 readings: made h10 7 to 32, leaks 28 and more
+		givenBack:  0.1,         // of what it rises, memory that follows load gives back
+		minWindow:  2,           // hours: a young process must show its growth without its start-up
 		confirm:    2,           // earlier looks that must not say healthy; a third delays and no longer helps on made walks
 		poolLives:  3,           // two lives that end high can be chance
 		poolGrowth: 4 * MiB * s, // a life must gain this past its start to be worth recycling for

@@ -10,6 +10,7 @@ type opinion struct {
 	kind   Kind
 	reason Reason
 	win    trend   // the window that decided
+	bends  bends   // of that window, with leak
 	curve  curve   // what was judged
 	age    float64 // hours since the process started, as far as seen
 	lag    float64 // how many times more its busiest sibling works
@@ -27,12 +28,13 @@ var windows = []float64{1, 0.85, 0.7, 0.55, 0.4, 0.25, 0.15, 0.0625}
 
 // setting is what is known about a series beside its curve.
 type setting struct {
-	age    float64 // hours since the process started
-	quiet  float64 // growth of an earlier life of the same role at this age, NaN where there was none
-	lag    float64 // how many times more its busiest sibling works, at least 1
-	odds   float64 // what the role alone does to the odds of a passing cause, 1: nothing
-	load   load
-	arenas bool // threads share the process: each may fill an arena of the allocator
+	age     float64 // hours since the process started
+	quiet   float64 // growth of an earlier life of the same role at this age, NaN where there was none
+	lag     float64 // how many times more its busiest sibling works, at least 1
+	odds    float64 // what the role alone does to the odds of a passing cause, 1: nothing
+	load    load
+	manages bool // its children do the work: theirs counts
+	arenas  bool // threads share the process: each may fill an arena of the allocator
 }
 
 // assess judges one series by itself, and again on what was known a little
@@ -99,7 +101,7 @@ func assessOnce(c curve, s setting, th thresholds) opinion {
 		o.kind, o.reason, o.win = Healthy, reason, *first
 	default:
 		o.settle(even, *found, s, th)
-		if o.kind == Leak && s.load.rises(even) {
+		if o.kind == Leak && (s.load.rises(even) || s.load.carries(even, o.win.from, th)) {
 			o.kind, o.reason, o.need = Unsure, ReasonLoad, math.Max(c.span()/2, 1)
 		}
 	}
@@ -114,7 +116,7 @@ func search(c curve, th thresholds) (first, found *trend, reason Reason, mdg flo
 	mdg = math.Inf(1)
 	for _, share := range windows {
 		part := c.since(c.t[c.len()-1] - share*c.span())
-		if part.span() < th.minSpan || part.len() < th.minBlocks {
+		if first != nil && part.span() < th.minWindow || first == nil && part.span() < th.minSpan || part.len() < th.minBlocks {
 			break
 		}
 		w, s := outline(part, th)
@@ -160,10 +162,11 @@ func lateStairs(c curve, w trend, th thresholds) bool {
 // still be a warm-up.
 func (o *opinion) settle(c curve, w trend, s setting, th thresholds) {
 	o.kind, o.reason, o.win = Leak, ReasonLeak, w
-	o.warm = warmUpOdds(w, s, th)
+	o.bends = s.bendsIn(c, w, th)
+	o.warm = warmUpOdds(w, o.bends, s, th)
 	if o.warm > th.warmMax {
 		o.kind, o.reason = Unsure, ReasonWarmUp
-		o.need = hoursUntilNotWarm(w, s, th)
+		o.need = hoursUntilNotWarm(w, o.bends, s, th)
 	}
 	o.onset = onsetOf(c, th)
 }

@@ -130,3 +130,40 @@ func TestSynth(t *testing.T) {
 		t.Errorf("accused %d of %d healthy workers", accused, healthy)
 	}
 }
+
+// lookAt plays a case and judges it at that tenth of its window.
+func lookAt(t *testing.T, family string, seed uint64, tenth int) detector.Verdict {
+	t.Helper()
+	for _, f := range synth.Families() {
+		if f.Name == family {
+			c := f.Make(seed, synth.Params{})
+			start := firstSample(c.Worker)
+			return detector.Judge(c.Worker, start.Add(c.At.Sub(start)*time.Duration(tenth)/10), detector.Options{})
+		}
+	}
+	t.Fatalf("no family %s", family)
+	return detector.Verdict{}
+}
+
+// TestPassingGrowth judges growth that was once called a leak at that look
+// and was none: warm-ups, load on its way up, stairs. And leaks that were
+// once put off at their first look although nothing spoke for a warm-up.
+func TestPassingGrowth(t *testing.T) {
+	for _, k := range []struct {
+		family string
+		seed   uint64
+		tenth  int
+	}{
+		{"h2", 20035, 2}, {"h12", 20021, 1}, {"h12", 20049, 1}, {"h15", 20040, 1}, {"h15", 20050, 1}, {"h4", 20024, 2}, {"h4", 20040, 2},
+		{"h4", 20053, 3}, {"h5", 20018, 3}, {"h5", 20049, 7}, {"h10", 20030, 8}, {"h10", 20050, 9}, {"h19", 20050, 1}, {"h19", 20055, 8},
+	} {
+		if v := lookAt(t, k.family, k.seed, k.tenth); v.Kind.Leaks() {
+			t.Errorf("%s %d at %d/10: %s, %v", k.family, k.seed, k.tenth, v.Kind, v.Evidence)
+		}
+	}
+	for family, seed := range map[string]uint64{"l1": 20019, "l4": 20017, "l15": 20008} {
+		if v := lookAt(t, family, seed, 1); !v.Kind.Leaks() {
+			t.Errorf("%s %d at its first look: %s (%s), %v", family, seed, v.Kind, v.Reason, v.Evidence)
+		}
+	}
+}

@@ -18,7 +18,7 @@ import (
 //
 // A child that gets a fraction of the tasks warms up that much more slowly,
 // so pace and age are told in its busiest sibling's hours.
-func warmUpOdds(w trend, s setting, th thresholds) float64 {
+func warmUpOdds(w trend, b bends, s setting, th thresholds) float64 {
 	if w.fit.slope <= 0 {
 		return math.Inf(1)
 	}
@@ -26,11 +26,10 @@ func warmUpOdds(w trend, s setting, th thresholds) float64 {
 	if s.lag > 1 {
 		odds = math.Max(odds, paceOdds(w, s, s.lag, th))
 	}
-	bent := clamp((0.9-w.halves)/0.3, 0, 1)
-	odds *= th.warmStraight + (1-th.warmStraight)*bent
-	if s.age/math.Max(s.lag, 1) >= th.warmLongest && w.halves >= 0.85 {
+	if s.age/math.Max(s.lag, 1) >= th.warmLongest && math.Max(b.work.by, b.clock.by) > -th.bendLeak {
 		odds *= th.warmLate
 	}
+	odds = (odds + th.passing) * b.odds(th)
 	if s.odds > 0 {
 		odds *= s.odds
 	}
@@ -62,13 +61,13 @@ func paceOdds(w trend, s setting, lag float64, th thresholds) float64 {
 
 // hoursUntilNotWarm is how much longer the same growth must go on before a
 // warm-up is ruled out.
-func hoursUntilNotWarm(w trend, s setting, th thresholds) float64 {
+func hoursUntilNotWarm(w trend, b bends, s setting, th thresholds) float64 {
 	const step, most = 0.5, 72
 	h := 0.0
 	for h < most {
 		h += step
 		s.age += step
-		if warmUpOdds(w, s, th) <= th.warmMax {
+		if warmUpOdds(w, b, s, th) <= th.warmMax {
 			break
 		}
 	}
