@@ -12,7 +12,7 @@ func curveFrom(n int, bytes, cpu func(h float64) float64) curve {
 	for i := range n {
 		h := float64(i) / 12
 		c.t, c.cpu = append(c.t, h), append(c.cpu, cpu(h))
-		c.lo, c.hi = append(c.lo, bytes(h)), append(c.hi, bytes(h))
+		c.lo = append(c.lo, bytes(h))
 	}
 	return c
 }
