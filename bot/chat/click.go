@@ -32,6 +32,8 @@ func (c *Chat) click(ctx context.Context, in slackapp.Envelope, k slackapp.Click
 		return c.decide(ctx, in, k.Who, k.Value, remedy.Decision{Kind: remedy.KeepSnapshot})
 	case report.ActionDelete:
 		return c.decide(ctx, in, k.Who, k.Value, remedy.Decision{Kind: remedy.DeleteSnapshot})
+	case report.ActionRevoke:
+		return c.decide(ctx, in, k.Who, k.Value, remedy.Decision{Kind: remedy.Revoke})
 	case report.ActionSkip:
 		return c.askReason(ctx, k)
 	case report.ActionQuiet:
@@ -47,6 +49,8 @@ func (c *Chat) click(ctx context.Context, in slackapp.Envelope, k slackapp.Click
 		return err
 	}
 	switch k.ActionID {
+	case report.ActionLease:
+		return c.askTerms(ctx, k)
 	case report.ActionUntil:
 		return c.askUntil(ctx, k)
 	case report.ActionRestore:
@@ -212,6 +216,8 @@ func (c *Chat) submission(ctx context.Context, in slackapp.Envelope, s slackapp.
 	switch s.CallbackID {
 	case callbackMute:
 		return c.muteUntil(ctx, in, s)
+	case callbackLease:
+		return c.grant(ctx, in, s)
 	case callbackSkip:
 	default:
 		return nil

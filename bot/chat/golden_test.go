@@ -47,7 +47,29 @@ func asked() remedy.View {
 		Old: order.Fingerprint{PID: 100}, Before: remedy.Numbers{Bytes: 1500 * mib, Metric: "pss+swap", Processes: 4},
 		Steps: stepsUpTo("ask", remedy.Doing),
 		Buttons: []remedy.Button{{Kind: remedy.Approve}, {Kind: remedy.Skip, Reasons: remedy.DefaultSkipReasons}, {Kind: remedy.NotNow},
-			{Kind: remedy.FalseAlarm}}}
+			{Kind: remedy.FalseAlarm}, {Kind: remedy.Grant}}}
+}
+
+// keptBy adds a lease that Anna granted until the morning.
+func keptBy(v remedy.View, used int, end remedy.LeaseEnd, why string) remedy.View {
+	v.Lease = &remedy.Lease{ID: "lease-r3x7", By: []remedy.Vote{{By: "U0ANNA", Kind: remedy.Grant, At: noon}}, Used: used, End: end, Why: why,
+		Terms: remedy.Terms{Below: 30 * time.Minute, Until: noon.Add(20 * time.Hour), Most: 3}, Snapshot: v.Snapshot}
+	v.Buttons = append(v.Buttons[:len(v.Buttons):len(v.Buttons)], remedy.Button{Kind: remedy.Revoke})
+	if v.Outcome != remedy.Leased {
+		v.ByLease = v.Lease.ID
+	}
+	if end != "" {
+		v.Buttons = v.Buttons[:len(v.Buttons)-1]
+	}
+	return v
+}
+
+// leased is the question that a lease answered.
+func leased() remedy.View {
+	return change(asked(), func(v *remedy.View) {
+		v.Outcome, v.Ended, v.Buttons, v.Why = remedy.Leased, noon.Add(time.Minute), nil, "restart when less than 30m is left"
+		v.Settled = &remedy.Vote{By: "U0ANNA", Kind: remedy.Grant, At: noon}
+	})
 }
 
 var titles = [][2]string{{"ask", "Approve"}, {"line", "Wait in line"}, {"evidence", "Save evidence"}, {"snapshot", "Snapshot the droplet"},
@@ -158,6 +180,11 @@ func runs() map[string]remedy.View {
 		"end-deleted": change(ended(remedy.FreedNotSeenWorking, "", "", ""), func(v *remedy.View) {
 			v.Life.Working, v.Disposal, v.Left, v.Buttons = remedy.Idle, "deleted", &remedy.Vote{By: "U0ANNA", Kind: remedy.DeleteSnapshot}, nil
 		}),
+		"lease":      keptBy(leased(), 0, "", ""),
+		"lease-run":  keptBy(under("restart"), 2, "", ""),
+		"lease-over": keptBy(leased(), 1, remedy.LeaseOver, ""),
+		"lease-failed": keptBy(ended(remedy.NotFreed, "verify", "the new process holds as much memory as the old one did", ""), 1,
+			remedy.LeaseFailed, "the last restart ended: restarted, memory not freed"),
 		"end-bad":       ended(remedy.CameBackBad, "verify", "its pool has 2 processes, had 4", ""),
 		"end-rehearsed": change(ended(remedy.Rehearsed, "", "", "Nothing was carried out."), func(v *remedy.View) { v.Rehearsal, v.New, v.Snapshot = true, order.Fingerprint{}, nil }),
 		"end-not-now": change(asked(), func(v *remedy.View) {
@@ -178,6 +205,8 @@ func stateFor(v remedy.View) finding.Finding {
 	switch {
 	case v.Outcome == remedy.Declined:
 		f.State, f.By, f.MutedUntil = finding.Muted, "U0ANNA", noon.Add(quiet)
+	case v.Outcome == remedy.Leased:
+		f.State, f.By = finding.Acknowledged, "U0ANNA"
 	case v.Outcome == "" && v.Settled != nil:
 		f.State = finding.InHand
 	}
@@ -199,6 +228,7 @@ func golden() map[string]any {
 	out["modal-skip-no-reasons"] = skipModal(asked(), nil)
 	out["modal-until"] = untilModal(mail(), noon.Add(quiet))
 	out["modal-restore"] = restoreModal(ended(remedy.FreedWorking, "", "", ""), noon.Add(5*time.Hour))
+	out["modal-lease"] = leaseModal(asked(), noon.Add(20*time.Hour))
 	out["modal-details"] = detailsModal(mail())
 	return out
 }

@@ -42,6 +42,7 @@ func runBlocks(f finding.Finding, v remedy.View, now time.Time) []slack.Block {
 	default:
 		out = append(out, progress(v, now)...)
 	}
+	out = append(out, leaseBlocks(v)...)
 	if row := buttons(f, v); row != nil {
 		out = append(out, row)
 	}
@@ -79,6 +80,9 @@ func voters(v remedy.View) string {
 	}
 	if len(names) == 0 && v.Settled != nil {
 		names = []string{report.Mention(v.Settled.By)}
+	}
+	if v.ByLease != "" {
+		return "the lease of " + strings.Join(names, ", ")
 	}
 	return strings.Join(names, ", ")
 }
@@ -145,7 +149,7 @@ func trail(v remedy.View) string {
 // the outcome's own words do not say all.
 func whyOf(v remedy.View) string {
 	var parts []string
-	if v.Why != "" && v.Outcome != remedy.FreedWorking && v.Outcome != remedy.FreedNotSeenWorking {
+	if v.Why != "" && v.Outcome != remedy.FreedWorking && v.Outcome != remedy.FreedNotSeenWorking && v.Outcome != remedy.Leased {
 		parts = append(parts, report.Escape(sentence(v.Why))+".")
 	}
 	if v.State != "" && v.Outcome != remedy.Rehearsed {
@@ -203,7 +207,7 @@ func icon(o remedy.Outcome) string {
 		return ":white_check_mark:"
 	case remedy.FreedNotSeenWorking, remedy.Overtaken, remedy.NotFreed:
 		return ":large_orange_circle:"
-	case remedy.Declined, remedy.Dismissed, remedy.Cancelled, remedy.TimedOut:
+	case remedy.Declined, remedy.Dismissed, remedy.Cancelled, remedy.TimedOut, remedy.Leased:
 		return ":information_source:"
 	case remedy.NotRunning:
 		return ":rotating_light::rotating_light::rotating_light:"
@@ -230,6 +234,8 @@ func buttons(f finding.Finding, v remedy.View) slack.Block {
 			row = append(row, later(v, b.At))
 		case remedy.FalseAlarm:
 			menu = append(menu, report.Choice{Value: report.ActionFalseAlarm + ":" + f.ID, Text: "False alarm"})
+		case remedy.Grant:
+			menu = append(menu, report.Choice{Value: report.ActionLease + ":" + v.Run, Text: "Keep it alive until …"})
 		case remedy.Cancel:
 			row = append(row, report.Press{Action: report.ActionCancel, Value: v.Run, Text: "Cancel"})
 		case remedy.Skip:
@@ -293,6 +299,10 @@ func (c *Chat) log(ctx context.Context, v remedy.View) error {
 	if unanswered {
 		mark = fmt.Sprint("reminder ", v.Reminded)
 	}
+	told := mark
+	if leaseOver(v) {
+		mark, news = mark+" lease "+string(v.Lease.End), v.Lease.Ended
+	}
 	if old == mark || unanswered && v.Reminded == remedy.NoReminder || !news.IsZero() && time.Since(news) > oldNews {
 		return nil
 	}
@@ -301,8 +311,13 @@ func (c *Chat) log(ctx context.Context, v remedy.View) error {
 		return err
 	}
 	text := logLine(v)
-	if unanswered {
+	switch {
+	case unanswered:
 		text = c.reminder(v)
+	case leaseOver(v) && old == told:
+		text = leaseEnd(v.Lease)
+	case leaseOver(v):
+		text += "\n" + leaseEnd(v.Lease)
 	}
 	if text != "" {
 		err := c.reply(ctx, f, v, say(text))
@@ -328,7 +343,7 @@ const (
 // in the channel too. When somebody deleted the message, a new one begins a
 // new thread.
 func (c *Chat) reply(ctx context.Context, f finding.Finding, v remedy.View, m slackapp.Message) error {
-	m.Broadcast = loud(v.Outcome) || v.Settled == nil && v.Outcome == ""
+	m.Broadcast = loud(v.Outcome) || loudLease(v.Lease) || v.Settled == nil && v.Outcome == ""
 	_, err := c.o.Slack.Reply(ctx, f.Channel, f.MessageTS, m)
 	if !errors.Is(err, slackapp.ErrGone) {
 		return err

@@ -37,6 +37,7 @@ func (o Outcome) Words() string {
 		Rehearsed:           "rehearsed, nothing was carried out",
 		Declined:            "not now",
 		Dismissed:           "false alarm",
+		Leased:              "answered with a lease",
 		Cancelled:           "cancelled, nothing was restarted",
 		TimedOut:            "nobody decided in time",
 		Overtaken:           "overtaken, nothing was restarted",
@@ -101,6 +102,7 @@ type data struct {
 	Listed       time.Time     `json:"listed,omitzero"` // since when the action is complete
 	Expected     time.Duration `json:"expected,omitempty"`
 	Snapshot     *Snapshot     `json:"snapshot,omitempty"`
+	Borrowed     bool          `json:"borrowed,omitempty"` // the snapshot is that of the lease's first run
 
 	Checked    time.Time       `json:"checked,omitzero"`  // the last look that found the plan true
 	OrderBy    time.Time       `json:"order_by,omitzero"` // the restart order is void afterwards

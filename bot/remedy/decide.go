@@ -28,6 +28,9 @@ type Answer struct {
 // a decision that is not taken for a reason is an Answer with its Refusal,
 // which has been written down.
 func (s *Service) Decide(ctx context.Context, run string, d Decision) (Answer, error) {
+	if d.Kind == Revoke {
+		return s.revoke(ctx, run, d)
+	}
 	var err error
 	for range 16 {
 		var words string
@@ -157,7 +160,7 @@ func (s *Service) may(ctx context.Context, t record, d Decision) error {
 	if d.Kind == Skip && strings.TrimSpace(d.Reason) == "" {
 		return refuse(NeedsReason, "Going without a snapshot needs a reason.")
 	}
-	if (d.Kind == Approve || d.Kind == Later || d.Kind == Skip) && d.By == t.d.By && !s.c.AllowSelf {
+	if (d.Kind == Approve || d.Kind == Later || d.Kind == Skip || d.Kind == Grant) && d.By == t.d.By && !s.c.AllowSelf {
 		return refuse(OwnRequest, "You asked for this restart yourself. Somebody else has to approve it.")
 	}
 	switch {
@@ -171,7 +174,7 @@ func (s *Service) may(ctx context.Context, t record, d Decision) error {
 		return &Refusal{Decided, "This run was cancelled before your click.", t.g.Cancel.By}
 	case len(t.g.Moved) > 0:
 		return refuse(Moved, "Not done: %s.", strings.Join(t.g.Moved, "; "))
-	case d.Kind == Cancel:
+	case d.Kind == Cancel && (t.g.Settled == nil || t.g.approved()):
 		return s.mayCancel(ctx, t)
 	case d.Kind == Skip && t.g.approved():
 		return s.maySkipNow(t)
@@ -181,6 +184,8 @@ func (s *Service) may(ctx context.Context, t record, d Decision) error {
 		return refuse(Expired, "This question expired at %s UTC. Ask for a new one.", clock(t.d.Expires))
 	case d.Kind == Later && s.window(time.Now()).IsZero():
 		return refuse(CannotTell, "No quiet hours are configured, so there is no quiet window to wait for.")
+	case d.Kind == Grant && !(t.g.Terms.same(d.Terms) && t.g.voted(d.By, Grant)):
+		return s.mayGrant(ctx, t, d.Terms)
 	case t.g.voted(d.By, d.Kind) || d.Kind == Later && t.g.voted(d.By, Approve):
 		return &Refusal{AskedAlready, "You have said so already; it takes another person.", d.By}
 	}
@@ -222,7 +227,7 @@ func (s *Service) apply(ctx context.Context, t *record, d Decision) (string, wor
 	vote := Vote{By: d.By, Kind: d.Kind, Reason: d.Reason, At: time.Now()}
 	entry := workflow.Entry{At: vote.At, Who: d.By, What: "decision", Run: t.r.ID, Subject: string(d.Kind), Why: d.Reason}
 	switch {
-	case d.Kind == Approve || d.Kind == Later || d.Kind == Skip:
+	case d.Kind == Approve || d.Kind == Later || d.Kind == Skip || d.Kind == Grant:
 		moved, err := s.look(ctx, t.d, "click-"+newID()[:8])
 		if err != nil {
 			return "", entry, err
@@ -232,7 +237,12 @@ func (s *Service) apply(ctx context.Context, t *record, d Decision) (string, wor
 			entry.After = "overtaken: " + strings.Join(moved, "; ")
 			return "", entry, nil
 		}
-		words := s.count(t, d, vote)
+		words := ""
+		if d.Kind == Grant {
+			words = s.countGrant(t, *d.Terms, vote)
+		} else {
+			words = s.count(t, d, vote)
+		}
 		entry.After = words
 		return words, entry, nil
 	case d.Kind == Cancel && t.g.approved():
@@ -316,6 +326,8 @@ func (k Kind) words() string {
 	switch k {
 	case Approve:
 		return "approved"
+	case Grant:
+		return "answered with a lease"
 	case Later:
 		return "approved for the quiet window"
 	case Skip:

@@ -23,6 +23,7 @@ type Decision struct {
 	By, Team  string // Slack ids of the person and of the workspace the click came from
 	Kind      Kind
 	Reason    string
+	Terms     *Terms    // with Grant
 	Envelope  string    // unique id of the delivery; the same delivery again gets the same answer
 	NotBefore time.Time // with Approve: wait until then; zero: now. With Later it is the window's own
 	Until     time.Time // with NotNow: be quiet until then; zero: until it gets worse
@@ -49,6 +50,8 @@ type gate struct {
 	Left      *Vote             `json:"left,omitempty"`    // what is to become of the snapshot
 	Exhausts  time.Time         `json:"exhausts,omitzero"` // by the newest forecast
 	Reminded  Reminder          `json:"reminded,omitempty"`
+	Terms     *Terms            `json:"terms,omitempty"`  // of the lease that was voted for last
+	Lease     string            `json:"lease,omitempty"`  // the lease that let it go
 	Policy    string            `json:"policy,omitempty"` // the line of the configuration that let it go
 	Relapse   *Relapse          `json:"relapse,omitempty"`
 	Seen      map[string]string `json:"seen,omitempty"` // delivery id → what was answered

@@ -32,6 +32,7 @@ type Kept struct {
 	Plan       Plan
 	Snapshot   Snapshot
 	MonthlyUSD float64
+	Held       bool      // a lease counts on it: it stays meanwhile
 	Pinned     *Vote     // who said that it stays
 	Doomed     *Vote     // who said that it goes
 	Expires    time.Time // when its age ends it; zero: it does not
@@ -133,10 +134,15 @@ func (s *Service) decideLeft(ctx context.Context, t *record, d Decision) (string
 	switch {
 	case err != nil:
 		return "", err
-	case t.r.Live() || t.d.Snapshot == nil || s.d.Shelf == nil:
+	case t.r.Live() || t.d.Snapshot == nil || t.d.Borrowed || s.d.Shelf == nil:
 		return "", refuse(TooLate, "This run has no finished snapshot to decide about.")
 	case done != "":
 		return "", refuse(Decided, "The snapshot is %s already.", map[string]string{"deleting": "being deleted", "refused": "beyond deleting"}[done])
+	}
+	if held, err := s.countedOn(ctx, *t); err != nil {
+		return "", err
+	} else if held && d.Kind == DeleteSnapshot {
+		return "", refuse(TooLate, "A lease counts on this snapshot. Revoke the lease first.")
 	}
 	vote := Vote{By: d.By, Kind: d.Kind, Reason: d.Reason, At: time.Now()}
 	t.g.Left = &vote
@@ -172,7 +178,7 @@ func (s *Service) Shelf(ctx context.Context) ([]Kept, error) {
 		if err != nil {
 			return nil, err
 		}
-		if t.d.Snapshot == nil {
+		if t.d.Snapshot == nil || t.d.Borrowed {
 			continue
 		}
 		id := t.d.Snapshot.DropletID
@@ -182,6 +188,9 @@ func (s *Service) Shelf(ctx context.Context) ([]Kept, error) {
 			}
 		}
 		if k, ok := s.kept(t, there[id]); ok {
+			if k.Held, err = s.countedOn(ctx, t); err != nil {
+				return nil, err
+			}
 			out = append(out, k)
 		}
 	}
@@ -222,7 +231,7 @@ func (s *Service) Tidy(ctx context.Context) (int, error) {
 	n := 0
 	standing := map[int64]int{}
 	for _, k := range shelf {
-		if k.Pinned != nil {
+		if k.Pinned != nil || k.Held {
 			continue
 		}
 		standing[k.Snapshot.DropletID]++

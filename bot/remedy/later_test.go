@@ -91,7 +91,7 @@ func TestLaterWithoutQuietHours(t *testing.T) {
 		run := proposed(t, p)
 		wantRefused(t, decide(t, p, run, click(alice, remedy.Later)), remedy.CannotTell)
 		v, err := p.s.View(t.Context(), run)
-		if err != nil || len(v.Buttons) != 4 {
+		if err != nil || len(v.Buttons) != 5 {
 			t.Errorf("offers %v, %v", v.Buttons, err)
 		}
 	})

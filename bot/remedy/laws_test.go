@@ -46,6 +46,9 @@ func (w *world) laws(ctx context.Context) error {
 		if err := w.lawsOf(ctx, r, v); err != nil {
 			return fmt.Errorf("run %s at %s/%s: %w", r.ID, r.Step, r.Outcome, err)
 		}
+		if err := w.lawsOfLease(ctx, v); err != nil {
+			return fmt.Errorf("run %s at %s/%s: %w", r.ID, r.Step, r.Outcome, err)
+		}
 	}
 	return nil
 }
@@ -78,6 +81,43 @@ func (w *world) lawsOf(ctx context.Context, r workflow.Run, v remedy.View) error
 		return fmt.Errorf("law 3: began with %d of the %d people it takes", v.Have, v.Need)
 	}
 	return truth(v, restarts, w.snapshotOf(v) != nil)
+}
+
+// lawsOfLease: one snapshot for a whole lease, no more restarts than granted,
+// and none that was sent after it was revoked or was over.
+func (w *world) lawsOfLease(ctx context.Context, v remedy.View) error {
+	if v.ByLease == "" {
+		return nil
+	}
+	acts, err := w.db.RunActs(ctx, v.Run)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.leased == nil {
+		w.leased = map[string]string{}
+	}
+	w.leased[v.Run] = v.ByLease
+	snapshots, restarts := 0, 0
+	for _, d := range w.deeds {
+		if w.leased[d.run] == v.ByLease && d.what == "snapshot" {
+			snapshots++
+		}
+		if w.leased[d.run] == v.ByLease && d.what == "restart" {
+			restarts++
+		}
+	}
+	if snapshots > 1 || restarts > v.Lease.Terms.Most {
+		return fmt.Errorf("lease: %d snapshots, %d restarts of %d", snapshots, restarts, v.Lease.Terms.Most)
+	}
+	for _, a := range acts {
+		late := v.Lease.Revoked != nil && a.Sent.After(v.Lease.Revoked.At) || a.Sent.After(v.Lease.Terms.Until.Add(time.Minute))
+		if strings.HasPrefix(a.Name, "restart") && late {
+			return fmt.Errorf("lease: restart sent at %v, revoked %+v, until %v", a.Sent, v.Lease.Revoked, v.Lease.Terms.Until)
+		}
+	}
+	return nil
 }
 
 // allowed is laws 1 and 4 for one restart.

@@ -42,7 +42,7 @@ func (s *Service) recipe() workflow.Recipe {
 		return workflow.Step{Do: s.with(do), Next: append(next, outcomes(ends...)...)}
 	}
 	return workflow.Recipe{Name: Recipe, First: stepAsk, Announce: s.announce, Steps: map[string]workflow.Step{
-		stepAsk:      step(s.ask, []string{stepLine}, Declined, Dismissed, Cancelled, TimedOut, Overtaken),
+		stepAsk:      step(s.ask, []string{stepLine}, Declined, Dismissed, Cancelled, TimedOut, Overtaken, Leased),
 		stepLine:     step(s.line, []string{stepEvidence}, Cancelled),
 		stepEvidence: step(s.evidence, []string{stepSnapshot, stepRecheck}, Cancelled),
 		stepSnapshot: step(s.snapshot, []string{stepRecheck}, Cancelled, Failed, Unclear),
@@ -110,7 +110,7 @@ func (w *work) untouched() string {
 }
 
 // ask waits for people.
-func (s *Service) ask(_ context.Context, w *work) (workflow.Next, error) {
+func (s *Service) ask(ctx context.Context, w *work) (workflow.Next, error) {
 	w.d.begin(stepAsk, w.d.Asked)
 	g := w.g
 	switch {
@@ -124,6 +124,8 @@ func (s *Service) ask(_ context.Context, w *work) (workflow.Next, error) {
 		return workflow.Wait(at), nil
 	case g.approved():
 		return w.on(stepLine)
+	case g.Settled != nil && g.Settled.Kind == Grant:
+		return s.grant(ctx, w)
 	case g.Settled != nil:
 		return w.end(map[Kind]Outcome{NotNow: Declined, FalseAlarm: Dismissed, Cancel: Cancelled}[g.Settled.Kind], g.Settled.Reason, w.untouched())
 	case !w.now.Before(w.d.Expires):

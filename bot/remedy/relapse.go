@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/finding"
@@ -26,7 +27,18 @@ func (s *Service) Heed(ctx context.Context, f finding.Finding) error {
 	if f.Subject.Kind != finding.KindLeak || f.Subject.Worker == "" || f.State.Final() {
 		return nil
 	}
-	return errors.Join(s.relapsed(ctx, f), s.actBySelf(ctx, f), s.remind(ctx, f))
+	if err := s.relapsed(ctx, f); err != nil {
+		return err
+	}
+	id, err := strconv.ParseInt(f.Subject.DropletID, 10, 64)
+	if err != nil {
+		return nil // no droplet of DigitalOcean's: nothing is restarted there
+	}
+	held, err := s.leased(ctx, Plan{DropletID: id, Droplet: f.Subject.DropletName, Worker: f.Subject.Worker})
+	if err != nil || held != "" {
+		return err // people have answered
+	}
+	return errors.Join(s.actBySelf(ctx, f), s.remind(ctx, f))
 }
 
 // relapsed writes down, once, that the newest restart of a worker did not

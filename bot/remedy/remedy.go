@@ -119,6 +119,7 @@ type Pace struct {
 	VerifyEvery  time.Duration // 15 s
 	Verify       time.Duration // 15 min: to become sure of the new life
 	GroupsMemory time.Duration // 5 min: members of user groups are remembered
+	Hold         time.Duration // 30 s: between looks at a worker that a lease keeps
 	Rest         time.Duration // 6 h: between two tries of a policy after one that was overtaken
 }
 
@@ -150,13 +151,13 @@ func (p Pace) Scale(n float64) Pace {
 
 func (p *Pace) all() []*time.Duration {
 	return []*time.Duration{&p.Look, &p.Evidence, &p.Line, &p.Poll, &p.Snapshot, &p.Recheck, &p.Fresh, &p.Order,
-		&p.Watch, &p.Carry, &p.VerifyEvery, &p.Verify, &p.GroupsMemory, &p.Rest}
+		&p.Watch, &p.Carry, &p.VerifyEvery, &p.Verify, &p.GroupsMemory, &p.Hold, &p.Rest}
 }
 
 func (p Pace) defaults() Pace {
 	production := []time.Duration{10 * time.Second, 10 * time.Second, 5 * time.Second, 10 * time.Second, 4 * time.Hour,
 		5 * time.Minute, 30 * time.Second, 5 * time.Minute, 2 * time.Second, 15 * time.Minute, 15 * time.Second,
-		15 * time.Minute, 5 * time.Minute, 6 * time.Hour}
+		15 * time.Minute, 5 * time.Minute, 30 * time.Second, 6 * time.Hour}
 	for i, d := range p.all() {
 		if *d == 0 {
 			*d = production[i]
@@ -195,7 +196,7 @@ func New(d Deps, c Config) *Service {
 	s := &Service{d: d, c: c, log: d.Log, shelf: shelf,
 		auth: &authority{people: d.People, team: c.Team, approvers: c.Approvers, remember: c.Pace.GroupsMemory}}
 	c.Engine.Owner, c.Engine.Log = c.Owner, d.Log
-	s.engine = workflow.New(d.Store, c.Engine, s.recipe(), s.tidy())
+	s.engine = workflow.New(d.Store, c.Engine, s.recipe(), s.tidy(), s.leases())
 	return s
 }
 

@@ -25,6 +25,11 @@ func (s *Service) snapshot(ctx context.Context, w *work) (workflow.Next, error) 
 		return s.giveUpSnapshot(ctx, w)
 	}
 	if w.d.Action == 0 && w.d.Listed.IsZero() {
+		if w.g.Lease != "" {
+			if next, done, err := s.borrow(ctx, w); err != nil || done {
+				return next, err
+			}
+		}
 		return s.orderSnapshot(ctx, w)
 	}
 	return s.awaitSnapshot(ctx, w)

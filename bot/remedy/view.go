@@ -54,6 +54,7 @@ type View struct {
 	Expires      time.Time // of the question
 	Exhausts     time.Time // when memory was forecast to run out; zero: not
 	Reminded     Reminder  // of this question, so far
+	ByLease      string    // the lease that let it go; empty: none
 	Policy       string    // the line of the configuration that let it go; empty: a person did
 	TooLate      bool      // memory runs out before a snapshot can finish
 
@@ -74,6 +75,7 @@ type View struct {
 	Opens   time.Time // approved for later: when it may act; zero: at once
 	Until   time.Time // with not now: be quiet until then; zero: until worse
 
+	Lease        *Lease   // that it granted or belongs to, or that holds; nil: none
 	Ahead        []string // runs it waits for in line
 	Steps        []StepView
 	Snapshot     *Snapshot
@@ -115,13 +117,24 @@ func (s *Service) viewOf(ctx context.Context, r *workflow.Run, err error) (View,
 		return View{}, err
 	}
 	v := s.view(t, sent)
-	if t.d.Snapshot != nil && !t.r.Live() && s.d.Shelf != nil {
+	if v.Lease, err = s.leaseView(ctx, t); err != nil {
+		return View{}, err
+	}
+	if v.Lease != nil {
+		v.Buttons = slices.DeleteFunc(v.Buttons, func(b Button) bool { return b.Kind == Grant && v.Lease.End == "" })
+		if v.Lease.End == "" && v.Lease.Revoked == nil {
+			v.Buttons = append(v.Buttons, Button{Kind: Revoke})
+		}
+	}
+	if t.d.Snapshot != nil && !t.d.Borrowed && !t.r.Live() && s.d.Shelf != nil {
 		if v.Disposal, err = s.disposed(ctx, r.ID); err != nil {
 			return View{}, err
 		}
 		v.Left = t.g.Left
 		if v.Disposal == "" {
-			v.Buttons = append(v.Buttons, Button{Kind: DeleteSnapshot})
+			if v.Lease == nil || v.Lease.End != "" || t.g.Lease != v.Lease.ID {
+				v.Buttons = append(v.Buttons, Button{Kind: DeleteSnapshot})
+			}
 			if v.Left == nil {
 				v.Buttons = append(v.Buttons, Button{Kind: KeepSnapshot})
 			}
@@ -144,7 +157,7 @@ func (s *Service) view(t record, sent bool) View {
 	d, g, r := t.d, t.g, t.r
 	v := View{
 		Run: r.ID, Finding: d.Finding, Version: r.Version, Rehearsal: d.Rehearsal, Plan: d.Plan, Facts: d.Facts, Card: d.Card,
-		AskedBy: d.By, Asked: d.Asked, Expires: d.Expires, Exhausts: g.exhausts(d), Reminded: g.Reminded, Policy: g.Policy,
+		AskedBy: d.By, Asked: d.Asked, Expires: d.Expires, Exhausts: g.exhausts(d), Reminded: g.Reminded, Policy: g.Policy, ByLease: g.Lease,
 		Step: r.Step, Entered: r.Entered, Outcome: Outcome(r.Outcome), Ended: r.Ended, Why: d.Why, State: d.State,
 		Votes: g.Votes, Have: g.count(Approve), Need: s.c.Quorum, Settled: g.Settled, Skip: g.Skip, Cancel: g.Cancel, Until: g.Until,
 		Ahead: d.Ahead, Snapshot: d.Snapshot, SnapshotName: d.SnapshotName, Evidence: d.Evidence,
@@ -203,6 +216,9 @@ func stepViews(t record) []StepView {
 		case !sp.Ended.IsZero():
 			sv.State = Did
 		}
+		if sh.name == stepSnapshot && t.d.Borrowed {
+			sv.Note = "that of the lease, " + t.d.Snapshot.Done.UTC().Format("2 January 15:04 UTC")
+		}
 		if sh.name == stepSnapshot {
 			sv.Expected = t.d.Expected
 		}
@@ -216,7 +232,7 @@ func stepViews(t record) []StepView {
 
 func good(o Outcome) bool {
 	switch o {
-	case FreedWorking, FreedNotSeenWorking, Rehearsed, Declined, Dismissed:
+	case FreedWorking, FreedNotSeenWorking, Rehearsed, Declined, Dismissed, Leased:
 		return true
 	}
 	return false
@@ -231,6 +247,9 @@ func (s *Service) buttons(t record, sent bool) []Button {
 		return nil
 	case g.Settled == nil && time.Now().Before(t.d.Expires):
 		all := []Button{{Kind: Approve}, skip, {Kind: NotNow}, {Kind: FalseAlarm}}
+		if !t.d.Plan.Way.WholeDroplet() {
+			all = append(all, Button{Kind: Grant})
+		}
 		if at := s.window(time.Now()); at.After(time.Now()) {
 			all = slices.Insert(all, 1, Button{Kind: Later, At: at})
 		}
@@ -297,6 +316,8 @@ func tended(f *finding.Finding, v View) bool {
 	case v.Outcome == Declined && (f.RunID != v.Run || f.State == finding.InHand):
 		f.State, f.MutedUntil, f.MuteWorse = finding.Muted, v.Until, v.Until.IsZero()
 		f.By, f.Why, f.RunID = v.Settled.By, v.Settled.Reason, v.Run
+	case v.Outcome == Leased && f.RunID != v.Run:
+		f.State, f.By, f.RunID = finding.Acknowledged, v.Settled.By, v.Run
 	case v.Outcome == Dismissed:
 		f.State, f.By, f.Why, f.RunID, f.Closed = finding.Dismissed, v.Settled.By, v.Settled.Reason, v.Run, v.Ended
 	case v.Outcome != "" && f.State == finding.InHand && f.RunID == v.Run:

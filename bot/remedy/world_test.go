@@ -79,7 +79,8 @@ type world struct {
 	disk          float64 // used, as the agent measures it
 	quiet         func(time.Time) time.Time
 	policy        remedy.Policy
-	policed       bool // a policy was ever on
+	leased        map[string]string // run → the lease that let it go
+	policed       bool              // a policy was ever on
 	groupErr      error
 	observer      *process
 	checked       map[string]string // run → what the laws were last checked on
@@ -596,7 +597,14 @@ func (x *findings) Finding(_ context.Context, id string) (finding.Finding, error
 	}
 	return f, nil
 }
-func (x *findings) LiveFinding(context.Context, string) (finding.Finding, error) {
+func (x *findings) LiveFinding(_ context.Context, key string) (finding.Finding, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, f := range x.findings {
+		if f.Subject.Key() == key && !f.State.Final() {
+			return f, nil
+		}
+	}
 	return finding.Finding{}, finding.ErrNotFound
 }
 func (x *findings) Findings(context.Context, finding.Filter) ([]finding.Finding, error) {

@@ -28,6 +28,8 @@ const (
 	ActionKeep       = "keep"        // value: run id
 	ActionDelete     = "delete"      // value: run id
 	ActionRestore    = "how_restore" // value: run id
+	ActionLease      = "lease"       // value: run id
+	ActionRevoke     = "revoke"      // value: lease id
 	ActionUntilWorse = "until_worse" // value: finding id
 	ActionMore       = "more"        // a menu; value: the action of a choice, a colon, its value
 )
