@@ -151,7 +151,11 @@ func (s *Service) assembleSlack(ctx context.Context) error {
 		return err
 	}
 	s.remedy = remedy.New(s.remedyDeps(), s.remedyConfig(team))
-	s.chat = chat.New(chat.Options{Slack: app, Inbox: s.d.Store, Findings: s.d.Store, Remedy: s.remedy, Standing: s.remedy, Fleet: fleet{s},
+	var wire chat.Slack = app
+	if s.d.Rehearse {
+		wire = chat.Rehearsing(app)
+	}
+	s.chat = chat.New(chat.Options{Slack: wire, Inbox: s.d.Store, Findings: s.d.Store, Remedy: s.remedy, Standing: s.remedy, Fleet: fleet{s},
 		Person: app.User, Team: team, Audit: s.note, Head: s.head, Trouble: s.trouble, Channel: s.d.Channel, Escalation: s.d.Escalation, AnyoneMutes: s.d.AnyoneMutes,
 		Scale: s.d.Scale, Owner: s.d.Owner, Log: s.log})
 	return nil

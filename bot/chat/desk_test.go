@@ -34,17 +34,18 @@ const (
 // desk is the whole conversation: the chat, the wire, a workspace, the real
 // remedy and the real store. Only the droplets are pretended.
 type desk struct {
-	t     *testing.T
-	sim   *slacksim.Sim
-	app   *slackapp.App
-	chat  *chat.Chat
-	store *store.Store
-	rem   *remedy.Service
-	far   *droplets
-	hurt  *hurt // of the inbox
-	notes []chat.Note
-	loose bool // anybody may mute
-	mu    sync.Mutex
+	rehearse bool
+	t        *testing.T
+	sim      *slacksim.Sim
+	app      *slackapp.App
+	chat     *chat.Chat
+	store    *store.Store
+	rem      *remedy.Service
+	far      *droplets
+	hurt     *hurt // of the inbox
+	notes    []chat.Note
+	loose    bool // anybody may mute
+	mu       sync.Mutex
 }
 
 // hurt lets an inbox fail.
@@ -102,8 +103,19 @@ func newDesk(t *testing.T) *desk {
 			t.Error(err)
 		}
 	})
-	return &desk{t: t, store: s, far: newDroplets(), hurt: &hurt{Inbox: s}}
+	return &desk{t: t, store: s, far: newDroplets(), hurt: &hurt{Inbox: s}, rehearse: rehearsal}
 }
+
+// rehearsed is [bubble] for a service that carries nothing out.
+func rehearsed(t *testing.T, f func(t *testing.T, d *desk)) {
+	t.Helper()
+	rehearsal = true
+	defer func() { rehearsal = false }()
+	bubble(t, f)
+}
+
+// rehearsal is what the next desk does; no test of this package is parallel.
+var rehearsal bool
 
 // receiver lets the app be made before the chat.
 type receiver struct{ d *desk }
@@ -125,14 +137,18 @@ func (d *desk) open(o slackapp.Options) {
 		Choose:   func(finding.Subject) (remedy.Choice, error) { return d.far.chosen() },
 		Announce: func(ctx context.Context, v remedy.View) error { return d.chat.RunChanged(ctx, v) },
 		Expect:   func(context.Context, int64, float64) time.Duration { return 9 * time.Minute },
-	}, remedy.Config{Approvers: []string{"<!subteam^S0ONCALL|@oncall>", gus, eve}, Team: "T0DROPLEAK", AllowSelf: true, Owner: "a", Expires: 2 * time.Hour,
+	}, remedy.Config{Approvers: []string{"<!subteam^S0ONCALL|@oncall>", gus, eve}, Team: "T0DROPLEAK", AllowSelf: true, Owner: "a", Expires: 2 * time.Hour, Rehearse: d.rehearse,
 		Quiet: func(t time.Time) time.Time { return t.Truncate(24 * time.Hour).Add(22 * time.Hour) }})
 	d.chat = d.newChat("a")
 }
 
 // newChat is one process's chat at the same desk.
 func (d *desk) newChat(owner string) *chat.Chat {
-	return chat.New(chat.Options{Slack: d.app, Inbox: d.hurt, Findings: d.store, Remedy: d.rem, Standing: d.rem, Fleet: d.far,
+	var wire chat.Slack = d.app
+	if d.rehearse {
+		wire = chat.Rehearsing(d.app)
+	}
+	return chat.New(chat.Options{Slack: wire, Inbox: d.hurt, Findings: d.store, Remedy: d.rem, Standing: d.rem, Fleet: d.far,
 		Person: d.app.User, Team: "T0DROPLEAK", Channel: ops, AnyoneMutes: d.loose, Escalation: "S0LEADS", Zone: time.UTC, Owner: owner, Log: quiet,
 		Audit: func(_ context.Context, n chat.Note) error {
 			d.mu.Lock()

@@ -32,7 +32,7 @@ func ask(v remedy.View) string {
 func runBlocks(f finding.Finding, v remedy.View, now time.Time) []slack.Block {
 	var out []slack.Block
 	if v.Rehearsal {
-		out = append(out, report.Section(":performing_arts: *REHEARSAL* – nothing is carried out"))
+		out = append(out, report.Section(rehearsalMark))
 	}
 	switch {
 	case v.Outcome != "":
