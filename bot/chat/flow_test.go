@@ -1,11 +1,14 @@
 package chat_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/chat"
 	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/slacksim"
 	"github.com/dropleak/dropleak/bot/watch"
 )
 
@@ -70,6 +73,32 @@ func TestSeenAgainIsEditedInPlace(t *testing.T) {
 		}
 		if !offers(m, report.ActionRestart) {
 			t.Errorf("the refreshed message offers %v", actions(m))
+		}
+	})
+}
+
+// Bugs: a reply leaves its thread, and who approves has to type an id, which
+// nobody does on a phone. Whatever a run has to say is an edit of its message
+// or a reply below it, and no command takes an id.
+func TestEverythingStaysWhereItBegan(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		f, m := d.opened("mail")
+		d.press(carla, f.ID, report.ActionRestart)
+		d.press(anna, f.ID, report.ActionRestart)
+		d.rest(time.Hour)
+		run := d.run().Run
+		for _, x := range d.sim.Journal() {
+			if x.Kind == slacksim.Call && x.Name == "chat.postMessage" && x.TS != m.TS && !strings.Contains(string(x.Body), m.TS) {
+				t.Errorf("posted outside the thread of %s:\n%s", m.TS, x.Body)
+			}
+		}
+		for _, reply := range append(d.sim.Thread(ops, m.TS), d.sim.Ephemerals(carla)...) {
+			if text := strings.ReplaceAll(reply.PlainText(), "dropleak-mail-"+run, ""); strings.Contains(text, run) {
+				t.Errorf("shows an id that nobody needs:\n%s", text)
+			}
+		}
+		if usage := chat.Usage(); strings.Contains(usage, "ID") || strings.Contains(usage, "approve") {
+			t.Errorf("a command wants an id: %s", usage)
 		}
 	})
 }

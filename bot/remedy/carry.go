@@ -67,6 +67,18 @@ func (w *work) mayRestart() error {
 	return nil
 }
 
+// unguarded is how old the last look may be where nobody compares the life
+// once more: DigitalOcean reboots whatever runs, an agent does not.
+const unguarded = 5 * time.Second
+
+// fresh is how old the last look may be when the order leaves.
+func (s *Service) fresh(way restart.Restarter) time.Duration {
+	if way.Repeatable() {
+		return s.c.Pace.Fresh
+	}
+	return min(s.c.Pace.Fresh, unguarded)
+}
+
 // restart gives the order, once, and waits for its result.
 func (s *Service) restart(ctx context.Context, w *work) (workflow.Next, error) {
 	w.d.begin(stepRestart, w.now)
@@ -83,7 +95,7 @@ func (s *Service) restart(ctx context.Context, w *work) (workflow.Next, error) {
 		switch {
 		case w.g.Cancel != nil:
 			return w.cancelled()
-		case w.now.Sub(w.d.Checked) > s.c.Pace.Fresh:
+		case w.now.Sub(w.d.Checked) > s.fresh(way):
 			return w.on(stepRecheck) // what was seen is too old to act on
 		}
 		if why, err := s.allowed(ctx, w); err != nil || why != "" {
@@ -150,7 +162,7 @@ func (s *Service) afterOrder(ctx context.Context, w *work, way restart.Restarter
 	r, done, err := way.Result(ctx, t, a.Result)
 	switch {
 	case done && err == nil:
-		return s.afterRestart(w, r)
+		return s.afterRestart(ctx, w, r)
 	case w.now.After(w.d.OrderBy): // also when the result cannot be read: it may never be
 		return s.overdue(ctx, w, way, a.Name)
 	case err != nil:
@@ -184,7 +196,7 @@ func (s *Service) overdue(ctx context.Context, w *work, way restart.Restarter, n
 }
 
 // afterRestart goes on from a restart's result.
-func (s *Service) afterRestart(w *work, r restart.Result) (workflow.Next, error) {
+func (s *Service) afterRestart(ctx context.Context, w *work, r restart.Result) (workflow.Next, error) {
 	w.d.Restart = &r
 	w.Note(workflow.Entry{What: "restart", Subject: w.d.Plan.Title(), Why: r.Why,
 		Before: life(r.Old), After: strings.TrimSpace(string(r.State) + " " + life(r.New))})
@@ -196,12 +208,30 @@ func (s *Service) afterRestart(w *work, r restart.Result) (workflow.Next, error)
 		return w.on(stepVerify)
 	case r.Reason == order.Overtaken:
 		return w.end(Overtaken, r.Why, w.untouched())
+	case r.Reason == order.ClaimLost:
+		return w.end(Failed, "the agent could not be sure that the order was its own, and left the worker alone", w.untouched())
 	case r.State == order.Refused:
 		return w.end(Failed, "the restart was refused: "+r.Why, w.untouched())
 	case r.State == order.Failed:
-		return w.end(Unclear, "the restart failed: "+r.Why, "Look at the worker now: it may be stopped.")
+		return w.end(Unclear, "the restart failed: "+r.Why, s.runsNow(ctx, w))
 	}
-	return w.end(Unclear, "it is not known how the restart ended: "+r.Why, "Look at the worker now: it may be stopped.")
+	return w.end(Unclear, "it is not known how the restart ended: "+r.Why, s.runsNow(ctx, w))
+}
+
+// runsNow says what a look tells of a worker whose restart did not end well.
+// It promises nothing: what was begun may go on.
+func (s *Service) runsNow(ctx context.Context, w *work) string {
+	ctx, cancel := context.WithTimeout(ctx, s.c.Pace.Look)
+	defer cancel()
+	f, err := s.d.Looker.Inspect(ctx, w.d.Plan.target(w.d.Run, time.Time{}), fmt.Sprintf("after-%d", w.now.UnixNano()))
+	at := clock(time.Now())
+	switch {
+	case err != nil || f.Fingerprint.IsZero():
+		return "Look at the worker now: it may be stopped."
+	case f.Fingerprint.Same(w.d.Plan.Life):
+		return fmt.Sprintf("At %s UTC its old main process, pid %d, still ran. Look at it: it may yet be stopped.", at, f.Fingerprint.PID)
+	}
+	return fmt.Sprintf("At %s UTC it ran with another main process, pid %d. Look whether it works.", at, f.Fingerprint.PID)
 }
 
 // start completes a restart that stopped the worker and did not start it: a

@@ -98,7 +98,15 @@ var scenes = []scene{
 		world: func(w *world) {
 			w.agentSays = &order.Result{State: order.Refused, Reason: order.TooOften, Error: "three an hour"}
 		}},
-	{name: "agent fails", outcome: remedy.Unclear, snaps: 1, why: "dbus", state: "may be stopped",
+	{name: "agent was not sure of its claim", outcome: remedy.Failed, snaps: 1, why: "left the worker alone", state: "is kept",
+		world: func(w *world) {
+			w.agentSays = &order.Result{State: order.Refused, Reason: order.ClaimLost, Error: "claim lost"}
+		}},
+	{name: "agent fails, and is away", outcome: remedy.Unclear, snaps: 1, why: "dbus", state: "it may be stopped",
+		world: func(w *world) {
+			w.agentSays, w.agentLeaves = &order.Result{State: order.Failed, Reason: order.ManagerError, Error: "dbus away"}, true
+		}},
+	{name: "agent fails", outcome: remedy.Unclear, snaps: 1, why: "dbus", state: "its old main process, pid 101, still ran",
 		world: func(w *world) {
 			w.agentSays = &order.Result{State: order.Failed, Reason: order.ManagerError, Error: "dbus away"}
 		}},
@@ -231,6 +239,26 @@ func TestOrderTakenBack(t *testing.T) {
 		r := w.drive(t, id, 2*time.Hour, p)
 		w.lock(func() { w.agentAway = false; w.agent() })
 		scene{outcome: remedy.Failed, snaps: 1, why: "taken back", state: "is kept"}.check(t, w, p, r)
+	})
+}
+
+// TestRebootOfAnotherLife: DigitalOcean reboots whatever runs, so what was
+// seen may be no older than seconds when the order leaves.
+func TestRebootOfAnotherLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		reboot(w)
+		p := w.start("a", nil)
+		p.choose = func(what string) fault {
+			if what == "store save restart" {
+				p.choose = nil
+				time.Sleep(8 * time.Second)
+				w.lock(func() { w.newLife("mail") })
+			}
+			return none
+		}
+		r := w.drive(t, approved(t, p), 2*time.Hour, p)
+		scene{outcome: remedy.Overtaken, snaps: 1, why: "main process is another", state: "is kept"}.check(t, w, p, r)
 	})
 }
 

@@ -69,6 +69,7 @@ type world struct {
 	snapshotTakes time.Duration
 	snapshotEnds  string            // status; empty: completed
 	agentAway     bool              // the agent does not answer, nor claim orders
+	agentLeaves   bool              // it reports, and is away
 	agentDies     bool              // it claims an order and is never heard of again
 	agentSays     *order.Result     // instead of restarting
 	pool          int               // after a restart
@@ -474,6 +475,7 @@ func (w *world) agent() {
 			r.New = w.newLife(o.Worker)
 		}
 		w.results[key] = r
+		w.agentAway = w.agentAway || w.agentLeaves
 	}
 }
 

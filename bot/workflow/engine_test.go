@@ -296,6 +296,43 @@ func (s *slowCommit) RenewRun(ctx context.Context, id string, token int64, lease
 	return errors.New("frozen")
 }
 
+// TestClockStep: a clock that jumps ahead an hour does not cut short how long
+// a lost act's trace is looked for.
+func TestClockStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s storetest.Memory
+		w := &world{lose: true}
+		var told []string
+		e := workflow.New(&jumped{&s}, workflow.Options{Owner: "a"}, oneAct(w, false, &told))
+		if err := e.Start(t.Context(), workflow.Run{ID: "r1", Recipe: "one"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := say(t, &s, "yes"); err != nil {
+			t.Fatal(err)
+		}
+		sent := time.Now()
+		time.AfterFunc(90*time.Second, func() { w.sightings = []workflow.Sighting{{Result: "late"}} })
+		if r := settle(t, e, &s, time.Hour); r.Outcome != "done" || time.Since(sent) < 2*time.Minute {
+			t.Errorf("outcome %q after %v, want done after the whole window", r.Outcome, time.Since(sent))
+		}
+	})
+}
+
+// jumped is a store as an owner sees it whose clock jumped ahead since.
+type jumped struct{ workflow.Store }
+
+func (s *jumped) RunActs(ctx context.Context, run string) ([]workflow.Act, error) {
+	acts, err := s.Store.RunActs(ctx, run)
+	for i := range acts {
+		for _, at := range []*time.Time{&acts[i].Planned, &acts[i].Sent, &acts[i].FirstLook} {
+			if !at.IsZero() {
+				*at = at.Add(-time.Hour)
+			}
+		}
+	}
+	return acts, err
+}
+
 // TestChangeOfMind: a person's no before the act has left wins.
 func TestChangeOfMind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
