@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -168,6 +169,31 @@ func BenchmarkPNG(b *testing.B) {
 	for b.Loop() {
 		if _, err := c.PNG(); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// The longest name and the largest numbers stay within the picture.
+func TestLabelsFit(t *testing.T) {
+	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	c := Chart{Title: strings.Repeat("W", 200), Subtitle: strings.Repeat("W", 300), At: at}
+	for i := range 3 {
+		c.Lines = append(c.Lines, Line{Label: strings.Repeat("mean", 20), Points: []detector.Point{{At: at.Add(-24 * time.Hour), V: 1 << 40}, {At: at, V: float64(int64(i+1) << 40)}}})
+	}
+	raw, err := c.PNG()
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := png.Decode(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := img.Bounds()
+	for y := range b.Dy() {
+		for x := b.Dx() - 4; x < b.Dx(); x++ {
+			if r, _, _, _ := img.At(x, y).RGBA(); r != 0xffff {
+				t.Fatalf("something is drawn at the edge, at %d, %d", x, y)
+			}
 		}
 	}
 }

@@ -18,7 +18,7 @@ type frame struct {
 // frame chooses what part of time and memory the picture shows; false when
 // there is nothing to show.
 func (c Chart) frame() (frame, bool) {
-	f := frame{left: 58, right: 702, lower: 26, high: 292}
+	f := frame{left: 76, right: 706, lower: 32, high: 276}
 	var last time.Time
 	for _, l := range c.Lines {
 		for _, p := range l.Points {

@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -21,24 +22,24 @@ func (p painter) labels() {
 			ls = append(ls, label{i, p.y(l.Points[n-1].V) - offset(i)})
 		}
 	}
-	slices.SortStableFunc(ls, func(a, b label) int { return int(b.y - a.y) })
+	slices.SortStableFunc(ls, func(a, b label) int { return cmp.Compare(b.y, a.y) })
 	ys := make([]vg.Length, len(ls))
 	for i, l := range ls {
 		ys[i] = l.y
 	}
-	spread(ys, 11.5, p.lower+6, p.high-10)
+	spread(ys, 15, p.lower+8, p.high-12)
 	x := p.x(p.chart.At) + 5
 	for i, l := range ls {
 		line := p.chart.Lines[l.line]
-		text := fmt.Sprintf("%s  %s", cut(line.Label, 34), size(line.Points[len(line.Points)-1].V))
-		p.write(text, 9.5, p.colour(l.line), vg.Point{X: x, Y: ys[i]}, 0)
+		held := size(line.Points[len(line.Points)-1].V)
+		p.write(fit(line.Label, "  "+held, textSize, width-4-x), textSize, p.colour(l.line), vg.Point{X: x, Y: ys[i]}, 0)
 	}
 }
 
 // offset moves the story's label below its forecast.
 func offset(line int) vg.Length {
 	if line == 0 {
-		return 10
+		return 13
 	}
 	return 0
 }

@@ -52,16 +52,38 @@ func (p painter) paint() {
 
 // write puts text at a point, anchored by x (−1 right, −0.5 middle, 0 left).
 func (p painter) write(s string, size vg.Length, c color.Color, at vg.Point, x text.XAlignment) {
-	style := draw.TextStyle{Color: c, Handler: text.Plain{Fonts: fonts},
-		Font:   font.Font{Typeface: "Liberation", Variant: "Sans", Size: size},
-		XAlign: x, YAlign: -0.3}
+	style := words(size)
+	style.Color, style.XAlign = c, x
 	p.FillText(style, at, s)
 }
 
+func words(size vg.Length) draw.TextStyle {
+	return draw.TextStyle{
+		Font:    font.Font{Typeface: "Liberation", Variant: "Sans", Size: size},
+		Handler: text.Plain{Fonts: fonts}, YAlign: -0.3}
+}
+
+// fit cuts a name until it and what follows it are no wider than that.
+func fit(name, rest string, size, most vg.Length) string {
+	style := words(size)
+	for n := len([]rune(name)); n > 3 && style.Width(name+rest) > most; n-- {
+		name = cut(name, n)
+	}
+	return name + rest
+}
+
+// The sizes of the words, in points of a picture 720 wide. On a phone, which
+// shows it 360 wide, half of that is left.
+const (
+	titleSize = 19
+	textSize  = 13
+	smallSize = 12
+)
+
 // words draws title and subtitle, cut to the width.
 func (p painter) words() {
-	p.write(cut(p.chart.Title, 78), 15, ink, vg.Point{X: 16, Y: 336}, 0)
-	p.write(cut(p.chart.Subtitle, 130), 9.5, soft, vg.Point{X: 16, Y: 317}, 0)
+	p.write(fit(p.chart.Title, "", titleSize, width-32), titleSize, ink, vg.Point{X: 16, Y: 334}, 0)
+	p.write(fit(p.chart.Subtitle, "", smallSize, width-32), smallSize, soft, vg.Point{X: 16, Y: 311}, 0)
 }
 
 // cut shortens a text to n runes.
@@ -76,11 +98,11 @@ func (p painter) axes() {
 	for _, t := range byteTicks(p.top) {
 		y := p.y(t.at)
 		p.stroke(grid, 0.5, nil, vg.Point{X: p.left, Y: y}, vg.Point{X: p.right, Y: y})
-		p.write(t.text, 9.5, soft, vg.Point{X: p.left - 9, Y: y}, -1)
+		p.write(t.text, textSize, soft, vg.Point{X: p.left - 9, Y: y}, -1)
 	}
 	for _, t := range timeTicks(p.from, p.to, p.chart.Zone) {
-		if x := p.x(t.at); x > p.left+12 && x < p.right-8 {
-			p.write(t.text, 9.5, soft, vg.Point{X: x, Y: 14}, -0.5)
+		if x := p.x(t.at); x > p.left+16 && x < p.right-24 {
+			p.write(t.text, textSize, soft, vg.Point{X: x, Y: 14}, -0.5)
 		}
 	}
 }
@@ -150,7 +172,7 @@ func (p painter) limitLine() {
 	}
 	y := p.y(p.chart.Limit.Bytes)
 	p.stroke(ink, 1.1, nil, vg.Point{X: p.left, Y: y}, vg.Point{X: p.right, Y: y})
-	p.write(limitText(p.chart.Limit), 9.5, ink, vg.Point{X: p.left + 3, Y: y + 7}, 0)
+	p.write(limitText(p.chart.Limit), textSize, ink, vg.Point{X: p.left + 3, Y: y + 9}, 0)
 }
 
 // events marks restarts with a triangle and OOM kills with a cross.
@@ -167,8 +189,8 @@ func (p painter) events() {
 		x, y := p.x(e.At), p.eventHeight()
 		p.stroke(c, 0.8, []vg.Length{2, 2}, vg.Point{X: x, Y: p.lower}, vg.Point{X: x, Y: y})
 		p.DrawGlyph(draw.GlyphStyle{Color: c, Radius: 3.5, Shape: glyph}, vg.Point{X: x, Y: y + 4})
-		if x-labelled > 90 && x < p.right-80 {
-			p.write(cut(e.Text, 34), 9, c, vg.Point{X: x + 6, Y: y + 3}, 0)
+		if x-labelled > 120 && x < p.right-110 {
+			p.write(cut(e.Text, 30), smallSize, c, vg.Point{X: x + 6, Y: y + 3}, 0)
 			labelled = x
 		}
 	}
@@ -227,5 +249,5 @@ func (p painter) colour(i int) color.Color {
 func (p painter) now() {
 	x := p.x(p.chart.At)
 	p.stroke(soft, 0.6, []vg.Length{2, 2}, vg.Point{X: x, Y: p.lower}, vg.Point{X: x, Y: p.high + 4})
-	p.write("now", 9, soft, vg.Point{X: x - 3, Y: p.high}, -1)
+	p.write("now", smallSize, soft, vg.Point{X: x - 3, Y: p.high}, -1)
 }
