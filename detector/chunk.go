@@ -270,7 +270,7 @@ type joiner struct {
 // metrics where what was read changed.
 type joinedLife struct {
 	ChunkLife
-	parts []ChunkLife
+	parts []*ChunkLife
 }
 
 // joinedTotal is a chunk's totals with Members indexing the joiner's lives.
@@ -289,7 +289,7 @@ func (j *joiner) add(c Chunk) {
 		for m := range l.Seen {
 			to.Seen[m] = to.Seen[m].join(l.Seen[m])
 		}
-		to.parts = append(to.parts, *l)
+		to.parts = append(to.parts, l)
 		at[i] = k
 	}
 	for _, t := range c.Total {
@@ -363,8 +363,8 @@ func (j *joiner) totals(s *Summary) {
 		if t.Metric != metrics[k] {
 			continue
 		}
-		for _, b := range t.Blocks {
-			if len(t.members) >= j.alive(k, b.Block) {
+		for i := range t.Blocks {
+			if b := &t.Blocks[i]; len(t.members) >= j.alive(k, &b.Block) {
 				s.Total = append(s.Total, TotalBlock{b, t.members})
 			}
 		}
@@ -372,7 +372,7 @@ func (j *joiner) totals(s *Summary) {
 }
 
 // alive counts the lives whose readings of a metric span a block.
-func (j *joiner) alive(metric int, b Block) (n int) {
+func (j *joiner) alive(metric int, b *Block) (n int) {
 	for i := range j.lives {
 		e := &j.lives[i].Seen[metric]
 		if e.First <= b.First && b.Last <= e.Last && !e.none() {

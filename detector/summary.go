@@ -56,8 +56,8 @@ func (l LifeSummary) first() int64 {
 // TotalBlock is a block of the worker's sum while its members, indices of
 // its lives in order of appearance, stayed the same.
 type TotalBlock struct {
-	SumBlock
-	Members []int
+	*SumBlock // of the chunk it is in
+	Members   []int
 }
 
 // Summarize folds a worker's samples into blocks, chunk by chunk. A caller

@@ -206,13 +206,15 @@ func (h *host) part(start int64) hostPart {
 func (g *digesting) join() Digest {
 	var d Digest
 	order := slices.Sorted(maps.Keys(g.stretches))
-	hosts, workers := map[string][]hostPart{}, map[string]map[string][]workerPart{} // by source; by name and source
+	hosts, workers := map[string][]*hostPart{}, map[string]map[string][]*workerPart{} // by source; by name and source
 	for _, start := range order {
-		for _, s := range g.stretches[start].sources {
-			hosts[s.source] = append(hosts[s.source], s.host)
-			for _, w := range s.workers {
+		for i := range g.stretches[start].sources {
+			s := &g.stretches[start].sources[i]
+			hosts[s.source] = append(hosts[s.source], &s.host)
+			for k := range s.workers {
+				w := &s.workers[k]
 				if workers[w.name] == nil {
-					workers[w.name] = map[string][]workerPart{}
+					workers[w.name] = map[string][]*workerPart{}
 				}
 				workers[w.name][s.source] = append(workers[w.name][s.source], w)
 			}
@@ -229,7 +231,7 @@ func (g *digesting) join() Digest {
 
 // worker believes the source with the most samples; false where no process
 // was read.
-func (g *digesting) worker(name string, bySource map[string][]workerPart) (WorkerDigest, bool) {
+func (g *digesting) worker(name string, bySource map[string][]*workerPart) (WorkerDigest, bool) {
 	most, best := 0, ""
 	for _, source := range slices.Sorted(maps.Keys(bySource)) {
 		n := 0
@@ -241,7 +243,7 @@ func (g *digesting) worker(name string, bySource map[string][]workerPart) (Worke
 		}
 	}
 	w := detector.Worker{Name: name, Droplet: g.id}
-	var chunks []detector.Chunk
+	chunks := make([]detector.Chunk, 0, len(bySource[best]))
 	kills := sample.NaN
 	for _, p := range bySource[best] {
 		w.Pool = cmp.Or(detector.Pool(p.pool), w.Pool)
@@ -263,7 +265,7 @@ func (g *digesting) worker(name string, bySource map[string][]workerPart) (Worke
 }
 
 // host believes sources as [History.Droplets] does.
-func (d *Digest) host(id string, bySource map[string][]hostPart) {
+func (d *Digest) host(id string, bySource map[string][]*hostPart) {
 	for i, source := range slices.Sorted(maps.Keys(bySource)) {
 		var chunks []detector.DropletChunk
 		available := 0.0
