@@ -95,13 +95,13 @@ func withoutJumps(c curve, th thresholds) (y []float64, bytes float64, n int) {
 	usual := math.NaN() // the ordinary increment, once it is needed
 	for n < 3 {
 		at, by, rise := steepest(y)
-		if by < th.step*rise || by < th.material/3 {
+		if by < th.step*rise || by < th.material/3 || !stays(y, at) {
 			break
 		}
 		if math.IsNaN(usual) {
 			usual = ordinary(y)
 		}
-		if by < 6*usual || !stays(y, at) {
+		if by < 6*usual {
 			break
 		}
 		if n == 0 {

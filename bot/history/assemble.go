@@ -59,8 +59,8 @@ type assembly struct {
 	lives  map[lifeKey][]*detector.Life // of one pid or slot, earliest first
 	order  []*detector.Life
 	times  []time.Time
-	kills  float64        // last seen count of OOM kills; NaN before
-	counts []sample.Point // of OOM kills, each reading
+	kills  float64 // last seen count of OOM kills; NaN before
+	counts counts  // of OOM kills
 	boots  []time.Time
 }
 
@@ -123,6 +123,15 @@ func role(p *sample.Process) detector.Role {
 	return detector.RoleUnknown
 }
 
+// counts are the readings of a counter that say something new: the first of
+// each chunk and those that differ from the one before.
+type counts []sample.Point
+
+func (c counts) news(at int64, v float64) bool {
+	n := len(c)
+	return n == 0 || c[n-1].V != v || c[n-1].At/chunkSpan != at/chunkSpan
+}
+
 // describe adds what a pass says of the worker as a whole.
 func (a *assembly) describe(w *sample.Worker) {
 	if w.Pool != "" {
@@ -138,7 +147,7 @@ func (a *assembly) describe(w *sample.Worker) {
 		a.w.Pressure = append(a.w.Pressure, detector.Point{At: w.At, V: w.Pressure})
 	}
 	a.w.Events = append(a.w.Events, killed(&a.kills, w.OOMKills, w.At)...)
-	if sample.Measured(w.OOMKills) {
+	if sample.Measured(w.OOMKills) && a.counts.news(w.At.UnixMilli(), w.OOMKills) {
 		a.counts = append(a.counts, sample.Point{At: w.At.UnixMilli(), V: w.OOMKills})
 	}
 }

@@ -43,7 +43,8 @@ type Digest struct {
 }
 
 // WorkerDigest is one worker. Recent has, of its samples, those of the last
-// half hour and possibly more, and of its events the OOM kills.
+// half hour and possibly more, and of its events the OOM kills; of its
+// pressure too only the end is told.
 type WorkerDigest struct {
 	Summary detector.Summary
 	Recent  detector.Worker
@@ -76,7 +77,11 @@ func (h *History) Digest(ctx context.Context, dropletID string, from, to time.Ti
 			return Digest{}, fmt.Errorf("digest droplet %s: %w", dropletID, err)
 		}
 	}
-	return g.join(), nil
+	d, err := g.join()
+	if err != nil {
+		return Digest{}, fmt.Errorf("digest droplet %s: %w", dropletID, err)
+	}
+	return d, nil
 }
 
 // digesting is a Digest under way.
@@ -171,11 +176,13 @@ func (g *digesting) read(ctx context.Context, run []int64) error {
 // part is what an assembly holds of one chunk; w is the assembly finished.
 func (a *assembly) part(w detector.Worker, start int64) workerPart {
 	p := workerPart{name: w.Name, pool: string(w.Pool), limit: w.Limit.Bytes, high: w.High, kills: within(a.counts, start, start+chunkSpan-1)}
+	var pressure []sample.Point
 	for _, x := range w.Pressure {
 		if at := x.At.UnixMilli(); at >= start && at < start+chunkSpan {
-			p.pressure = append(p.pressure, sample.Point{At: at, V: x.V})
+			pressure = append(pressure, sample.Point{At: at, V: x.V})
 		}
 	}
+	p.pressure = encodeChunk(nil, pressure)
 	begin, end := time.UnixMilli(start), time.UnixMilli(start+chunkSpan)
 	part := w
 	part.Lives = nil
@@ -203,7 +210,7 @@ func (h *host) part(start int64) hostPart {
 }
 
 // join puts the stretches together.
-func (g *digesting) join() Digest {
+func (g *digesting) join() (Digest, error) {
 	var d Digest
 	order := slices.Sorted(maps.Keys(g.stretches))
 	hosts, workers := map[string][]*hostPart{}, map[string]map[string][]*workerPart{} // by source; by name and source
@@ -222,16 +229,20 @@ func (g *digesting) join() Digest {
 	}
 	d.host(g.id, hosts)
 	for _, name := range slices.Sorted(maps.Keys(workers)) {
-		if w, ok := g.worker(name, workers[name]); ok {
+		w, seen, err := g.worker(name, workers[name])
+		if err != nil {
+			return d, fmt.Errorf("worker %s: %w", name, err)
+		}
+		if seen {
 			d.Workers = append(d.Workers, w)
 		}
 	}
-	return d
+	return d, nil
 }
 
 // worker believes the source with the most samples; false where no process
 // was read.
-func (g *digesting) worker(name string, bySource map[string][]*workerPart) (WorkerDigest, bool) {
+func (g *digesting) worker(name string, bySource map[string][]*workerPart) (d WorkerDigest, seen bool, err error) {
 	most, best := 0, ""
 	for _, source := range slices.Sorted(maps.Keys(bySource)) {
 		n := 0
@@ -251,17 +262,39 @@ func (g *digesting) worker(name string, bySource map[string][]*workerPart) (Work
 			w.Limit = detector.Limit{Bytes: p.limit, Source: "memory.max"}
 		}
 		w.High = cmp.Or(p.high, w.High)
-		for _, x := range p.pressure {
-			w.Pressure = append(w.Pressure, detector.Point{At: time.UnixMilli(x.At).UTC(), V: x.V})
-		}
 		for _, x := range p.kills {
 			w.Events = append(w.Events, killed(&kills, x.V, time.UnixMilli(x.At).UTC())...)
 		}
 		chunks = append(chunks, p.chunk)
 	}
+	if w.Pressure, err = latePressure(bySource[best]); err != nil {
+		return d, false, err
+	}
 	s := detector.Join(w, chunks)
 	w.Lives = g.recent[best+"\x00"+name].Lives
-	return WorkerDigest{Summary: s, Recent: w}, most > 0
+	return WorkerDigest{Summary: s, Recent: w}, most > 0, nil
+}
+
+// latePressure is a worker's pressure in the last two chunks in which a
+// process of it was read. No verdict looks further back than an hour from its
+// last reading.
+func latePressure(parts []*workerPart) (out []detector.Point, err error) {
+	var last []*workerPart
+	for _, p := range slices.Backward(parts) {
+		if p.count > 0 && len(last) < 2 {
+			last = append(last, p)
+		}
+	}
+	for _, p := range slices.Backward(last) {
+		pts, err := decodeChunk(nil, p.pressure)
+		if err != nil {
+			return nil, fmt.Errorf("its pressure: %w", err)
+		}
+		for _, x := range pts {
+			out = append(out, detector.Point{At: time.UnixMilli(x.At).UTC(), V: x.V})
+		}
+	}
+	return out, nil
 }
 
 // host believes sources as [History.Droplets] does.

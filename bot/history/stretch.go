@@ -26,11 +26,12 @@ type hostPart struct {
 }
 
 type workerPart struct {
-	name, pool      string
-	count           int // samples
-	limit, high     float64
-	pressure, kills []sample.Point
-	chunk           detector.Chunk
+	name, pool  string
+	count       int // samples
+	limit, high float64
+	pressure    []byte // points as a chunk: few of them are ever looked at
+	kills       []sample.Point
+	chunk       detector.Chunk
 }
 
 const stretchVersion = 1
@@ -54,9 +55,8 @@ func (w *workerPart) append(b []byte) []byte {
 	b = appendText(appendText(b, w.name), w.pool)
 	b = binary.AppendUvarint(b, uint64(w.count))
 	b = appendNumber(appendNumber(b, w.limit), w.high)
-	for _, pts := range [][]sample.Point{w.pressure, w.kills} {
-		b = appendText(b, string(encodeChunk(nil, pts)))
-	}
+	b = appendText(b, string(w.pressure))
+	b = appendText(b, string(encodeChunk(nil, w.kills)))
 	return w.chunk.Append(b)
 }
 
@@ -120,7 +120,7 @@ func (r *stretchReader) chunk() detector.Chunk {
 func (r *stretchReader) worker() workerPart {
 	w := workerPart{name: r.text(), pool: r.text(), count: int(r.uvarint())}
 	w.limit, w.high = r.number(), r.number()
-	w.pressure, w.kills = r.points(), r.points()
+	w.pressure, w.kills = r.take(r.uvarint()), r.points()
 	w.chunk = r.chunk()
 	return w
 }

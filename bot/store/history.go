@@ -199,13 +199,18 @@ func (s *Store) ChunksIn(ctx context.Context, sc history.Scope, from, to int64) 
 	n := len(args)
 	out, err := list(ctx, s.history.read, scanChunk, fmt.Sprintf(`
 		select c.series, c.resolution, c.start, c.last, c.body from series s join chunk c on c.series = s.id
-		where %s and c.last >= $%d and c.start <= $%d order by c.series, c.resolution, c.start`, where, n+1, n+2),
-		append(args, from, to)...)
+		where %s and c.resolution in (0, 1) and c.start >= $%d and c.start <= $%d and c.last >= $%d
+		order by c.series, c.resolution, c.start`, where, n+1, n+2, n+3),
+		append(args, from-longestChunk, to, from)...)
 	if err != nil {
 		return nil, fmt.Errorf("read chunks: %w", err)
 	}
 	return out, nil
 }
+
+// longestChunk is the time that the longest chunks span, ms: none that starts
+// earlier can touch what is asked for, so the key finds all that may.
+const longestChunk = 24 * 3600 * 1000
 
 func scanChunk(r scanner) (c history.Chunk, err error) {
 	return c, r.Scan(&c.Series, &c.Resolution, &c.Start, &c.Last, &c.Body)

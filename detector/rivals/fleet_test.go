@@ -20,6 +20,10 @@ var (
 	promFlag  = flag.Int("prometheus", 0, "evaluate two rules over that many series with the prometheus on the PATH")
 )
 
+// fleetBatch is how many series are made ready at a time, so that collecting
+// what the making left behind is not laid at the judging's door.
+const fleetBatch = 200
+
 // fleetSize is 10,000 droplets with 16 workers each, and the droplets.
 const fleetSize = 170_000
 
@@ -77,16 +81,20 @@ func TestBenchFleet(t *testing.T) {
 	})
 	leaks, kept, bytes := 0, time.Duration(0), 0
 	all := spent(t, func() {
-		for i := range *fleetFlag {
-			w := member(i, end)
-			over, open := week(w, o)
-			bytes += len(over)
-			before := cpu(t)
-			v := hour(t, over, open, end, o)
-			kept += cpu(t) - before
-			if v.Kind.Leaks() {
-				leaks++
+		for first := 0; first < *fleetFlag; first += fleetBatch {
+			n := min(fleetBatch, *fleetFlag-first)
+			over, open := make([][]byte, n), make([]detector.Worker, n)
+			for i := range n {
+				over[i], open[i] = week(member(first+i, end), o)
+				bytes += len(over[i])
 			}
+			kept += spent(t, func() {
+				for i := range n {
+					if hour(t, over[i], open[i], end, o).Kind.Leaks() {
+						leaks++
+					}
+				}
+			})
 		}
 	})
 	whole := spent(t, func() {
