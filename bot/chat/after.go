@@ -75,21 +75,21 @@ func shelf(v remedy.View) []slack.Block {
 		state = fmt.Sprintf("%s a month, kept until somebody deletes it%s", dollars(v.Snapshot.MonthlyUSD()), by(v.Left))
 	}
 	out := []slack.Block{report.Context(fmt.Sprintf("Snapshot %s, %.1f GB: %s.", report.Code(v.Snapshot.Name), v.Snapshot.SizeGB, state))}
-	var row []report.Press
+	row := []report.Press{{Action: report.ActionRestore, Value: v.Run, Text: "How to restore"}}
 	for _, b := range v.Buttons {
 		switch b.Kind {
 		case remedy.KeepSnapshot:
-			row = append(row, report.Press{Action: report.ActionKeep, Value: v.Run, Text: "Keep snapshot"})
+			row = append([]report.Press{{Action: report.ActionKeep, Value: v.Run, Text: "Keep snapshot"}}, row...)
 		case remedy.DeleteSnapshot:
 			row = append(row, report.Press{Action: report.ActionDelete, Value: v.Run, Text: "Delete snapshot", Style: slack.StyleDanger,
 				Confirm: &report.Ask{Title: "Delete the snapshot?", Yes: "Delete it", No: "Back",
 					Text: "The disk of " + report.Escape(report.Plain(v.Plan.Droplet, 40)) + " as it was " + report.Date(v.Snapshot.Done) + " cannot be had back afterwards."}})
 		}
 	}
-	if len(row) == 0 {
+	if v.Outcome == "" || v.Disposal != "" {
 		return out
 	}
-	return append(out, report.Buttons(nil, append(row, report.Press{Action: report.ActionRestore, Value: v.Run, Text: "How to restore"})...))
+	return append(out, report.Buttons(nil, row...))
 }
 
 func by(x *remedy.Vote) string {
