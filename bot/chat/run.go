@@ -288,7 +288,7 @@ func (c *Chat) log(ctx context.Context, v remedy.View) error {
 	if v.Outcome != "" {
 		mark = string(v.Outcome)
 	}
-	news := v.Ended
+	news, late := v.Ended, oldNews
 	if v.Relapse != nil {
 		mark, news = mark+" relapse", v.Relapse.At
 	}
@@ -297,13 +297,13 @@ func (c *Chat) log(ctx context.Context, v remedy.View) error {
 	c.mu.Unlock()
 	unanswered := v.Settled == nil && v.Outcome == ""
 	if unanswered {
-		mark = fmt.Sprint("reminder ", v.Reminded)
+		mark, news, late = fmt.Sprint("reminder ", v.Reminded), v.Rang, oldBell
 	}
 	told := mark
 	if leaseOver(v) {
 		mark, news = mark+" lease "+string(v.Lease.End), v.Lease.Ended
 	}
-	if old == mark || unanswered && v.Reminded == remedy.NoReminder || !news.IsZero() && time.Since(news) > oldNews {
+	if old == mark || unanswered && v.Reminded == remedy.NoReminder || !news.IsZero() && time.Since(news) > late {
 		return nil
 	}
 	f, err := c.o.Findings.Finding(ctx, v.Finding)
@@ -335,8 +335,9 @@ func (c *Chat) log(ctx context.Context, v remedy.View) error {
 }
 
 const (
-	maxSteps = 1000           // runs whose last line is remembered
-	oldNews  = 24 * time.Hour // an end is not told of again after a restart of the service
+	maxSteps = 1000             // runs whose last line is remembered
+	oldBell  = 15 * time.Minute // nor a reminder, which rings in the channel
+	oldNews  = 24 * time.Hour   // an end is not told of again after a restart of the service
 )
 
 // reply writes into the finding's thread; what a person must look at is shown

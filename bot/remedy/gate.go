@@ -50,6 +50,7 @@ type gate struct {
 	Left      *Vote             `json:"left,omitempty"`    // what is to become of the snapshot
 	Exhausts  time.Time         `json:"exhausts,omitzero"` // by the newest forecast
 	Reminded  Reminder          `json:"reminded,omitempty"`
+	Rang      time.Time         `json:"rang,omitzero"`    // when Reminded was reached
 	Terms     *Terms            `json:"terms,omitempty"`  // of the lease that was voted for last
 	Lease     string            `json:"lease,omitempty"`  // the lease that let it go
 	Policy    string            `json:"policy,omitempty"` // the line of the configuration that let it go

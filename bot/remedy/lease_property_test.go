@@ -2,9 +2,11 @@ package remedy_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -116,11 +118,31 @@ func (st *stage) playLease() error {
 	return nil
 }
 
+// quarter makes a quarter of the runs: one of a lease is several.
+func quarter(t *testing.T) (restore func()) {
+	t.Helper()
+	checks := flag.Lookup("rapid.checks").Value
+	all := checks.String()
+	n, err := strconv.Atoi(all)
+	if err == nil {
+		err = checks.Set(strconv.Itoa(max(n/4, min(n, 100))))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := checks.Set(all); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestLeases drives leases through random weather, faults and people, and
 // checks the laws of a run and those of a lease after every step.
 func TestLeases(t *testing.T) {
 	seen := tally{}
 	runs, restarts := 0, tally{}
+	defer quarter(t)()
 	rapid.Check(t, func(rt *rapid.T) {
 		st := &stage{s: leaseScripts.Draw(rt, "script"), crossed: map[string]int{}}
 		var err error
