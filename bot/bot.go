@@ -106,6 +106,7 @@ type Service struct {
 	chat    *chat.Chat
 	slack   *slackapp.App
 	started time.Time
+	ours    string // the workspace
 	latest  atomic.Pointer[watch.Summary]
 	scanned atomic.Int64 // workers judged since the start
 	ready   atomic.Bool
@@ -150,6 +151,7 @@ func (s *Service) assembleSlack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.ours = team
 	s.remedy = remedy.New(s.remedyDeps(), s.remedyConfig(team))
 	var wire chat.Slack = app
 	if s.d.Rehearse {

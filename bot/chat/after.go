@@ -96,7 +96,7 @@ func by(x *remedy.Vote) string {
 	if x == nil {
 		return ""
 	}
-	return ", by " + report.Mention(x.By)
+	return ", by " + voter(*x)
 }
 
 // restore shows how a snapshot is put back. Dropleak does not do it: what is

@@ -60,7 +60,7 @@ func (c *Chat) click(ctx context.Context, in slackapp.Envelope, k slackapp.Click
 	case report.ActionAskAgain:
 		return c.propose(ctx, k.Value, k.User)
 	case report.ActionUnmute:
-		return c.alter(ctx, k.Value, k.User, "unmute", func(f *finding.Finding) error { return f.Unmute(k.User, time.Now()) })
+		return c.Unmute(ctx, k.Value, remedy.Decision{By: k.User, Team: k.Team})
 	case report.ActionOffer:
 		line, err := c.worker(ctx, k.Value)
 		if err != nil {
@@ -85,68 +85,90 @@ func (c *Chat) decide(ctx context.Context, in slackapp.Envelope, who slackapp.Wh
 	if err != nil {
 		return err
 	}
-	if !a.Accepted {
-		words := ":no_entry: " + report.Escape(a.Words)
-		if no := a.Refusal; no != nil && no.By != "" && no.By != who.User {
-			words += " It was " + report.Mention(no.By) + "."
-		}
-		c.tell(ctx, in, words)
-		return nil
-	}
-	if a.Words != "" {
-		c.tell(ctx, in, report.Escape(a.Words))
-	}
+	c.answered(ctx, in, who, a)
 	return nil
 }
 
-// setAside is "not now" and "false alarm": a decision on the live run where
-// there is one, else on the finding itself. The zero time is until it gets
-// worse.
+// answered tells whoever decided what came of it.
+func (c *Chat) answered(ctx context.Context, in slackapp.Envelope, who slackapp.Who, a remedy.Answer) {
+	words := report.Escape(a.Words)
+	if !a.Accepted {
+		words = ":no_entry: " + words
+		if no := a.Refusal; no != nil && no.By != "" && no.By != who.User {
+			words += " It was " + report.Mention(no.By) + "."
+		}
+	}
+	if words != "" {
+		c.tell(ctx, in, words)
+	}
+}
+
+// setAside is "not now" and "false alarm" as buttons: see [Chat.SetAside].
 func (c *Chat) setAside(ctx context.Context, in slackapp.Envelope, who slackapp.Who, id string, kind remedy.Kind, until time.Time) error {
-	f, err := c.o.Findings.Finding(ctx, id)
+	a, err := c.SetAside(ctx, id, remedy.Decision{By: who.User, Team: who.Team, Envelope: in.ID, Kind: kind, Until: until})
 	if err != nil {
 		return err
+	}
+	c.answered(ctx, in, who, a)
+	return nil
+}
+
+// SetAside takes NotNow or FalseAlarm about a finding: a decision on the live
+// run where there is one, else on the finding itself. A zero Until is until it
+// gets worse.
+func (c *Chat) SetAside(ctx context.Context, id string, d remedy.Decision) (remedy.Answer, error) {
+	f, err := c.o.Findings.Finding(ctx, id)
+	if err != nil {
+		return remedy.Answer{}, err
 	}
 	run, err := c.runOf(ctx, f)
 	if err != nil {
-		return err
+		return remedy.Answer{}, err
 	}
 	// To call it a false alarm takes an approver, also on a stale message.
-	if run != nil && (run.Outcome == "" || kind == remedy.FalseAlarm) {
-		return c.decide(ctx, in, who, run.Run, remedy.Decision{Kind: kind, Until: until})
+	if run != nil && (run.Outcome == "" || d.Kind == remedy.FalseAlarm) {
+		return c.o.Remedy.Decide(ctx, run.Run, d)
 	}
-	if err := c.mayHide(ctx, who, f.Subject, kind == remedy.FalseAlarm); err != nil {
-		return err
+	if err := c.mayHide(ctx, d, f.Subject); err != nil {
+		return remedy.Answer{}, err
 	}
-	return c.alter(ctx, id, who.User, string(kind), func(f *finding.Finding) error {
-		if kind == remedy.FalseAlarm {
-			return f.Dismiss(who.User, "", time.Now())
+	return remedy.Answer{Accepted: true}, c.alter(ctx, id, Note{Who: d.By, What: string(d.Kind), Why: d.Journal()}, func(f *finding.Finding) error {
+		if d.Kind == remedy.FalseAlarm {
+			return f.Dismiss(d.By, d.Reason, time.Now())
 		}
-		return f.Mute(who.User, until, time.Now())
+		return f.Mute(d.By, d.Until, time.Now())
 	})
 }
 
-// mayHide refuses who may not mute or, with end, dismiss a finding: both keep a
-// leak from those who would act on it. A refusal is written down, as those at
-// runs are.
-func (c *Chat) mayHide(ctx context.Context, who slackapp.Who, sub finding.Subject, end bool) error {
-	if err := c.mayAsk(ctx, who); err != nil || c.o.AnyoneMutes && !end {
+// Unmute opens a muted finding again, on the word of any full member.
+func (c *Chat) Unmute(ctx context.Context, id string, d remedy.Decision) error {
+	if err := c.mayAsk(ctx, slackapp.Who{User: d.By, Team: d.Team}); err != nil {
 		return err
 	}
-	err := c.o.Standing.Approver(ctx, who.User, who.Team)
+	return c.alter(ctx, id, Note{Who: d.By, What: "unmute", Why: d.Journal()}, func(f *finding.Finding) error {
+		return f.Unmute(d.By, time.Now())
+	})
+}
+
+// mayHide refuses who may not mute or dismiss a finding: both keep a leak from those who would act on it. A refusal is written down, as those at
+// runs are.
+func (c *Chat) mayHide(ctx context.Context, d remedy.Decision, sub finding.Subject) error {
+	err := c.mayAsk(ctx, slackapp.Who{User: d.By, Team: d.Team})
+	if err != nil || c.o.AnyoneMutes && d.Kind == remedy.NotNow {
+		return err
+	}
+	err = c.o.Standing.Approver(ctx, d.By, d.Team)
 	var no *remedy.Refusal
 	if errors.As(err, &no) {
-		what := "mute"
-		if end {
-			what = "dismiss"
-		}
-		return errors.Join(err, c.o.Audit(ctx, Note{Who: who.User, What: "refusal", Subject: what + " " + sub.Title(), Why: no.Error()}))
+		why := remedy.Decision{Reason: no.Error(), Via: d.Via}.Journal()
+		return errors.Join(err, c.o.Audit(ctx, Note{Who: d.By, What: "refusal", Subject: string(d.Kind) + " " + sub.Title(), Why: why}))
 	}
 	return err
 }
 
-// alter changes a finding on a person's word, writes it down and shows it.
-func (c *Chat) alter(ctx context.Context, id, by, what string, fn func(*finding.Finding) error) error {
+// alter changes a finding on a person's word, writes it down and shows it. The
+// rest of the note is filled in.
+func (c *Chat) alter(ctx context.Context, id string, n Note, fn func(*finding.Finding) error) error {
 	var before finding.State
 	f, err := finding.Change(ctx, c.o.Findings, id, func(f *finding.Finding) error {
 		before = f.State
@@ -155,7 +177,8 @@ func (c *Chat) alter(ctx context.Context, id, by, what string, fn func(*finding.
 	if err != nil {
 		return err
 	}
-	if err := c.o.Audit(ctx, Note{Who: by, What: what, Subject: f.Subject.Title(), Before: string(before), After: string(f.State)}); err != nil {
+	n.Subject, n.Before, n.After = f.Subject.Title(), string(before), string(f.State)
+	if err := c.o.Audit(ctx, n); err != nil {
 		return err
 	}
 	return c.show(ctx, f.ID, true)

@@ -11,6 +11,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/report"
 	"github.com/dropleak/dropleak/bot/schedule"
 	"github.com/dropleak/dropleak/bot/slackapp"
@@ -257,7 +258,7 @@ func (c *Chat) commandMute(ctx context.Context, k slackapp.Command, arg string) 
 		}
 		until = time.Now().Add(c.o.Scale.Real(d))
 	}
-	if err := c.mayHide(ctx, k.Who, subjectOf(line), false); err != nil {
+	if err := c.mayHide(ctx, remedy.Decision{By: k.User, Team: k.Team, Kind: remedy.NotNow}, subjectOf(line)); err != nil {
 		return err
 	}
 	return c.onLive(ctx, k, line, "mute", func(f *finding.Finding) error { return f.Mute(k.User, until, time.Now()) })
@@ -281,7 +282,7 @@ func (c *Chat) onLive(ctx context.Context, k slackapp.Command, line report.Worke
 	if err != nil {
 		return err
 	}
-	if err := c.alter(ctx, f.ID, k.User, what, fn); err != nil {
+	if err := c.alter(ctx, f.ID, Note{Who: k.User, What: what}, fn); err != nil {
 		return err
 	}
 	return c.answerTo(ctx, k, say("Done: "+what+" "+report.Code(line.Worker)+"."))

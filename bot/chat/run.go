@@ -74,17 +74,26 @@ func others(n int) string {
 func voters(v remedy.View) string {
 	var names []string
 	for _, x := range v.Votes {
-		if name := report.Mention(x.By); (x.Kind == remedy.Approve || x.Kind == remedy.Later || x.Kind == remedy.Skip) && !slices.Contains(names, name) {
+		if name := voter(x); (x.Kind == remedy.Approve || x.Kind == remedy.Later || x.Kind == remedy.Skip) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
 	if len(names) == 0 && v.Settled != nil {
-		names = []string{report.Mention(v.Settled.By)}
+		names = []string{voter(*v.Settled)}
 	}
 	if v.ByLease != "" {
 		return "the lease of " + strings.Join(names, ", ")
 	}
 	return strings.Join(names, ", ")
+}
+
+// voter names a person, and how their word came where Slack did not bring it:
+// the real one should see it when somebody spoke as them.
+func voter(x remedy.Vote) string {
+	if x.Via == "" {
+		return report.Mention(x.By)
+	}
+	return report.Mention(x.By) + " (" + report.Escape(x.Via) + ")"
 }
 
 // steps is a line a step: what it is, how it stands, how long it takes.

@@ -54,7 +54,7 @@ func (s *Service) Decide(ctx context.Context, run string, d Decision) (Answer, e
 // whoever pressed a button that should not be there gets the true message.
 func (s *Service) refused(ctx context.Context, run string, d Decision, why *Refusal) (Answer, error) {
 	_, err := s.d.Audit.AppendAudit(ctx, audit.Entry{At: time.Now(), Who: d.By, What: "refusal", Run: run,
-		Subject: string(d.Kind), Why: string(why.Code) + ": " + why.Words, After: "team " + d.Team})
+		Subject: string(d.Kind), Why: Decision{Reason: why.Error(), Via: d.Via}.Journal(), After: "team " + d.Team})
 	if err != nil {
 		return Answer{}, fmt.Errorf("writing down a refused decision on run %s: %w", run, err)
 	}
@@ -224,8 +224,8 @@ func (s *Service) maySkipNow(t record) error {
 
 // apply changes the gate as decided, and says so in words and in the journal.
 func (s *Service) apply(ctx context.Context, t *record, d Decision) (string, workflow.Entry, error) {
-	vote := Vote{By: d.By, Kind: d.Kind, Reason: d.Reason, At: time.Now()}
-	entry := workflow.Entry{At: vote.At, Who: d.By, What: "decision", Run: t.r.ID, Subject: string(d.Kind), Why: d.Reason}
+	vote := Vote{By: d.By, Kind: d.Kind, Reason: d.Reason, Via: d.Via, At: time.Now()}
+	entry := workflow.Entry{At: vote.At, Who: d.By, What: "decision", Run: t.r.ID, Subject: string(d.Kind), Why: d.Journal()}
 	switch {
 	case d.Kind == Approve || d.Kind == Later || d.Kind == Skip || d.Kind == Grant:
 		moved, err := s.look(ctx, t.d, "click-"+newID()[:8])
@@ -281,7 +281,7 @@ func (s *Service) count(t *record, d Decision, vote Vote) string {
 		t.g.Settled = &vote
 		return "Approved, without a snapshot."
 	case have >= s.c.Quorum:
-		t.g.Settled = &Vote{By: vote.By, Kind: Approve, Reason: vote.Reason, At: vote.At}
+		t.g.Settled = &Vote{By: vote.By, Kind: Approve, Reason: vote.Reason, Via: vote.Via, At: vote.At}
 		if d.Kind == Skip {
 			return fmt.Sprintf("Approved, with a snapshot: going without takes %d people.", s.c.Quorum)
 		}

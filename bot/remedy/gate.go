@@ -18,15 +18,24 @@ const (
 	Cancel     Kind = "cancel" // after approval, until the restart order is sent
 )
 
-// Decision is one click or command, as it reached us.
+// Decision is one click or command, as it reached us, in Slack or elsewhere.
 type Decision struct {
 	By, Team  string // Slack ids of the person and of the workspace the click came from
 	Kind      Kind
 	Reason    string
 	Terms     *Terms    // with Grant
+	Via       string    // how it came where not by a click, in words: written down beside the reason
 	Envelope  string    // unique id of the delivery; the same delivery again gets the same answer
 	NotBefore time.Time // with Approve: wait until then; zero: now. With Later it is the window's own
 	Until     time.Time // with NotNow: be quiet until then; zero: until it gets worse
+}
+
+// Journal is the reason as it is written down: with how the decision came.
+func (d Decision) Journal() string {
+	if d.Reason == "" || d.Via == "" {
+		return d.Reason + d.Via
+	}
+	return d.Reason + "; " + d.Via
 }
 
 // Vote is a decision that counted.
@@ -34,6 +43,7 @@ type Vote struct {
 	By     string    `json:"by"`
 	Kind   Kind      `json:"kind"`
 	Reason string    `json:"reason,omitempty"`
+	Via    string    `json:"via,omitempty"` // how it came where not by a click
 	At     time.Time `json:"at"`
 }
 

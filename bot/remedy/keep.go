@@ -144,13 +144,13 @@ func (s *Service) decideLeft(ctx context.Context, t *record, d Decision) (string
 	} else if held && d.Kind == DeleteSnapshot {
 		return "", refuse(TooLate, "A lease counts on this snapshot. Revoke the lease first.")
 	}
-	vote := Vote{By: d.By, Kind: d.Kind, Reason: d.Reason, At: time.Now()}
+	vote := Vote{By: d.By, Kind: d.Kind, Reason: d.Reason, Via: d.Via, At: time.Now()}
 	t.g.Left = &vote
 	raw, err := json.Marshal(t.g)
 	if err != nil {
 		return "", err
 	}
-	entry := workflow.Entry{At: vote.At, Who: d.By, What: "decision", Run: t.r.ID, Subject: string(d.Kind), Why: d.Reason}
+	entry := workflow.Entry{At: vote.At, Who: d.By, What: "decision", Run: t.r.ID, Subject: string(d.Kind), Why: d.Journal()}
 	if err := s.d.Store.AmendRun(ctx, t.r.ID, t.r.GateVersion, raw, entry); err != nil {
 		return "", err
 	}

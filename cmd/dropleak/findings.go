@@ -36,7 +36,8 @@ func findingsCommand(s streams) *cobra.Command {
 		GroupID: "operate",
 		Short:   "List what dropleak believes is wrong",
 		Long: `Findings lists what is open, acknowledged, muted or in hand; with --all what was
-resolved, dismissed or is gone too. It reads the store and changes nothing.`,
+resolved, dismissed or is gone too. Without a further word it reads the store
+and changes nothing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd.Context(), s, f.config, func(st *store.Store) error {
@@ -52,6 +53,7 @@ resolved, dismissed or is gone too. It reads the store and changes nothing.`,
 		},
 	}
 	f.add(cmd, "those that are over too")
+	cmd.AddCommand(findingsMute(s), findingsUnmute(s), findingsDismiss(s))
 	return cmd
 }
 

@@ -20,8 +20,8 @@ func runsCommand(s streams) *cobra.Command {
 		GroupID: "operate",
 		Short:   "List runs: what is asked, under way, and how it ended",
 		Long: `Runs lists the runs that have not ended; with --all those that have, too, newest
-first. It reads the store and changes nothing: a run is approved in Slack, where
-dropleak can tell who the person is.`,
+first. It reads the store and changes nothing: a run is approved in Slack, or by
+"dropleak approve".`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd.Context(), s, f.config, func(st *store.Store) error {

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dropleak/dropleak/bot"
+	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/workflow"
+)
+
+func approveCommand(s streams) *cobra.Command {
+	var a actFlags
+	var reason string
+	chosen := map[remedy.Kind]*bool{}
+	cmd := &cobra.Command{
+		Use:     "approve --config FILE --as SLACK_USER RUN",
+		GroupID: "operate",
+		Short:   "Decide on a run as its buttons in Slack do",
+		Long: `Approve lets a run go, or with a flag decides otherwise. RUN is an id that
+"dropleak runs" prints. It goes through the same gate as a click: the Slack user
+given with --as must be an approver, which Slack is asked; the worker must be
+what was proposed, which its agent is asked; a run that was decided or expired
+is refused. It counts as that person. The audit log says that it came from the
+command line, by which operating-system user on which host, and so does the
+message in Slack.
+
+It needs the service's environment, for its tokens, and the same configuration:
+an approval is bound to it. The service that runs, or the next one, carries the
+decision out and updates the message.
+
+Exit status: 0 the decision was taken, 1 it was refused or could not be made,
+2 wrong usage or configuration.`,
+		Example: `  dropleak approve --config /etc/dropleak/dropleak.yaml --as U0123456789 k3x7q2
+  dropleak approve --as U0123456789 --skip-snapshot --reason "backup of 02:00" k3x7q2`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d := remedy.Decision{By: a.as, Kind: remedy.Approve, Reason: reason, Via: via()}
+			n := 0
+			for kind, on := range chosen {
+				if *on {
+					d.Kind = kind
+					n++
+				}
+			}
+			switch {
+			case n > 1:
+				return usage(errors.New("give one decision, not several"))
+			case d.Kind == remedy.Skip && strings.TrimSpace(reason) == "":
+				return usage(errors.New("--skip-snapshot needs a --reason"))
+			}
+			return withService(cmd.Context(), s, a.config, func(b *bot.Service) error { return approve(cmd.Context(), s, b, a, args[0], d) })
+		},
+	}
+	a.add(cmd)
+	for _, f := range []struct {
+		kind       remedy.Kind
+		name, help string
+	}{
+		{remedy.Skip, "skip-snapshot", "restart without a snapshot; needs --reason"},
+		{remedy.Later, "quiet-window", "approve for the next quiet window"},
+		{remedy.Cancel, "cancel", "stop it; until the restart order is sent"},
+		{remedy.KeepSnapshot, "keep-snapshot", "of an ended run: its snapshot stays until somebody deletes it"},
+		{remedy.DeleteSnapshot, "delete-snapshot", "of an ended run: delete its snapshot now"},
+	} {
+		chosen[f.kind] = cmd.Flags().Bool(f.name, false, f.help)
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "`TEXT` for the audit log and the message")
+	return cmd
+}
+
+// approve says what the decision means, asks, and takes it to the gate.
+func approve(ctx context.Context, s streams, b *bot.Service, a actFlags, run string, d remedy.Decision) error {
+	v, err := b.RunView(ctx, run)
+	if err == nil {
+		err = a.confirm(ctx, s, consequence(v, d, time.Now()))
+	}
+	if err != nil && !errors.Is(err, workflow.ErrNotFound) { // the gate says that one, and writes it down
+		return err
+	}
+	answer, err := b.Decide(ctx, run, d)
+	if err != nil {
+		return err
+	}
+	return told(s, a.json, answer)
+}
+
+// decisionJSON is what dropleak approve --json and findings mute --json print.
+type decisionJSON struct {
+	Accepted bool        `json:"accepted"`
+	Code     remedy.Code `json:"code"` // why not; empty with accepted
+	Words    string      `json:"words"`
+	By       string      `json:"by"`  // who was first, where somebody was
+	Run      *runJSON    `json:"run"` // as it stands now; null for none
+}
+
+// told prints the gate's answer. A refusal exits with 1.
+func told(s streams, asJSON bool, a remedy.Answer) error {
+	j := decisionJSON{Accepted: a.Accepted, Words: a.Words}
+	if a.Refusal != nil {
+		j.Code, j.By = a.Refusal.Code, a.Refusal.By
+	}
+	if a.View.Run != "" {
+		j.Run = &runsJSON([]remedy.View{a.View})[0]
+	}
+	if asJSON {
+		if err := printJSON(s, j); err != nil {
+			return err
+		}
+	} else if a.Accepted && a.Words != "" {
+		fmt.Fprintln(s.out, printable(a.Words))
+	}
+	if a.Accepted {
+		return nil
+	}
+	words := a.Words
+	if j.By != "" {
+		words += " It was " + j.By + "."
+	}
+	return exitError{code: 1, err: errors.New(printable(words))}
+}
+
+// consequence says in plain lines what a decision would do.
+func consequence(v remedy.View, d remedy.Decision, now time.Time) string {
+	lines := []string{v.Title() + ", asked " + report.Duration(now.Sub(v.Asked)) + " ago"}
+	switch d.Kind {
+	case remedy.Cancel:
+		lines = append(lines, "Nothing is restarted.")
+	case remedy.KeepSnapshot:
+		lines = append(lines, "Its snapshot stays, and costs, until somebody deletes it.")
+	case remedy.DeleteSnapshot:
+		lines = append(lines, "Its snapshot "+v.SnapshotName+" is deleted. That cannot be undone.")
+	default:
+		lines = append(lines, restarts(v)...)
+		lines = append(lines, snapshotFirst(v, d), fmt.Sprintf("Approvals: %d of %d so far; this is one of %s.", v.Have, v.Need, d.By))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// restarts says what would be restarted and what running tasks would get.
+func restarts(v remedy.View) []string {
+	if v.Plan.Way.WholeDroplet() {
+		return []string{"Restarts the whole droplet, with everything on it. Running tasks are cut off."}
+	}
+	line := fmt.Sprintf("Restarts %s through %s", v.Plan.Unit.Name, v.Plan.Way)
+	if len(v.Facts.Workers) > 1 {
+		line += fmt.Sprintf(", with %d workers in it: %s", len(v.Facts.Workers), strings.Join(v.Facts.Workers, ", "))
+	}
+	tasks := "Running tasks are stopped as their manager stops them; how long it waits is not known."
+	switch t := v.Facts.StopTimeout; {
+	case t > 0:
+		tasks = "Running tasks get " + report.Duration(time.Duration(t*float64(time.Second))) + " to finish, then are killed."
+	case t == 0:
+		tasks = "Running tasks may finish; the manager waits for ever."
+	}
+	return []string{line + ".", tasks}
+}
+
+func snapshotFirst(v remedy.View, d remedy.Decision) string {
+	switch e := v.Card.Snapshot; {
+	case d.Kind == remedy.Skip:
+		return "WITHOUT A SNAPSHOT: there is no way back to the disk as it is now."
+	case v.Rehearsal:
+		return "This is a rehearsal: nothing is carried out."
+	case e.Takes > 0:
+		return "Takes a snapshot of the droplet first, about " + report.Duration(e.Takes) + "."
+	}
+	return "Takes a snapshot of the droplet first; how long that takes is not known."
+}
+
+// confirm shows what will be done and waits for a yes.
+func (a actFlags) confirm(ctx context.Context, s streams, what string) error {
+	if a.yes {
+		return nil
+	}
+	fmt.Fprintf(s.talk, "%s\nType yes to go on: ", printableLines(what))
+	return interruptible(ctx, func() error {
+		line, err := bufio.NewReader(s.in).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return fmt.Errorf("read the answer: %w", err)
+		}
+		if strings.TrimSpace(line) != "yes" {
+			return exitError{code: 1, err: errors.New("not confirmed, so nothing was done")}
+		}
+		return nil
+	})
+}
+
+// printableLines is printable of each line.
+func printableLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		lines[i] = printable(l)
+	}
+	return strings.Join(lines, "\n")
+}
