@@ -366,13 +366,13 @@ func (s *Service) revoke(ctx context.Context, id string, d Decision) (Answer, er
 		if !r.Live() || g.Revoked != nil {
 			return s.refused(ctx, data.Run, d, refuse(Over, "This lease has ended already."))
 		}
-		g.Revoked = &Vote{By: d.By, Kind: Revoke, Reason: d.Reason, At: time.Now()}
+		g.Revoked = &Vote{By: d.By, Kind: Revoke, Reason: d.Reason, Via: d.Via, At: time.Now()}
 		raw, err := encode(g)
 		if err != nil {
 			return Answer{}, err
 		}
 		err = s.d.Store.DecideRun(ctx, r.ID, r.GateVersion, raw, time.Now(), workflow.Entry{At: time.Now(), Who: d.By, What: "decision",
-			Run: data.Run, Subject: string(Revoke), Why: d.Reason, Before: data.Terms.words()})
+			Run: data.Run, Subject: string(Revoke), Why: d.Journal(), Before: data.Terms.words()})
 		if errors.Is(err, workflow.ErrConflict) {
 			continue
 		}
