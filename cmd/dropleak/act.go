@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"os/user"
 	"regexp"
 	"strings"
 
@@ -67,5 +68,24 @@ func via() string {
 	if err != nil {
 		host = "an unknown host"
 	}
-	return "on the command line, by operating-system user " + strings.TrimPrefix(operator(), "cli:") + " on " + host
+	me := strings.TrimPrefix(operator(), "cli:")
+	who := "on the command line, by operating-system user " + me
+	if login := loginUser("/proc/self/loginuid"); login != "" && login != me {
+		who += " (logged in as " + login + ")"
+	}
+	return who + " on " + host
+}
+
+// loginUser is who logged in, as the kernel has it whatever sudo and runuser
+// made of them since; empty where it does not know.
+func loginUser(path string) string {
+	text, err := os.ReadFile(path)
+	uid := strings.TrimSpace(string(text))
+	if err != nil || uid == "" || uid == "4294967295" { // -1: nobody logged in
+		return ""
+	}
+	if u, err := user.LookupId(uid); err == nil {
+		return u.Username
+	}
+	return "uid " + uid
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -177,7 +178,7 @@ func (o *office) wantVia(what string, e audit.Entry, by, kind string) {
 	if err != nil || herr != nil {
 		o.t.Fatal(err, herr)
 	}
-	if e.What != what || e.Who != by || e.Subject != kind || !strings.HasSuffix(e.Why, "on the command line, by operating-system user "+u.Username+" on "+host) {
+	if e.What != what || e.Who != by || e.Subject != kind || !strings.Contains(e.Why, "on the command line, by operating-system user "+u.Username) || !strings.HasSuffix(e.Why, " on "+host) {
 		o.t.Errorf("written down: %+v", e)
 	}
 }
@@ -316,4 +317,23 @@ func TestFindingsSetAside(t *testing.T) {
 	o.hears("already dismissed")
 	o.do(1, "findings", "mute", "--as", inOffice, "--yes", "--until-worse", "f2")
 	o.hears("no finding f2")
+}
+
+func TestLoginUser(t *testing.T) {
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{me.Uid: me.Username, "4294967295": "", "": "", "4000000001\n": "uid 4000000001"} {
+		path := filepath.Join(t.TempDir(), "loginuid")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := loginUser(path); got != want {
+			t.Errorf("login uid %q is %q, want %q", text, got, want)
+		}
+	}
+	if got := loginUser(filepath.Join(t.TempDir(), "none")); got != "" {
+		t.Errorf("without the file it is %q", got)
+	}
 }
