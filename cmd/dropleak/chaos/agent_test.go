@@ -24,6 +24,7 @@ type agent struct {
 	reboots  bool // its worker is restarted by rebooting the droplet
 	stumbles bool // its supervisor's first stop is not followed by a start
 	http     *http.Client
+	secret   string
 
 	mu      sync.Mutex
 	boot    string
@@ -48,6 +49,7 @@ func (a *agent) unit() order.Unit { return order.Unit{Kind: order.SupervisorProg
 
 // move gives the agent its token and its worker a life of an hour.
 func (a *agent) move(secret string) {
+	a.secret = secret
 	a.http = &http.Client{Transport: identity{a, secret}, Timeout: 10 * time.Second}
 	now := time.Now()
 	a.boot, a.since = fmt.Sprintf("boot-%d-0", a.id), now.Add(-24*time.Hour)

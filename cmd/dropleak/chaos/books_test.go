@@ -1,9 +1,14 @@
 package chaos
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -121,6 +126,7 @@ func (w *town) audit(ctx context.Context) tally {
 		w.auditDroplet(a, runs[a.worker], &sum)
 		w.auditMessage(ctx, a, runs[a.worker], &sum)
 	}
+	w.auditSecrets(&sum)
 	if said, err := w.run("audit", "verify"); err != nil {
 		sum.wrong("the audit chain: %v: %s", err, said)
 	}
@@ -262,6 +268,35 @@ func (w *town) auditMessage(ctx context.Context, a *agent, runs []journey, sum *
 	if err != nil {
 		sum.lost++
 		sum.wrong("run %s of %s ended %s, and no message says so", runs[0].r.ID, a.worker, runs[0].r.Outcome)
+	}
+}
+
+// auditSecrets searches logs, the store's files and all that Slack got.
+func (w *town) auditSecrets(sum *tally) {
+	secrets := []string{"dop_v1_", "xoxb-", "xapp-"}
+	for _, a := range w.agents {
+		secrets = append(secrets, a.secret)
+	}
+	look := func(place string, text []byte) {
+		for _, s := range secrets {
+			if bytes.Contains(text, []byte(s)) {
+				sum.wrong("%s holds the secret %s…", place, s[:7])
+			}
+		}
+	}
+	for _, e := range w.slack.Journal() {
+		look("Slack's "+e.Name, e.Body)
+	}
+	err := filepath.WalkDir(w.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		look(path, text)
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // SQLite removes files as it goes
+		sum.wrong("searching for secrets: %v", err)
 	}
 }
 

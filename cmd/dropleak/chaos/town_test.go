@@ -79,14 +79,18 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// newTown builds a town of n droplets and starts it.
-func newTown(t testing.TB, seed uint64, engine store.Engine, n int) *town {
+// newTown builds a town of n droplets and starts it. The folder that it lives
+// in is prepared first.
+func newTown(t testing.TB, seed uint64, engine store.Engine, n int, prepare ...func(dir string)) *town {
 	program, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &town{t: t, dir: testbed.Folder(t), program: program, rng: rand.New(rand.NewPCG(seed, 0x63_68_61_6f_73)),
 		asked: map[int]*replica{}, hit: map[string]bool{}, kills: map[string]int{}, began: time.Now()}
+	for _, p := range prepare {
+		p(w.dir)
+	}
 	w.cloud = dosim.New(dosim.Options{Seed: seed, TimeScale: scale, OnAction: w.onAction,
 		Durations: map[string]time.Duration{"snapshot": 24 * time.Minute, "reboot": 2 * time.Minute}})
 	w.cloud.AddToken("dop_v1_reader", dosim.ReaderScopes...)
