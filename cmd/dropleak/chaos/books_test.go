@@ -60,7 +60,7 @@ func play(t *testing.T, seed uint64, engine store.Engine, n int) tally {
 func (w *town) await(ctx context.Context, clear func()) {
 	deadline, cancel := context.WithTimeout(ctx, stormy+calm)
 	defer cancel()
-	for rest := 0; rest < 3 && deadline.Err() == nil; {
+	for rest := 0; rest < 8 && deadline.Err() == nil; {
 		rest++
 		for _, r := range w.runs() {
 			if r.r.Live() {
@@ -253,11 +253,15 @@ func (w *town) auditMessage(ctx context.Context, a *agent, runs []journey, sum *
 	if len(runs) == 0 || runs[0].r.Live() {
 		return
 	}
-	words := remedy.Outcome(runs[0].r.Outcome).Words()
-	words = "*" + strings.ToUpper(words[:1]) + words[1:] + "*"
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 	defer cancel()
 	err := w.slack.Wait(ctx, func() bool {
+		newest := w.byWorker()[a.worker][0].r // a command that was slow may have begun another run
+		if newest.Live() {
+			return false
+		}
+		words := remedy.Outcome(newest.Outcome).Words()
+		words = "*" + strings.ToUpper(words[:1]) + words[1:] + "*"
 		for _, m := range w.slack.Messages(channel) {
 			if text := m.PlainText(); m.Thread == "" && strings.Contains(text, a.worker) && strings.Contains(text, words) && !holds(m, "restart") {
 				return true

@@ -83,8 +83,10 @@ func (w *town) kill(r *replica, moment string) {
 	if p == nil {
 		return
 	}
+	held := w.held(p.PID())
+	at := time.Now()
 	p.Kill()
-	windows := w.windows(p.PID())
+	windows := w.windows(append(held, w.held(p.PID())...), at)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.kills[moment]++
@@ -94,26 +96,37 @@ func (w *town) kill(r *replica, moment string) {
 	}
 }
 
-// windows lists the acts that a dead service had marked sent, that may not be
-// asked twice, and whose answer nobody has.
-func (w *town) windows(pid int) (found []string) {
+// held lists the runs that a service holds.
+func (w *town) held(pid int) (runs []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	runs, err := w.store.Runs(ctx, workflow.Filter{Live: true, Recipe: remedy.Recipe})
+	live, err := w.store.Runs(ctx, workflow.Filter{Live: true, Recipe: remedy.Recipe})
 	if err != nil {
 		w.t.Errorf("looking for sent windows: %v", err)
 	}
-	for _, r := range runs {
-		if !strings.Contains(r.Owner, fmt.Sprintf("/%d/", pid)) {
-			continue
+	for _, r := range live {
+		if strings.Contains(r.Owner, fmt.Sprintf("/%d/", pid)) {
+			runs = append(runs, r.ID)
 		}
-		acts, err := w.store.RunActs(ctx, r.ID)
+	}
+	return runs
+}
+
+// windows lists the acts of a dead service's runs that it had marked sent,
+// that may not be asked twice, and whose answer nobody has. Another service
+// may have begun to look for their traces since.
+func (w *town) windows(runs []string, died time.Time) (found []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for _, run := range runs {
+		acts, err := w.store.RunActs(ctx, run)
 		if err != nil {
 			w.t.Errorf("looking for sent windows: %v", err)
 		}
 		for _, a := range acts {
-			if a.State == workflow.Sent && a.FirstLook.IsZero() && !repeatable(a) {
-				found = append(found, r.ID+" "+a.Name)
+			lost := a.State == workflow.Sent || a.State == workflow.Unknown
+			if lost && (a.FirstLook.IsZero() || a.FirstLook.After(died)) && !repeatable(a) {
+				found = append(found, run+" "+a.Name)
 			}
 		}
 	}
