@@ -111,7 +111,8 @@ func TestLoadCarries(t *testing.T) {
 		"never given back": {func(h float64) float64 { top = max(top, 20*v[at(h)]); return (100 + top) * mib }, false},
 	} {
 		c := curveFrom(n, k.bytes, cpu)
-		if got := loadOf([]curve{c}).carries(c, 0, th); got != k.want {
+		g, ok := loadOf([]curve{c}).beside(c, 0, th)
+		if got := ok && g.byLoad(th); got != k.want {
 			t.Errorf("%s: carried by the load %v, want %v", name, got, k.want)
 		}
 	}

@@ -141,40 +141,53 @@ func (l load) rises(c curve) bool {
 	return first > 0 && last > 1.6*first && c.span() > 6 && correlation(at, s.lo) > 0.7
 }
 
-// carries reports whether the load by itself may carry a growth: it rose
-// within the window, memory rose with it, and the work done, load's integral,
-// adds little to what load and its record so far say of memory. A leak
-// follows the work done.
-func (l load) carries(c curve, from float64, th thresholds) bool {
+// grown is a growth beside the load of its time, in at most as many readings
+// as a window has.
+type grown struct {
+	bytes, now, record, done []float64 // done: the work, load's integral
+	givesBack                bool
+}
+
+// beside lays the load beside a curve from an hour on; ok is false where the
+// load was not measured, did not rise, or memory did not rise with it.
+func (l load) beside(c curve, from float64, th thresholds) (g grown, ok bool) {
 	c = c.since(math.Max(from, c.t[0]+th.startUp))
 	if len(l.t) == 0 || c.len() < 24 {
-		return false
+		return g, false
 	}
-	if up, down := ups(hourly(c)); down < th.givenBack*up {
-		return false
-	}
+	up, down := ups(hourly(c))
+	g.givesBack = down >= th.givenBack*up
 	s := c.coarse(th.blocks)
-	n := s.len()
-	one, now, record, done := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
-	half := c.span() / float64(n) / 2
+	n, half := s.len(), c.span()/float64(s.len())/2
+	g.bytes = s.lo
+	g.now, g.record, g.done = make([]float64, n), make([]float64, n), make([]float64, n)
 	for i, t := range s.t {
-		one[i], now[i] = 1, mean(l.between(t-half-0.5, t+half))
-		record[i] = now[i]
+		g.now[i] = mean(l.between(t-half-0.5, t+half))
+		g.record[i] = g.now[i]
 		if i > 0 {
-			record[i] = math.Max(record[i-1], now[i])
-			done[i] = done[i-1] + (t-s.t[i-1])*now[i]
+			g.record[i] = math.Max(g.record[i-1], g.now[i])
+			g.done[i] = g.done[i-1] + (t-s.t[i-1])*g.now[i]
 		}
 	}
-	first, last := mean(now[:n/4]), mean(now[n-n/4:])
-	if first <= 0 || last < th.loadRise*first || correlation(now, s.lo) < th.loadAlike {
-		return false
+	first, last := mean(g.now[:n/4]), mean(g.now[n-n/4:])
+	return g, first > 0 && last >= th.loadRise*first && correlation(g.now, g.bytes) >= th.loadAlike
+}
+
+// byLoad reports whether the load by itself may carry the growth: memory
+// gives back with it, and the work done adds little to what load and its
+// record so far say of memory. A leak follows the work done.
+func (g grown) byLoad(th thresholds) bool {
+	n := len(g.now)
+	one := make([]float64, n)
+	for i := range one {
+		one[i] = 1
 	}
-	alone := [][]float64{one, now, record}
-	both := [][]float64{one, now, record, done}
-	without := residualOf(alone, s.lo, nnls(alone, s.lo, 1))
-	with := residualOf(both, s.lo, nnls(both, s.lo, 1))
+	alone := [][]float64{one, g.now, g.record}
+	both := [][]float64{one, g.now, g.record, g.done}
+	without := residualOf(alone, g.bytes, nnls(alone, g.bytes, 1))
+	with := residualOf(both, g.bytes, nnls(both, g.bytes, 1))
 	rest := math.Max(dot(with, with), 1e-12*dot(without, without))
-	if rest <= 0 {
+	if rest <= 0 || !g.givesBack {
 		return false
 	}
 	r1 := clamp(autocov(with, 1)/math.Max(autocov(with, 0), 1e-300), 0, 0.95)

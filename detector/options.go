@@ -63,6 +63,7 @@ type thresholds struct {
 	loadRise     float64
 	loadAlike    float64
 	loadGain     float64
+	loadOdds     float64
 	minWindow    float64
 	givenBack    float64
 	leakPace     float64
@@ -130,18 +131,18 @@ func (o Options) defaults() thresholds {
 		warmSigma:   0.3,
 		warmHours:   7, // in 4 to 9 hours
 		warmSpread:  0.32,
-		passing:     0.1,  // odds of a passing cause that is no warm-up, before the bend is looked at
-		startUp:     0.6,  // hours: what a process gains by starting says nothing of its pace
-		bendLeak:    0.1,  // made leaks: nine in ten bend by less than this over work (seeds 20001 to 20020),
-		bendClock:   0.2,  // and by less than this over time,
-		bendPassing: 0.3,  // made warm-ups, caches and load in their first hours: -0.3 in the middle
-		bendOdd:     0.1,  // one leak in ten has some other cause beside it that bends it
-		warmQuiet:   0.2,  // an earlier life of the same role showed no warm-up
-		warmLongest: 9.5,  // no warm-up recorded was still straight after this,
-		warmLate:    0.3,  // so odds fall
-		warmMax:     0.25, // made leaks in their first hours lie mostly below it, straight warm-ups above (seeds 20001 to 20060)
-		parentOdds:  3,    // tasks not yet due fill a parent more often than a leak does (made h18)
-		arenaBytes:  2,    // glibc keeps up to eight arenas of 64 MiB a core for threads (made h16)
+		passing:     0.1, // odds of a passing cause that is no warm-up, before the bend is looked at
+		startUp:     0.6, // hours: what a process gains by starting says nothing of its pace
+		bendLeak:    0.1, // made leaks: nine in ten bend by less than this over work (seeds 20001 to 20020),
+		bendClock:   0.2, // and by less than this over time,
+		bendPassing: 0.3, // made warm-ups, caches and load in their first hours: -0.3 in the middle
+		bendOdd:     0.1, // one leak in ten has some other cause beside it that bends it
+		warmQuiet:   0.2, // an earlier life of the same role showed no warm-up
+		warmLongest: 9.5, // no warm-up recorded was still straight after this,
+		warmLate:    0.3, // so odds fall
+		warmMax:     0.3, // made leaks in their first hours lie mostly below it, straight warm-ups above (seeds 20001 to 20060)
+		parentOdds:  3,   // tasks not yet due fill a parent more often than a leak does (made h18)
+		arenaBytes:  2,   // glibc keeps up to eight arenas of 64 MiB a core for threads (made h16)
 		arenaHours:  1.4,
 		leakPace:    3 * MiB * s, // recordings: leaking processes grow by 0.5 to 31 MB an hour
 		leakSigma:   1.3,
@@ -154,6 +155,7 @@ func (o Options) defaults() thresholds {
 		loadAlike:  0.5,         // correlation of memory and load: the same
 		loadGain:   25,          // log-likelihood, twice, that work must add at 96 readings: made h10 7 to 32, leaks 28 and more
 		givenBack:  0.1,         // of what it rises, memory that follows load gives back
+		loadOdds:   6,           // times: made growing load (h10, seeds 20001 to 20060) still passed at 4, none at 6
 		minWindow:  2,           // hours: a young process must show its growth without its start-up
 		confirm:    2,           // earlier looks that must not say healthy; a third delays and no longer helps on made walks
 		poolLives:  3,           // two lives that end high can be chance

@@ -33,6 +33,7 @@ type setting struct {
 	lag     float64 // how many times more its busiest sibling works, at least 1
 	odds    float64 // what the role alone does to the odds of a passing cause, 1: nothing
 	load    load
+	loaded  bool // load and memory rose together in the window
 	manages bool // its children do the work: theirs counts
 	arenas  bool // threads share the process: each may fill an arena of the allocator
 }
@@ -100,8 +101,10 @@ func assessOnce(c curve, s setting, th thresholds) opinion {
 	case found == nil:
 		o.kind, o.reason, o.win = Healthy, reason, *first
 	default:
+		var beside grown
+		beside, s.loaded = s.load.beside(even, found.from, th)
 		o.settle(even, *found, s, th)
-		if o.kind == Leak && (s.load.rises(even) || s.load.carries(even, o.win.from, th)) {
+		if o.kind == Leak && (s.load.rises(even) || s.loaded && beside.byLoad(th)) {
 			o.kind, o.reason, o.need = Unsure, ReasonLoad, math.Max(c.span()/2, 1)
 		}
 	}
@@ -116,7 +119,11 @@ func search(c curve, th thresholds) (first, found *trend, reason Reason, mdg flo
 	mdg = math.Inf(1)
 	for _, share := range windows {
 		part := c.since(c.t[c.len()-1] - share*c.span())
-		if first != nil && part.span() < th.minWindow || first == nil && part.span() < th.minSpan || part.len() < th.minBlocks {
+		least := th.minSpan
+		if first != nil && part.t[0] < c.t[0]+2*th.startUp {
+			least = th.minWindow
+		}
+		if part.span() < least || part.len() < th.minBlocks {
 			break
 		}
 		w, s := outline(part, th)

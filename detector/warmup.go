@@ -29,7 +29,7 @@ func warmUpOdds(w trend, b bends, s setting, th thresholds) float64 {
 	if s.age/math.Max(s.lag, 1) >= th.warmLongest && math.Max(b.work.by, b.clock.by) > -th.bendLeak {
 		odds *= th.warmLate
 	}
-	odds = (odds + th.passing) * b.odds(th)
+	odds = (odds + th.passing*s.chances(w, th)) * b.odds(th)
 	if s.odds > 0 {
 		odds *= s.odds
 	}
@@ -37,6 +37,18 @@ func warmUpOdds(w trend, b bends, s setting, th thresholds) float64 {
 		odds *= th.warmQuiet
 	}
 	return odds
+}
+
+// chances is how many times as often as one chance growth that passes may
+// have come by this window: a life has room for as many windows of its length,
+// each a test of its own, and a load that rose in it and memory with it is a
+// cause at hand.
+func (s setting) chances(w trend, th thresholds) float64 {
+	n := math.Max(s.age/(w.to-w.from), 1)
+	if s.loaded {
+		n *= th.loadOdds
+	}
+	return n
 }
 
 // paceOdds are the odds from pace and age alone, told in the hours of a
