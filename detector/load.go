@@ -145,18 +145,20 @@ func (l load) rises(c curve) bool {
 // as a window has.
 type grown struct {
 	bytes, now, record, done []float64 // done: the work, load's integral
-	givesBack                bool
 }
 
 // beside lays the load beside a curve from an hour on; ok is false where the
-// load was not measured, did not rise, or memory did not rise with it.
+// load was not measured, did not rise, or memory did not rise with it. Memory
+// that is never given back does not follow load: a leak may rather be what
+// makes each call work harder.
 func (l load) beside(c curve, from float64, th thresholds) (g grown, ok bool) {
 	c = c.since(math.Max(from, c.t[0]+th.startUp))
 	if len(l.t) == 0 || c.len() < 24 {
 		return g, false
 	}
-	up, down := ups(hourly(c))
-	g.givesBack = down >= th.givenBack*up
+	if up, down := ups(hourly(c)); down < th.givenBack*up {
+		return g, false
+	}
 	s := c.coarse(th.blocks)
 	n, half := s.len(), c.span()/float64(s.len())/2
 	g.bytes = s.lo
@@ -173,9 +175,9 @@ func (l load) beside(c curve, from float64, th thresholds) (g grown, ok bool) {
 	return g, first > 0 && last >= th.loadRise*first && correlation(g.now, g.bytes) >= th.loadAlike
 }
 
-// byLoad reports whether the load by itself may carry the growth: memory
-// gives back with it, and the work done adds little to what load and its
-// record so far say of memory. A leak follows the work done.
+// byLoad reports whether the load by itself may carry the growth: the
+// work done adds little to what load and its record so far say of memory. A
+// leak follows the work done.
 func (g grown) byLoad(th thresholds) bool {
 	n := len(g.now)
 	one := make([]float64, n)
@@ -187,7 +189,7 @@ func (g grown) byLoad(th thresholds) bool {
 	without := residualOf(alone, g.bytes, nnls(alone, g.bytes, 1))
 	with := residualOf(both, g.bytes, nnls(both, g.bytes, 1))
 	rest := math.Max(dot(with, with), 1e-12*dot(without, without))
-	if rest <= 0 || !g.givesBack {
+	if rest <= 0 {
 		return false
 	}
 	r1 := clamp(autocov(with, 1)/math.Max(autocov(with, 0), 1e-300), 0, 0.95)
