@@ -337,3 +337,36 @@ func TestLoginUser(t *testing.T) {
 		t.Errorf("without the file it is %q", got)
 	}
 }
+
+// What becomes of the snapshot of an ended run is decided here, too.
+func TestApproveKeepsSnapshot(t *testing.T) {
+	o := newOffice(t, "approvals: {approvers: [U0ANNA]}\n")
+	o.asked("r1")
+	o.do(1, "approve", "--as", inOffice, "--yes", "--keep-snapshot", "r1")
+	o.hears("no finished snapshot")
+	o.do(1, "approve", "--as", inOffice, "--yes", "--quiet-window", "r1")
+	o.hears("No quiet hours are configured")
+	now := time.Now()
+	r, err := o.store.ClaimRun(t.Context(), "test", now, time.Minute)
+	if err == nil {
+		r.Outcome, r.Ended, r.Owner = "freed_working", now, ""
+		r.Data = bytes.Replace(r.Data, []byte(`{`), []byte(`{"snapshot_name":"dropleak-mail-r1","snapshot":{"id":"7","droplet_id":4711,"name":"dropleak-mail-r1"},`), 1)
+		_, err = o.store.SaveRun(t.Context(), r, true)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.do(1, "approve", "--as", "U0CARLA", "--yes", "--keep-snapshot", "r1")
+	o.in = "yes\n"
+	o.do(0, "approve", "--as", inOffice, "--keep-snapshot", "r1")
+	o.hears("Its snapshot stays")
+	o.says("stays until somebody deletes it")
+	o.wantVia("decision", o.last(), inOffice, "keep_snapshot")
+	o.do(0, "approve", "--as", inOffice, "--delete-snapshot", "r1")
+	o.hears("dropleak-mail-r1 is deleted. That cannot be undone.")
+	if tidy, err := o.store.Run(t.Context(), "tidy-r1"); err != nil || !tidy.Live() {
+		t.Errorf("its deletion is not begun: %v", err)
+	}
+	o.do(1, "approve", "--as", inOffice, "--yes", "r1")
+	o.hears("This run has ended")
+}
