@@ -125,7 +125,12 @@ func TestHomeFitsLargeFleets(t *testing.T) {
 			t.Errorf("a section of %d characters", len([]rune(x.Text.Text)))
 		}
 	}
-	for _, want := range []string{"30 approvals wait for you · 6000 workers, 120 leaking", "22 more questions", "more workers: `/leaks worker NAME`", "50 more snapshots", "60 snapshots"} {
+	for _, not := range []string{`\u003cmail`, `amp;amp;`, `amp;lt;`} { // outside names are escaped, and once
+		if strings.Contains(string(raw), not) {
+			t.Errorf("the page says %q", not)
+		}
+	}
+	for _, want := range []string{`\u0026lt;mail\u0026amp;`, "30 approvals wait for you · 6000 workers, 120 leaking", "22 more questions", "more workers: `/leaks worker NAME`", "50 more snapshots", "60 snapshots"} {
 		if !strings.Contains(string(raw), want) {
 			t.Errorf("the page does not say %q", want)
 		}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -24,8 +25,8 @@ type Look struct {
 // Finding is the one message of a finding, in every state of its life.
 func Finding(f finding.Finding, l Look) Message {
 	headline, text := Headline(f, l.At), Notice(f, l.At, l.Ask)
-	if l.Story != "" {
-		headline, text = f.Subject.Title()+" "+l.Story, brief(f)+" "+l.Story
+	if news := cmp.Or(l.Story, farewell(f)); news != "" {
+		headline, text = f.Subject.Title()+" "+news, brief(f)+" "+news
 	}
 	blocks := []slack.Block{Header(headline)}
 	if line := stateLine(f); line != "" {
@@ -47,6 +48,18 @@ func Finding(f finding.Finding, l Look) Message {
 		blocks = append(blocks, Buttons(nil, buttons...))
 	}
 	return laddered(text, blocks)
+}
+
+// farewell is what became of a finding that ended without being cured: its
+// forecast is no news any more.
+func farewell(f finding.Finding) string {
+	switch f.State {
+	case finding.Dismissed:
+		return "was called a false alarm"
+	case finding.Gone:
+		return "is no longer watched"
+	}
+	return ""
 }
 
 // picture is the chart; one that was drawn before the newest news says so.
