@@ -36,6 +36,7 @@ type Slack interface {
 	Respond(ctx context.Context, responseURL string, m slackapp.Message, how ...slackapp.How) error
 	UploadPNG(ctx context.Context, name, alt string, png []byte) (string, error)
 	OpenView(ctx context.Context, triggerID string, v slack.ModalViewRequest) (slackapp.View, error)
+	UpdateView(ctx context.Context, old slackapp.View, v slack.ModalViewRequest) (slackapp.View, error)
 	PublishHome(ctx context.Context, user, hash string, v slack.HomeTabViewRequest) (slackapp.View, error)
 }
 

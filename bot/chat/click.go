@@ -252,26 +252,34 @@ func (c *Chat) submission(ctx context.Context, in slackapp.Envelope, s slackapp.
 	return c.decide(ctx, in, s.Who, s.Metadata, remedy.Decision{Kind: remedy.Skip, Reason: reason})
 }
 
-// details shows the evidence: in a modal, or to the clicker alone when Slack
-// gave up waiting for one.
+// details shows the evidence, then the advice beneath it: in a modal, or to
+// the clicker alone when Slack gave up waiting for one.
 func (c *Chat) details(ctx context.Context, k slackapp.Click) error {
 	f, err := c.o.Findings.Finding(ctx, k.Value)
 	if err != nil {
 		return err
 	}
-	modal := detailsModal(f)
-	_, err = c.o.Slack.OpenView(ctx, k.TriggerID, modal)
+	view, err := c.o.Slack.OpenView(ctx, k.TriggerID, detailsModal(f, advising(f)))
 	if err == nil {
-		return nil
+		if advising(f) == nil {
+			return nil
+		}
+		_, err = c.o.Slack.UpdateView(ctx, view, detailsModal(f, c.advice(ctx, f)))
+		var refused *slackapp.Error
+		if errors.As(err, &refused) && refused.Code == "not_found" {
+			return nil // closed meanwhile
+		}
+		return err
 	}
 	c.o.Log.Info("details go to the clicker instead of a modal", "err", err)
-	blocks := modal.Blocks.BlockSet
+	blocks := detailsModal(f, c.advice(ctx, f)).Blocks.BlockSet
 	return c.respond(ctx, k.ResponseURL, k.Channel, k.User, slackapp.Message{Text: report.Escape(report.Headline(f, f.LastSeen)), Blocks: blocks[:len(blocks)-pictures(blocks)]})
 }
 
-// detailsModal is the evidence behind a finding.
-func detailsModal(f finding.Finding) slack.ModalViewRequest {
+// detailsModal is the evidence behind a finding, and the advice about it.
+func detailsModal(f finding.Finding, advice []slack.Block) slack.ModalViewRequest {
 	blocks := append([]slack.Block{report.Section("*" + report.Escape(report.Headline(f, f.LastSeen)) + "*")}, report.Details(f)...)
+	blocks = append(blocks, advice...)
 	if f.Picture != "" {
 		blocks = append(blocks, report.Picture(f.Picture, report.Alt(f, f.LastSeen)))
 	}

@@ -295,10 +295,17 @@ func TestDetails(t *testing.T) {
 		if !ok {
 			t.Fatal("no modal")
 		}
-		wantText(t, "the modal", slacksim.Message{Blocks: v.Blocks}.PlainText(), "grew in 39 of 40 hours")
+		text := slacksim.Message{Blocks: v.Blocks}.PlainText()
+		for _, want := range []string{"grew in 39 of 40 hours", "the parent itself grows", "2 workers live in it", "Unbounded caches"} {
+			wantText(t, "the modal", text, want)
+		}
+		if strings.Contains(text, "being worked out") {
+			t.Error("the advice never came")
+		}
 		d.sim.Faults(func(x *slacksim.Faults) { x.ExpireTriggers = true })
 		d.press(ben, f.ID, report.ActionDetails)
 		wantText(t, "without a trigger", d.told(ben), "grew in 39 of 40 hours")
+		wantText(t, "without a trigger", d.told(ben), "the parent itself grows")
 		d.press(gus, f.ID, report.ActionDetails)
 		wantText(t, "a guest", d.told(gus), "Only full members")
 	})

@@ -229,7 +229,7 @@ func golden() map[string]any {
 	out["modal-until"] = untilModal(mail(), noon.Add(quiet))
 	out["modal-restore"] = restoreModal(ended(remedy.FreedWorking, "", "", ""), noon.Add(5*time.Hour))
 	out["modal-lease"] = leaseModal(asked(), noon.Add(20*time.Hour))
-	out["modal-details"] = detailsModal(mail())
+	out["modal-details"] = detailsModal(mail(), advising(mail()))
 	return out
 }
 

@@ -34,8 +34,8 @@ func (c *Chat) commandWhy(ctx context.Context, k slackapp.Command, arg string) e
 		return err
 	}
 	headline := report.Headline(f, f.LastSeen)
-	return c.answerTo(ctx, k, slackapp.Message{Text: report.Escape(headline),
-		Blocks: append([]slack.Block{report.Header(headline)}, report.Details(f)...)})
+	blocks := append([]slack.Block{report.Header(headline)}, report.Details(f)...)
+	return c.answerTo(ctx, k, slackapp.Message{Text: report.Escape(headline), Blocks: append(blocks, c.advice(ctx, f)...)})
 }
 
 func subjectOf(l report.WorkerLine) finding.Subject {

@@ -96,7 +96,14 @@ func messages() map[string]Message {
 		"finding-threshold":    Finding(other(finding.KindThreshold, "mail", "it holds 92 % of its limit, and does not grow"), Look{At: noon}),
 		"finding-clone":        Finding(other(finding.KindClone, "", "a droplet made from its snapshot reports with its token; it is not believed"), Look{At: noon}),
 		"report-well":          Report(Digest{At: noon, Scanned: true, Workers: closest, Unseen: 2, Audit: "17 3f9a", Changes: []string{"mail on web-1: resolved: level for 12 h"}}),
-		"report-calm":          Report(Digest{At: noon, Scanned: true, Workers: lines(3)}),
+		"advice":               advice(Advise(advised())),
+		"advice-gevent": advice(Advise(advised(func(c *Case) {
+			c.Worker.Pool, c.Verdict.Tasks, c.Manager, c.Unit = detector.PoolGevent, nil, "supervisor", "celery:mail"
+			c.Open = []Open{{PID: 100, Role: detector.RoleParent, All: 812, Files: 20, InSockets: 780}}
+		}))),
+		"advice-misfit":  advice(Advise(Case{Worker: pool(begins{rss: 600, pss: 520, parentRSS: 150, parentPSS: 120}, 8, 0), Total: 4096 * mib})),
+		"advice-unknown": advice(Advise(Case{Verdict: detector.Verdict{Kind: detector.LeakMasked}})),
+		"report-calm":    Report(Digest{At: noon, Scanned: true, Workers: lines(3)}),
 		"report-leaking": Report(Digest{At: noon, Scanned: true, Workers: lines(31), Findings: []finding.Finding{mail(), with(func(f *finding.Finding) {
 			f.ID, f.State, f.By, f.MuteWorse = "f8", finding.Muted, "U0ANNA", true
 			f.Subject.Worker = "web"
@@ -110,6 +117,8 @@ func messages() map[string]Message {
 		"droplet":          Droplet("web-1", *mail().Droplet, append(lines(2), WorkerLine{Droplet: "web-1", Worker: "mail", Verdict: mail().Verdict}), noon),
 	}
 }
+
+func advice(a Advice) Message { return Message{Text: "Advice", Blocks: a.Blocks()} }
 
 // TestGolden compares every message with the JSON that was looked at and
 // found good.
