@@ -284,6 +284,11 @@ func (s *Service) trouble() (out []string) {
 	if st.Droplets == 0 && !st.Listed.IsZero() {
 		out = append(out, fmt.Sprintf("no droplet carries the tag %s: nothing is watched", s.d.Tag))
 	}
+	for _, f := range s.feeds {
+		if why := f.State().Error; why != "" {
+			out = append(out, fmt.Sprintf("the source %s: %s", f.Name(), why))
+		}
+	}
 	for _, id := range st.Missing {
 		out = append(out, fmt.Sprintf("droplet %d has no memory metrics: install DigitalOcean's metrics agent on it", id))
 	}

@@ -70,6 +70,7 @@ type Deps struct {
 	Channel  string
 	Tag      string // of the droplets that are watched and touched
 
+	Pulls   []Pull // sources beside DigitalOcean and agents
 	Scan    schedule.Spec
 	Reports []Report
 	Rule    func(dropletID int64, tags []string, worker string) Rule
@@ -101,6 +102,7 @@ type Service struct {
 	history *history.History
 	hub     *hub.Hub
 	source  *source.DigitalOcean
+	feeds   []*source.Feed
 	watch   *watch.Watch
 	remedy  *remedy.Service
 	chat    *chat.Chat
@@ -128,9 +130,12 @@ func New(ctx context.Context, d Deps) (*Service, error) {
 	s.history = history.New(d.Store, history.Options{Raw: d.Retention, Remote: d.Remote, Log: d.Log})
 	s.source = source.NewDigitalOcean(source.DigitalOceanOptions{Cloud: d.Reader, Tag: d.Tag, Sink: s.history,
 		Cursors: d.Store, Scale: d.Scale, Log: d.Log})
-	s.hub = hub.New(d.Store, s.history, hub.Options{InTag: s.inTag, OnClone: s.clone, Log: d.Log})
+	s.hub = hub.New(d.Store, s.history, hub.Options{InTag: s.inTag, Locate: s.locateIn, OnClone: s.clone, Log: d.Log})
 	s.watch = watch.New(watch.Options{Series: s.history, Findings: d.Store, Fleet: s.fleet, Limit: s.limit,
 		Changed: s.findingChanged, Scale: d.Scale, Log: d.Log})
+	if err := s.assembleFeeds(); err != nil {
+		return nil, err
+	}
 	if err := s.assembleSlack(ctx); err != nil {
 		return nil, err
 	}

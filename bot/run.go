@@ -41,6 +41,9 @@ func (s *Service) Run(ctx context.Context) error {
 	loop("runs", s.remedy.Run)
 	loop("inbox", func(ctx context.Context) error { s.chat.Run(ctx); return nil })
 	loop("digitalocean", func(ctx context.Context) error { s.source.Run(ctx); return nil })
+	for _, f := range s.feeds {
+		loop("source "+f.Name(), func(ctx context.Context) error { f.Run(ctx); return nil })
+	}
 	loop("schedule", s.runSchedule)
 	loop("survey", s.runSurvey)
 	loop("tidy", s.runTidy)

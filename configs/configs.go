@@ -4,6 +4,7 @@
 package configs
 
 import (
+	"regexp"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/schedule"
@@ -28,6 +29,7 @@ type Config struct {
 	Remediation    Remediation  `yaml:"remediation"`
 	TimeScale      float64      `yaml:"time_scale"`
 	Workers        []WorkerRule `yaml:"workers"`
+	Sources        []Source     `yaml:"sources"`
 	Secrets        Secrets      `yaml:"-"`
 	Path           string       `yaml:"-"` // the file it was read from
 }
@@ -147,6 +149,32 @@ type Duration time.Duration
 // Size is a number of bytes: plain, KiB MiB GiB TiB, K M G T (binary, as
 // systemd reads them) or KB MB GB TB (decimal).
 type Size int64
+
+// Source is where samples are pulled from beside DigitalOcean.
+type Source struct {
+	Type          string   `yaml:"type"`     // prometheus, exporter
+	Name          string   `yaml:"name"`     // unique; empty: the type
+	URL           string   `yaml:"url"`      // of the server without /api/v1, or of the exporter's page
+	Every         Duration `yaml:"every"`    // between two pulls
+	Timeout       Duration `yaml:"timeout"`  // of one answer
+	Backfill      Duration `yaml:"backfill"` // how far the first pull goes back; prometheus only
+	Queries       []string `yaml:"queries"`  // prometheus only; empty: those for the usual exporters
+	Droplet       string   `yaml:"droplet"`  // id, name or address: all of it is about this one; empty: found by labels
+	DropletLabels []string `yaml:"droplet_labels"`
+	Worker        string   `yaml:"worker"` // of what names none
+	WorkerLabels  []string `yaml:"worker_labels"`
+	Groupname     string   `yaml:"groupname"` // a pattern with the groups worker and pid
+	User          string   `yaml:"user"`
+	PasswordEnv   string   `yaml:"password_env"` // the variable, or NAME_FILE, that holds it
+	TokenEnv      string   `yaml:"token_env"`
+	CAFile        string   `yaml:"ca_file"`
+	Insecure      bool     `yaml:"insecure"` // let a secret go over plain http
+
+	Password string         `yaml:"-"`
+	Token    string         `yaml:"-"`
+	CA       []byte         `yaml:"-"`
+	Group    *regexp.Regexp `yaml:"-"`
+}
 
 // Secrets are read from the environment, or from the file that NAME_FILE
 // names, and never from the configuration file.

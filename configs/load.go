@@ -48,6 +48,7 @@ func read(path string, text []byte, env Getenv, beside bool) (Config, error) {
 	v := &validator{decoder: d, c: &c, beside: beside}
 	v.secrets(env)
 	v.all()
+	v.sources(env)
 	if len(d.problems) > 0 {
 		return Config{}, d.problems.sorted()
 	}

@@ -23,6 +23,7 @@ type Droplet struct {
 	VCPUs      int
 	Features   []string
 	CreatedAt  time.Time // zero when the API gave none that can be read
+	Addresses  []string  // IP addresses, public and private
 
 	// Locked is DigitalOcean's flag. It is said to mean an action under way and
 	// is known not to, so look at [Reader.Busy] instead.
@@ -117,6 +118,14 @@ func dropletOf(d godo.Droplet) Droplet {
 	}
 	if d.Region != nil {
 		own.Region = d.Region.Slug
+	}
+	if d.Networks != nil {
+		for _, n := range d.Networks.V4 {
+			own.Addresses = append(own.Addresses, n.IPAddress)
+		}
+		for _, n := range d.Networks.V6 {
+			own.Addresses = append(own.Addresses, n.IPAddress)
+		}
 	}
 	return own
 }

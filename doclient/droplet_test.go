@@ -94,7 +94,7 @@ func TestDropletInOurNouns(t *testing.T) {
 		got, err := w.reader.Droplet(ctx, 7)
 		want := doclient.Droplet{
 			ID: 7, Name: "web-7", Status: "active", Region: "ams3", Tags: []string{"celery"}, MemoryPlan: 2 << 30,
-			DiskGiB: 50, VCPUs: 2, Features: []string{"ipv6"}, CreatedAt: created,
+			DiskGiB: 50, VCPUs: 2, Features: []string{"ipv6"}, Addresses: []string{"192.0.2.10"}, CreatedAt: created,
 		}
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("%v\n%s", err, diff)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/dropleak/dropleak/bot/history"
@@ -17,20 +18,41 @@ type Mapping struct {
 	Metric string            // the foreign name
 	Where  map[string]string // labels it must have
 	Name   string            // our name
-	Kind   string            // of process memory: rss, pss, uss or swap; "" for droplet series
-	Worker []string          // labels that may name the worker, first found wins
+	Kind   string            // of process memory: rss, pss, uss or swap; else ""
+	Worker []string          // labels that may name the worker, first found wins; none for droplet series
 	// Pattern, if set, is matched against the worker's label; its groups
 	// "worker" and "pid" tell.
 	Pattern *regexp.Regexp
 }
 
-const processMemory = "dropleak_process_memory_bytes"
+// Mappings translate foreign series; the first that fits does.
+type Mappings []Mapping
+
+const (
+	processMemory = "dropleak_process_memory_bytes"
+	processStart  = "dropleak_process_start_time_seconds"
+	processCPU    = "dropleak_process_cpu_seconds_total"
+)
 
 // DefaultMappings are for the client libraries' own process metrics,
 // process-exporter and node-exporter.
-func DefaultMappings() []Mapping {
-	out := []Mapping{
-		{Metric: "process_resident_memory_bytes", Name: processMemory, Kind: "rss", Worker: []string{"worker", "hostname", "job"}},
+func DefaultMappings() Mappings { return MappingsBy(nil, nil) }
+
+// MappingsBy are [DefaultMappings] with the labels that name the worker of a
+// client library's process, and the pattern of process-exporter's groups; nil
+// for what is usual.
+func MappingsBy(worker []string, group *regexp.Regexp) Mappings {
+	if len(worker) == 0 {
+		worker = []string{"worker", "hostname", "job"}
+	}
+	if group == nil {
+		group = sample.Groupname
+	}
+	out := Mappings{
+		{Metric: "process_resident_memory_bytes", Name: processMemory, Kind: "rss", Worker: worker},
+		{Metric: "process_start_time_seconds", Name: processStart, Worker: worker},
+		{Metric: "process_cpu_seconds_total", Name: processCPU, Worker: worker},
+		{Metric: "namedprocess_namegroup_oldest_start_time_seconds", Name: processStart, Worker: []string{"groupname"}, Pattern: group},
 	}
 	for theirs, ours := range sample.NodeNames {
 		out = append(out, Mapping{Metric: theirs, Name: ours})
@@ -38,7 +60,7 @@ func DefaultMappings() []Mapping {
 	for memtype, kind := range sample.Memtypes {
 		out = append(out, Mapping{
 			Metric: sample.GroupMemory, Where: map[string]string{"memtype": memtype},
-			Name: processMemory, Kind: kind, Worker: []string{"groupname"}, Pattern: sample.Groupname,
+			Name: processMemory, Kind: kind, Worker: []string{"groupname"}, Pattern: group,
 		})
 	}
 	return out
@@ -49,16 +71,15 @@ func DefaultMappings() []Mapping {
 func (h *Hub) believe(ctx context.Context, t Token, series []sample.Series) ([]sample.Series, error) {
 	out := make([]sample.Series, 0, len(series))
 	trust := trust{hub: h, token: t, known: map[string]bool{}}
+	series, others := h.o.Mappings.Translate(series)
+	if t.Kind == Agent {
+		series = append(series, others...) // it sends what we made it send
+	}
 	for _, s := range series {
-		s, ours := h.translate(s)
 		if t.Kind == Agent {
 			// Where else samples come from, only the service itself says.
 			s.Labels = with(without(s.Labels, history.LabelSource), "droplet", t.Droplet)
 			out = append(out, s)
-			continue
-		}
-		if !ours {
-			// A Prometheus that forwards all it has would fill the store.
 			continue
 		}
 		droplet, err := trust.droplet(ctx, s)
@@ -105,19 +126,22 @@ func (t *trust) droplet(ctx context.Context, s sample.Series) (string, error) {
 	return id, nil
 }
 
-// translate applies the first mapping that fits; ours says whether the
-// series has one of our names now.
-func (h *Hub) translate(s sample.Series) (_ sample.Series, ours bool) {
-	name := s.Name()
-	if strings.HasPrefix(name, "dropleak_") {
-		return s, true
-	}
-	for _, m := range h.o.Mappings {
-		if m.Metric == name && m.fits(s) {
-			return m.apply(s), true
+// Translate returns what of series has one of our names or can be translated
+// into one, and the others as they are: a Prometheus that forwards all it has
+// would fill the store with them. What exporters tell of processes that are
+// gone is left out.
+func (ms Mappings) Translate(series []sample.Series) (ours, others []sample.Series) {
+	var translated []sample.Series
+	for _, s := range series {
+		if strings.HasPrefix(s.Name(), "dropleak_") {
+			ours = append(ours, s)
+		} else if m := slices.IndexFunc(ms, func(m Mapping) bool { return m.Metric == s.Name() && m.fits(s) }); m >= 0 {
+			translated = append(translated, ms[m].apply(s))
+		} else {
+			others = append(others, s)
 		}
 	}
-	return s, false
+	return append(ours, sample.Living(translated)...), others
 }
 
 func (m Mapping) fits(s sample.Series) bool {
@@ -138,9 +162,10 @@ func (m Mapping) apply(s sample.Series) sample.Series {
 		droplet = s.Get("droplet_id")
 	}
 	labels = with(labels, "droplet", droplet)
-	if m.Kind != "" {
+	if len(m.Worker) > 0 {
 		worker, pid := m.worker(s)
-		labels = append(labels, sample.Label{Name: "kind", Value: m.Kind}, sample.Label{Name: "role", Value: "unknown"},
+		labels = with(labels, "kind", m.Kind)
+		labels = append(labels, sample.Label{Name: "role", Value: "unknown"},
 			sample.Label{Name: "worker", Value: worker}, sample.Label{Name: "slot", Value: cmp.Or(pid, s.Get("instance"), "0")})
 	}
 	return sample.Series{Labels: labels, Points: s.Points}

@@ -46,7 +46,7 @@ type Options struct {
 	// an agent's token. It must be quick.
 	OnClone func(ctx context.Context, c Clone)
 	// Mappings translate foreign series; nil means [DefaultMappings].
-	Mappings []Mapping
+	Mappings Mappings
 
 	MaxBody    int64         // compressed bytes of a write; default 4 MiB
 	MaxDecoded int           // the same decompressed; default 32 MiB

@@ -34,6 +34,26 @@ func Prometheus(t testing.TB, targets ...string) *PrometheusServer {
 	return server
 }
 
+// VictoriaMetrics starts a single-node VictoriaMetrics that scrapes the targets (host:port) every second, as job "bed",
+// and lives as long as the test. It answers Prometheus' API.
+func VictoriaMetrics(t testing.TB, targets ...string) *PrometheusServer {
+	t.Helper()
+	dir := Folder(t)
+	config := filepath.Join(dir, "scrape.yml")
+	text := scrapeConfig(targets)
+	write(t, config, strings.Replace(text, "storage: {tsdb: {out_of_order_time_window: 1h}}\n", "", 1))
+	server := &PrometheusServer{}
+	bin := program(t, "victoria-metrics")
+	server.Process = onFreePort(t, func(port int) (*Process, func() error, error) {
+		listen := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		server.URL = "http://" + listen
+		p, err := launch("victoria-metrics", dir, exec.Command(bin, "-storageDataPath="+filepath.Join(dir, "data"),
+			"-httpListenAddr="+listen, "-promscrape.config="+config))
+		return p, answers(t.Context(), server.URL+"/health"), err
+	})
+	return server
+}
+
 func scrapeConfig(targets []string) string {
 	var b strings.Builder
 	b.WriteString("global: {scrape_interval: 1s}\nstorage: {tsdb: {out_of_order_time_window: 1h}}\n")

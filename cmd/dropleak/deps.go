@@ -17,6 +17,7 @@ import (
 	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/schedule"
 	"github.com/dropleak/dropleak/bot/slackapp"
+	"github.com/dropleak/dropleak/bot/source"
 	"github.com/dropleak/dropleak/bot/store"
 	"github.com/dropleak/dropleak/configs"
 	"github.com/dropleak/dropleak/doclient"
@@ -37,6 +38,11 @@ func deps(c configs.Config, st *store.Store, log *slog.Logger) (bot.Deps, error)
 		if d.Remote, err = history.NewRemote(c.History.URL, nil); err != nil {
 			return d, err
 		}
+	}
+	for _, p := range c.Sources {
+		d.Pulls = append(d.Pulls, bot.Pull{Type: p.Type, Name: p.Name, URL: p.URL, Every: time.Duration(p.Every), Backfill: time.Duration(p.Backfill),
+			Queries: p.Queries, Droplet: p.Droplet, DropletLabels: p.DropletLabels, Worker: p.Worker, WorkerLabels: p.WorkerLabels, Group: p.Group,
+			Access: source.Access{User: p.User, Password: p.Password, Token: p.Token, CA: p.CA, Timeout: time.Duration(p.Timeout)}})
 	}
 	reader, err := doclient.NewReader(cloudOptions(c, c.Secrets.ReaderToken, log))
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/dropleak/dropleak/bot/hub"
 	"github.com/dropleak/dropleak/bot/report"
 	"github.com/dropleak/dropleak/bot/store"
+	"github.com/dropleak/dropleak/configs"
 )
 
 func sourcesCommand(s streams) *cobra.Command {
@@ -24,11 +25,14 @@ func sourcesCommand(s streams) *cobra.Command {
 		Short:   "List who sends samples about what, and when they were last heard of",
 		Long: `Sources lists every droplet and worker that was ever heard of and is not
 forgotten yet, from which source, when last and how often. A droplet without a
-worker is the droplet's own memory. An agent whose clock is more than 30 s off
-is warned of. It reads the store and changes nothing.`,
+worker is the droplet's own memory. Then come the sources that the configuration
+has the service pull: when they were asked and what their newest sample is, and
+a line for each thing that is missing: no answer, no data, no droplet of ours,
+no worker named. An agent whose clock is more than 30 s off is warned of. With
+--json there is a line of "kind": "pull" for each of them. It reads the store and changes nothing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withStore(cmd.Context(), s, f.config, func(st *store.Store) error {
+			return withConfig(cmd.Context(), s, f.config, func(c configs.Config, st *store.Store) error {
 				seen, err := st.Presences(cmd.Context())
 				if err != nil {
 					return err
@@ -41,10 +45,17 @@ is warned of. It reads the store and changes nothing.`,
 					return err
 				}
 				agents := agentsOf(tokens)
-				if f.json {
-					return printJSON(s, sourcesJSON(seen, agents))
+				pulls, err := pullsOf(cmd.Context(), c, st)
+				if err != nil {
+					return err
 				}
-				return printSources(s, seen, agents, time.Now())
+				if f.json {
+					return printJSON(s, append(sourcesJSON(seen, agents), pullsJSON(pulls)...))
+				}
+				if err := printSources(s, seen, agents, time.Now()); err != nil {
+					return err
+				}
+				return printPulls(s, pulls, time.Now())
 			})
 		},
 	}
@@ -74,8 +85,8 @@ type sourceJSON struct {
 	Ahead     *float64  `json:"ahead_seconds"` // of the agent's newest sample before our clock, when it came
 }
 
-func sourcesJSON(seen []history.Presence, agents map[string]hub.Token) []sourceJSON {
-	out := []sourceJSON{}
+func sourcesJSON(seen []history.Presence, agents map[string]hub.Token) []any {
+	out := []any{}
 	for _, p := range seen {
 		j := sourceJSON{DropletID: p.DropletID, Worker: p.Worker, Source: sourceName(p), Last: p.Last}
 		if p.Interval > 0 {

@@ -18,6 +18,11 @@ import (
 
 // withStore runs fn on the configured store, beside a service that holds it.
 func withStore(ctx context.Context, s streams, path string, fn func(*store.Store) error) (err error) {
+	return withConfig(ctx, s, path, func(_ configs.Config, st *store.Store) error { return fn(st) })
+}
+
+// withConfig is withStore for what needs the configuration too.
+func withConfig(ctx context.Context, s streams, path string, fn func(configs.Config, *store.Store) error) (err error) {
 	c, err := loadBeside(s, path)
 	if err != nil {
 		return usage(err)
@@ -27,7 +32,7 @@ func withStore(ctx context.Context, s streams, path string, fn func(*store.Store
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	return fn(st)
+	return fn(c, st)
 }
 
 func tokenCommand(s streams) *cobra.Command {

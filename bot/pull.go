@@ -1,0 +1,104 @@
+package bot
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/hub"
+	"github.com/dropleak/dropleak/bot/source"
+	"github.com/dropleak/dropleak/doclient"
+)
+
+// Pull is a source that is pulled beside DigitalOcean, as the operator wrote
+// it.
+type Pull struct {
+	Type          string // prometheus, exporter
+	Name          string
+	URL           string
+	Access        source.Access
+	Every         time.Duration
+	Backfill      time.Duration
+	Queries       []string
+	Droplet       string // id, name or address; "": found by labels
+	DropletLabels []string
+	Worker        string
+	WorkerLabels  []string
+	Group         *regexp.Regexp // of process-exporter's groups; nil: the usual
+}
+
+// assembleFeeds makes the sources that are pulled.
+func (s *Service) assembleFeeds() error {
+	for _, p := range s.d.Pulls {
+		fetch, err := s.fetcher(p)
+		if err != nil {
+			return fmt.Errorf("assemble source %s: %w", p.Name, err)
+		}
+		o := source.FeedOptions{Name: p.Name, Fetch: fetch, Every: p.Every, Droplet: p.Droplet, Labels: p.DropletLabels, Worker: p.Worker,
+			Translate: hub.MappingsBy(p.WorkerLabels, p.Group).Translate, Locate: s.locate, Sink: s.history, State: s.d.Store,
+			Scale: s.d.Scale, Log: s.log}
+		s.feeds = append(s.feeds, source.NewFeed(o))
+	}
+	return nil
+}
+
+func (s *Service) fetcher(p Pull) (source.Fetcher, error) {
+	client, err := p.Access.Client(p.URL)
+	if err != nil {
+		return nil, err
+	}
+	if p.Type == "exporter" {
+		return source.NewExporter(p.URL, client)
+	}
+	return source.NewPrometheus(source.PrometheusOptions{Name: p.Name, URL: p.URL, Client: client, Queries: p.Queries,
+		Backfill: s.d.Scale.Real(p.Backfill), Step: s.d.Scale.Real(time.Minute), Cursors: s.d.Store})
+}
+
+// locate finds the one droplet of ours that a name means: its id, name, the
+// first part of its name, or an address.
+func (s *Service) locate(ctx context.Context, name string) (string, error) {
+	fleet, err := s.source.Fleet(ctx)
+	if err != nil {
+		return "", err
+	}
+	return located(fleet.Droplets, name), nil
+}
+
+// located returns "" where no droplet, or more than one, is meant.
+func located(droplets []doclient.Droplet, name string) string {
+	short, _, _ := strings.Cut(name, ".")
+	for _, is := range []func(doclient.Droplet) bool{
+		func(d doclient.Droplet) bool { return strconv.FormatInt(d.ID, 10) == name },
+		func(d doclient.Droplet) bool { return name != "" && strings.EqualFold(d.Name, name) },
+		func(d doclient.Droplet) bool { return slices.Contains(d.Addresses, name) },
+		func(d doclient.Droplet) bool {
+			own, _, _ := strings.Cut(d.Name, ".")
+			return short != "" && strings.EqualFold(own, short)
+		},
+	} {
+		var found []int64
+		for _, d := range droplets {
+			if is(d) {
+				found = append(found, d.ID)
+			}
+		}
+		if len(found) == 1 {
+			return strconv.FormatInt(found[0], 10)
+		}
+	}
+	return ""
+}
+
+// locateIn finds the droplet of what a sender calls an instance: HOST:PORT or
+// a host alone. Whether it carries the sender's tag is asked afterwards.
+func (s *Service) locateIn(ctx context.Context, _, instance string) (string, error) {
+	if id, err := s.locate(ctx, instance); id != "" || err != nil {
+		return id, err
+	}
+	host, _, _ := strings.Cut(instance, ":")
+	return s.locate(ctx, host)
+}

@@ -1,0 +1,109 @@
+package configs
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"time"
+)
+
+// sourceName is what a source may be called: history keeps it as a label.
+var sourceName = regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,62}$`)
+
+// takenNames are what history calls those who send or are asked anyway.
+var takenNames = []string{"agent", "digitalocean", "sender", "import"}
+
+// sources checks where samples are pulled from, and fills in what is left out.
+func (v *validator) sources(env Getenv) {
+	seen := map[string]bool{}
+	for i := range v.c.Sources {
+		s, key := &v.c.Sources[i], fmt.Sprintf("sources[%d]", i)
+		v.oneOf(key+".type", s.Type, "prometheus", "exporter")
+		if s.Name == "" {
+			s.Name = s.Type
+		}
+		switch {
+		case s.Name == "": // its type is missing
+		case !sourceName.MatchString(s.Name):
+			v.bad(key+".name", "%q is not made of a-z, 0-9, _, . and -, beginning with a letter", s.Name)
+		case slices.Contains(takenNames, s.Name):
+			v.bad(key+".name", "%q is what others are called", s.Name)
+		case seen[s.Name]:
+			v.bad(key+".name", "%q is another source's too: give each a name", s.Name)
+		}
+		seen[s.Name] = true
+		v.url(key+".url", s.URL, "https", "http")
+		v.sourcePace(key, s)
+		v.sourceAccess(key, s, env)
+		v.sourceNames(key, s)
+	}
+}
+
+func (v *validator) sourcePace(key string, s *Source) {
+	for name, d := range map[string]*Duration{"every": &s.Every, "timeout": &s.Timeout} {
+		if *d == 0 {
+			*d = Duration(map[string]time.Duration{"every": time.Minute, "timeout": 30 * time.Second}[name])
+		}
+		v.atLeast(key+"."+name, *d, time.Second)
+	}
+	if s.Type != "exporter" {
+		if s.Backfill == 0 {
+			s.Backfill = Duration(7 * 24 * time.Hour)
+		}
+		v.atLeast(key+".backfill", s.Backfill, time.Minute)
+		return
+	}
+	if s.Backfill != 0 || len(s.Queries) > 0 {
+		v.bad(key, "an exporter tells only of now: backfill and queries are for type: prometheus")
+	}
+}
+
+// sourceAccess fills in the secrets, which may not travel where others read.
+func (v *validator) sourceAccess(key string, s *Source, env Getenv) {
+	for name, into := range map[string]*string{s.PasswordEnv: &s.Password, s.TokenEnv: &s.Token} {
+		if name == "" || v.beside {
+			continue
+		}
+		value, err := secret(name, env)
+		switch {
+		case err != nil:
+			v.missing(name, "%s", err)
+		case value == "":
+			v.missing(name, "is not set, nor is %s_FILE; %s names it", name, key)
+		}
+		*into = value
+	}
+	if (s.User == "") != (s.PasswordEnv == "") {
+		v.bad(key, "user and password_env belong together")
+	}
+	if s.User != "" && s.TokenEnv != "" {
+		v.bad(key, "user and token_env: one of them")
+	}
+	u, err := url.Parse(s.URL)
+	if err == nil && u.Scheme == "http" && !loopback(u.Hostname()) && s.PasswordEnv+s.TokenEnv != "" && !s.Insecure {
+		v.bad(key+".url", "would send a secret in the clear: use https, or insecure: true on a network that nobody else reads")
+	}
+	if s.CAFile == "" || v.beside {
+		return
+	}
+	if s.CA, err = os.ReadFile(s.CAFile); err != nil {
+		v.bad(key+".ca_file", "%s", err)
+	}
+}
+
+func (v *validator) sourceNames(key string, s *Source) {
+	if s.Groupname == "" {
+		return
+	}
+	pattern, err := regexp.Compile(s.Groupname)
+	if err != nil {
+		v.bad(key+".groupname", "%s", err)
+		return
+	}
+	if pattern.SubexpIndex("worker") < 0 {
+		v.bad(key+".groupname", "has no group (?P<worker>…)")
+	}
+	s.Group = pattern
+}

@@ -1,0 +1,59 @@
+package configs
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestSources(t *testing.T) {
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, []byte("a certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Read("x.yaml", []byte(least+`sources:
+- {type: prometheus, url: "https://p.internal:9090", user: u, password_env: P, ca_file: `+ca+`, queries: [a, 'b{c="d"}'], worker_labels: [queue]}
+- {type: exporter, name: web-1, url: "http://10.0.0.5:9256/metrics", droplet: 7, every: 15s, groupname: '^(?P<worker>\w+)$'}
+- {type: prometheus, name: vm, url: "http://10.0.0.9:8428", token_env: T, insecure: true}
+`), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, e, v := c.Sources[0], c.Sources[1], c.Sources[2]
+	if p.Name != "prometheus" || p.Password != "secret-P" || string(p.CA) != "a certificate" || p.Every != Duration(time.Minute) ||
+		p.Backfill != Duration(7*24*time.Hour) || p.Timeout != Duration(30*time.Second) || len(p.Queries) != 2 || p.WorkerLabels[0] != "queue" {
+		t.Errorf("%+v", p)
+	}
+	if e.Droplet != "7" || e.Every != Duration(15*time.Second) || e.Backfill != 0 || !e.Group.MatchString("mail") || v.Token != "secret-T" {
+		t.Errorf("%+v %+v", e, v)
+	}
+}
+
+func TestSourceProblems(t *testing.T) {
+	for text, want := range map[string]string{
+		"{url: 'http://127.0.0.1:1'}":                                                                "sources[0].type",
+		"{type: prometheus}":                                                                         "sources[0].url",
+		"{type: prometheus, url: 'http://u:p@127.0.0.1:1'}":                                          "secrets come from the environment",
+		"{type: prometheus, url: 'http://127.0.0.1:1', name: sender}":                                "what others are called",
+		"{type: prometheus, url: 'http://127.0.0.1:1', name: 'A b'}":                                 "not made of",
+		"{type: prometheus, url: 'http://127.0.0.1:1', every: 10ms}":                                 "sources[0].every",
+		"{type: exporter, url: 'http://127.0.0.1:1/metrics', queries: [a]}":                          "only of now",
+		"{type: prometheus, url: 'http://10.0.0.1:1', token_env: T}":                                 "in the clear",
+		"{type: prometheus, url: 'http://127.0.0.1:1', user: u}":                                     "belong together",
+		"{type: prometheus, url: 'http://127.0.0.1:1', user: u, password_env: P, token_env: T}":      "one of them",
+		"{type: prometheus, url: 'http://127.0.0.1:1', ca_file: /nowhere}":                           "no such file",
+		"{type: prometheus, url: 'http://127.0.0.1:1', groupname: '('}":                              "sources[0].groupname",
+		"{type: prometheus, url: 'http://127.0.0.1:1', groupname: 'x'}":                              "no group (?P<worker>",
+		"{type: prometheus, url: 'http://127.0.0.1:1'}\n- {type: prometheus, url: 'http://[::1]:1'}": "another source's too",
+		"{type: prometheus, url: 'http://127.0.0.1:1', token_env: UNSET_FILE}":                       "is not set",
+	} {
+		_, err := Read("x.yaml", []byte(least+"sources:\n- "+text+"\n"), all)
+		var ps Problems
+		if !errors.As(err, &ps) || len(ps) != 1 || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want one problem with %q", text, err, want)
+		}
+	}
+}
