@@ -19,9 +19,15 @@ type PrometheusServer struct {
 // Prometheus starts a Prometheus that scrapes the targets (host:port) every second and lives as long as the test.
 func Prometheus(t testing.TB, targets ...string) *PrometheusServer {
 	t.Helper()
+	return PrometheusWith(t, scrapeConfig(targets))
+}
+
+// PrometheusWith is [Prometheus] with a configuration (its YAML).
+func PrometheusWith(t testing.TB, text string) *PrometheusServer {
+	t.Helper()
 	dir := Folder(t)
 	config := filepath.Join(dir, "prometheus.yml")
-	write(t, config, scrapeConfig(targets))
+	write(t, config, text)
 	server := &PrometheusServer{}
 	bin := program(t, "prometheus")
 	server.Process = onFreePort(t, func(port int) (*Process, func() error, error) {

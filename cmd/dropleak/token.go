@@ -14,6 +14,7 @@ import (
 	"github.com/dropleak/dropleak/bot/audit"
 	"github.com/dropleak/dropleak/bot/hub"
 	"github.com/dropleak/dropleak/bot/store"
+	"github.com/dropleak/dropleak/configs"
 )
 
 // withStore runs fn on the configured store, beside a service that holds it.
