@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dropleak/dropleak/bot/history"
@@ -70,7 +71,7 @@ func MappingsBy(worker []string, group *regexp.Regexp) Mappings {
 // may speak of, foreign names translated.
 func (h *Hub) believe(ctx context.Context, t Token, series []sample.Series) ([]sample.Series, error) {
 	out := make([]sample.Series, 0, len(series))
-	trust := trust{hub: h, token: t, known: map[string]bool{}}
+	trust := trust{hub: h, token: t, known: map[string]bool{}, found: map[string]string{}}
 	series, others := h.o.Mappings.Translate(series)
 	if t.Kind == Agent {
 		series = append(series, others...) // it sends what we made it send
@@ -98,16 +99,14 @@ type trust struct {
 	hub   *Hub
 	token Token
 	known map[string]bool
+	found map[string]string // ids by the names that were looked up
 }
 
 // droplet returns the droplet a sender's series is about, or a refusal.
 func (t *trust) droplet(ctx context.Context, s sample.Series) (string, error) {
-	id := s.Get("droplet")
-	if id == "" && t.hub.o.Locate != nil {
-		var err error
-		if id, err = t.hub.o.Locate(ctx, t.token.Tag, s.Get("instance")); err != nil {
-			return "", fmt.Errorf("locate %s: %w", s.Get("instance"), err)
-		}
+	id, err := t.id(ctx, s)
+	if err != nil {
+		return "", err
 	}
 	if id == "" {
 		return "", refuse(http.StatusBadRequest, "series %s of %q names no droplet; nothing was stored", s.Name(), s.Get("instance"))
@@ -124,6 +123,24 @@ func (t *trust) droplet(ctx context.Context, s sample.Series) (string, error) {
 		return "", refuse(http.StatusForbidden, "droplet %q does not carry the tag %q; nothing was stored", id, t.token.Tag)
 	}
 	return id, nil
+}
+
+// id returns the id of the droplet that a series names: by its label, which may
+// hold a name or address too, else by its instance; "" for none.
+func (t *trust) id(ctx context.Context, s sample.Series) (string, error) {
+	name := cmp.Or(s.Get("droplet"), s.Get("instance"))
+	if _, err := strconv.ParseInt(s.Get("droplet"), 10, 64); err == nil || t.hub.o.Locate == nil {
+		return s.Get("droplet"), nil
+	}
+	if id, ok := t.found[name]; ok {
+		return id, nil
+	}
+	id, err := t.hub.o.Locate(ctx, t.token.Tag, name)
+	if err != nil {
+		return "", fmt.Errorf("locate %s: %w", name, err)
+	}
+	t.found[name] = cmp.Or(id, s.Get("droplet"))
+	return t.found[name], nil
 }
 
 // Translate returns what of series has one of our names or can be translated

@@ -39,9 +39,10 @@ type Store interface {
 type Options struct {
 	// InTag reports whether a droplet carries a tag. nil believes no sender.
 	InTag func(ctx context.Context, tag, dropletID string) (bool, error)
-	// Locate finds the droplet of a foreign series that names only an
-	// address, such as its instance label; "" for none. nil finds none.
-	Locate func(ctx context.Context, tag, instance string) (dropletID string, err error)
+	// Locate finds the droplet of a series that names it by no id, but by a
+	// name or address in its droplet or instance label; "" for none. nil
+	// finds none.
+	Locate func(ctx context.Context, tag, name string) (dropletID string, err error)
 	// OnClone is told of every request refused because another machine uses
 	// an agent's token. It must be quick.
 	OnClone func(ctx context.Context, c Clone)
