@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -377,11 +378,14 @@ func TestExporters(t *testing.T) {
 // TestAccess: what authenticates goes to the server it is for, and nowhere
 // else; an answer without end ends.
 func TestAccess(t *testing.T) {
+	var mu sync.Mutex
 	var heard []string
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s was asked elsewhere", r.URL) }))
 	defer elsewhere.Close()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
 		heard = append(heard, r.Header.Get("Authorization"))
+		mu.Unlock()
 		switch r.URL.Path {
 		case "/away":
 			http.Redirect(w, r, elsewhere.URL, http.StatusFound)
@@ -422,6 +426,8 @@ func TestAccess(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.path, err, c.want)
 		}
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if text, _ := json.Marshal(heard[:2]); string(text) != `["Bearer sesame","Basic dTpw"]` {
 		t.Errorf("heard %s", text)
 	}
