@@ -89,14 +89,7 @@ type thresholds struct {
 // set it. "Recordings" are the labelled Celery nodes, "made" series those of
 // the synth package.
 func (o Options) defaults() thresholds {
-	s := o.Scale
-	if s <= 0 {
-		s = 1
-	}
-	w := o.Window.Hours()
-	if w <= 0 {
-		w = 7 * 24
-	}
+	s, w := o.units()
 	return thresholds{
 		window: w, // a week holds every weekly season once and a slow leak's growth
 
@@ -173,4 +166,16 @@ func (o Options) defaults() thresholds {
 		rateSpread: 0.1,
 		timeSpread: 0.2,
 	}
+}
+
+// units gives the scale of sizes and the window in hours, defaulted.
+func (o Options) units() (scale, window float64) {
+	scale, window = o.Scale, o.Window.Hours()
+	if scale <= 0 {
+		scale = 1
+	}
+	if window <= 0 {
+		window = 7 * 24
+	}
+	return scale, window
 }
