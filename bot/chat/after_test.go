@@ -58,7 +58,7 @@ func TestRelapseInThread(t *testing.T) {
 	bubble(t, func(t *testing.T, d *desk) {
 		f := d.cured()
 		lines := len(d.sim.Thread(ops, f.MessageTS))
-		d.rest(6 * time.Hour)
+		d.nap(6*time.Hour, time.Second)
 		for range 2 {
 			f, err := finding.Change(t.Context(), d.store, f.ID, func(f *finding.Finding) error {
 				f.LastSeen, f.Verdict = time.Now(), verdict(time.Now(), true)

@@ -22,7 +22,7 @@ func TestQuietWindow(t *testing.T) {
 		if !offers(m, report.ActionCancel) || offers(m, report.ActionQuiet) {
 			t.Errorf("it offers %v", actions(m))
 		}
-		d.rest(24 * time.Hour)
+		d.nap(21*time.Hour+45*time.Minute, time.Hour)
 		_, m = d.message(f.ID)
 		wantText(t, "the outcome", m.PlainText(), "Memory freed, worker working")
 	})

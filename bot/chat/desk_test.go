@@ -34,6 +34,7 @@ const (
 // desk is the whole conversation: the chat, the wire, a workspace, the real
 // remedy and the real store. Only the droplets are pretended.
 type desk struct {
+	leave    func() // ends the work, see work
 	rehearse bool
 	t        *testing.T
 	sim      *slacksim.Sim
@@ -164,6 +165,17 @@ func (d *desk) newChat(owner string) *chat.Chat {
 
 // work starts the chat and the remedy, and returns what stops them.
 func (d *desk) work() (stop func()) {
+	d.leave = d.staff()
+	return func() {
+		if err := d.app.Close(context.Background()); err != nil {
+			d.t.Error(err)
+		}
+		d.leave()
+	}
+}
+
+// staff starts the chat and the remedy, and returns what makes them leave.
+func (d *desk) staff() (leave func()) {
 	ctx, cancel := context.WithCancel(d.t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { d.chat.Run(ctx) })
@@ -173,12 +185,18 @@ func (d *desk) work() (stop func()) {
 		}
 	})
 	return func() {
-		if err := d.app.Close(context.Background()); err != nil {
-			d.t.Error(err)
-		}
 		cancel()
 		wg.Wait()
 	}
+}
+
+// nap lets long hours pass with the service down, as nothing happens in them
+// but looks at the clock, and then some more with the service back.
+func (d *desk) nap(hours, more time.Duration) {
+	d.leave()
+	time.Sleep(hours)
+	d.leave = d.staff()
+	d.rest(more)
 }
 
 // rest lets everything go on for a while.

@@ -33,7 +33,7 @@ func TestQuietWindow(t *testing.T) {
 		p := w.start("a", nil)
 		run := proposed(t, p)
 		a := decide(t, p, run, click(alice, remedy.Later))
-		if !a.Accepted || a.View.Opens.Sub(time.Now()) != 4*time.Hour {
+		if !a.Accepted || time.Until(a.View.Opens) != 4*time.Hour {
 			t.Fatalf("answer %+v", a)
 		}
 		w.drive(t, run, 3*time.Hour, p)

@@ -122,14 +122,14 @@ func (st *stage) playLease() error {
 	return nil
 }
 
-// quarter makes a quarter of the runs: one of a lease is several.
-func quarter(t *testing.T) (restore func()) {
+// twentieth makes a twentieth of the runs: one of a lease is several, and days long.
+func twentieth(t *testing.T) (restore func()) {
 	t.Helper()
 	checks := flag.Lookup("rapid.checks").Value
 	all := checks.String()
 	n, err := strconv.Atoi(all)
 	if err == nil {
-		err = checks.Set(strconv.Itoa(max(n/4, min(n, 100))))
+		err = checks.Set(strconv.Itoa(max(n/20, min(n, 100))))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func quarter(t *testing.T) (restore func()) {
 func TestLeases(t *testing.T) {
 	seen := tally{}
 	runs, restarts := 0, tally{}
-	defer quarter(t)()
+	defer twentieth(t)()
 	rapid.Check(t, func(rt *rapid.T) {
 		st := &stage{s: leaseScripts.Draw(rt, "script"), crossed: map[string]int{}}
 		var err error
@@ -166,8 +166,8 @@ func TestLeases(t *testing.T) {
 	}
 	for _, k := range slices.DeleteFunc(documented(t), func(k string) bool { return !ofLease(k) }) {
 		t.Logf("%6d %s", seen[k], k)
-		if runs >= 2000 && seen[k] < runs/100 {
-			t.Errorf("%s was made %d times in %d runs, want %d", k, seen[k], runs, runs/100)
+		if runs >= 500 && seen[k] < runs/50 {
+			t.Errorf("%s was made %d times in %d leases, want %d", k, seen[k], runs, runs/50)
 		}
 	}
 }
