@@ -33,17 +33,22 @@ func play(t *testing.T, seed uint64, engine store.Engine, n int) tally {
 	ctx, stop := context.WithCancel(t.Context())
 	storm, clear := context.WithTimeout(ctx, stormy)
 	defer clear()
-	var loops, spooks sync.WaitGroup
+	crowd, leave := context.WithCancel(ctx)
+	defer leave()
+	var loops, people, spooks sync.WaitGroup
 	for _, a := range w.agents {
 		loops.Go(func() { a.ship(ctx) })
 		loops.Go(func() { a.serve(ctx) })
-		loops.Go(func() { w.want(ctx, a) })
+		people.Go(func() { w.want(crowd, a) })
 	}
 	loops.Go(func() { w.eavesdrop(ctx) })
 	loops.Go(func() { w.misbehave(storm) })
 	spooks.Go(func() { w.haunt(storm) })
 	w.await(ctx, clear)
 	spooks.Wait()
+	leave()
+	people.Wait()
+	w.await(ctx, clear) // a command that was slow may have begun another run
 	sum := w.audit(ctx)
 	stop()
 	loops.Wait()
@@ -123,7 +128,7 @@ func (w *town) audit(ctx context.Context) tally {
 		for _, j := range runs[a.worker] {
 			w.auditRun(a, j, &sum)
 		}
-		w.auditDroplet(a, runs[a.worker], &sum)
+		w.auditDroplet(a, &sum)
 		w.auditMessage(ctx, a, runs[a.worker], &sum)
 	}
 	w.auditSecrets(&sum)
@@ -193,8 +198,11 @@ func (w *town) reboots(a *agent, j journey) (n int) {
 	return n
 }
 
-// auditDroplet goes through everything that was done to a droplet.
-func (w *town) auditDroplet(a *agent, runs []journey, sum *tally) {
+// auditDroplet goes through everything that was done to a droplet. The runs
+// are read after the deeds, so that whatever did them is among them.
+func (w *town) auditDroplet(a *agent, sum *tally) {
+	journal, deeds := w.cloud.Journal(), a.deeds()
+	runs := w.byWorker()[a.worker]
 	names := map[string]string{} // snapshot name of each run
 	for _, j := range runs {
 		names[j.r.ID] = j.d.SnapshotName
@@ -213,7 +221,7 @@ func (w *town) auditDroplet(a *agent, runs []journey, sum *tally) {
 		}
 	}
 	var reboots []dosim.Entry
-	for _, e := range w.cloud.Journal() {
+	for _, e := range journal {
 		switch {
 		case e.DropletID != a.id:
 		case e.Kind == dosim.KindActionStarted && e.ActionType == "snapshot":
@@ -230,7 +238,7 @@ func (w *town) auditDroplet(a *agent, runs []journey, sum *tally) {
 	for _, e := range reboots {
 		did(runAt(runs, e.At), e.At)
 	}
-	for _, d := range a.deeds() {
+	for _, d := range deeds {
 		if d.did == "restart" {
 			did(d.run, d.at)
 		}
