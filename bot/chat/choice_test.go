@@ -66,7 +66,7 @@ func TestNobodyAnswers(t *testing.T) {
 		asked := time.Now()
 		var heard []string
 		for _, after := range []time.Duration{time.Hour, 6 * time.Hour, 9 * time.Hour, 10 * time.Hour, 10*time.Hour + time.Minute} {
-			d.rest(time.Until(asked.Add(after)))
+			d.nap(time.Until(asked.Add(after))-2*time.Minute, 2*time.Minute)
 			f, err := finding.Change(t.Context(), d.store, f.ID, func(f *finding.Finding) error {
 				f.LastSeen, f.Verdict.Exhaustion.Expected = time.Now(), asked.Add(11*time.Hour)
 				return nil
