@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -131,7 +132,7 @@ func (m measure) NewLife(ctx context.Context, droplet, worker string, old order.
 		}
 	}
 	scale := m.s.d.Scale
-	l.Recovery, _ = detector.Recovered(watch.StretchWorker(was, scale, now), watch.StretchWorker(is, scale, now), w.Limit, now)
+	l.Recovery, _ = detector.Recovered(watch.StretchWorker(untilTold(was, before.At), scale, now), watch.StretchWorker(is, scale, now), w.Limit, now)
 	return l, nil
 }
 
@@ -152,6 +153,25 @@ func split(w detector.Worker, old order.Fingerprint, restarted time.Time) (was, 
 		}
 	}
 	return was, is
+}
+
+// untilTold leaves out what was read after the numbers from before a restart
+// were taken: a worker that stops warmly loses its pool before its parent, and
+// what is left of it then is no level to compare with. A worker that has
+// nothing older keeps all.
+func untilTold(w detector.Worker, at time.Time) detector.Worker {
+	out := w
+	out.Lives = nil
+	for _, l := range w.Lives {
+		l.Samples = slices.DeleteFunc(slices.Clone(l.Samples), func(s detector.Sample) bool { return s.At.After(at) })
+		if len(l.Samples) > 0 {
+			out.Lives = append(out.Lives, l)
+		}
+	}
+	if at.IsZero() || len(out.Lives) == 0 {
+		return w
+	}
+	return out
 }
 
 // attendance counts the droplet's passes since a restart, and how many of the

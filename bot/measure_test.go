@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -60,6 +61,33 @@ func TestSplit(t *testing.T) {
 		if got := len(is.Lives) == 1; got != tt.restart || len(was.Lives)+len(is.Lives) != 1 {
 			t.Errorf("%s: new is %v, old %v", tt.name, pids(is), pids(was))
 		}
+	}
+}
+
+// TestStoppingIsNoLevel: a parent that waited for its pool to end held little
+// in its last readings, and the new life must not be measured by them.
+func TestStoppingIsNoLevel(t *testing.T) {
+	reads := func(pid int, role detector.Role, from, to float64, rss float64) detector.Life {
+		l := detector.Life{PID: pid, Start: sec(from - 1), Role: role}
+		for at := from; at <= to; at += 60 {
+			l.Samples = append(l.Samples, detector.Sample{At: sec(at), RSS: rss * (1 << 20), PSS: math.NaN(), USS: math.NaN(), Swap: math.NaN(), CPU: math.NaN()})
+		}
+		return l
+	}
+	was := detector.Worker{Lives: []detector.Life{reads(10, detector.RoleParent, -7200, 1200, 40), reads(11, detector.RoleChild, -7200, 0, 200)}}
+	is := detector.Worker{Lives: []detector.Life{reads(20, detector.RoleParent, 1260, 3000, 40), reads(21, detector.RoleChild, 1260, 3000, 40)}}
+	judged := func(told time.Time) detector.Recovery {
+		r, _ := detector.Recovered(untilTold(was, told), is, detector.Limit{}, sec(3000))
+		return r
+	}
+	if got := judged(sec(0)); got != detector.DidRecover {
+		t.Errorf("240 MiB before, 80 MiB after: %s", got)
+	}
+	if got := judged(time.Time{}); got != detector.DidNotRecover {
+		t.Errorf("the parent alone is no longer the last level (%s): this test proves nothing", got)
+	}
+	if got := untilTold(was, sec(-9000)); len(got.Lives) != 2 {
+		t.Errorf("nothing older: %d lives are left, want both", len(got.Lives))
 	}
 }
 
