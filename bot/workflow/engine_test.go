@@ -23,6 +23,7 @@ type world struct {
 	deaf      bool // lose the request, too
 	refuse    bool
 	sightings []workflow.Sighting
+	from      time.Time // sightings show from here on
 	looks     int
 	before    func() // runs when a request arrives
 }
@@ -47,6 +48,9 @@ func (w *world) request(name string, repeatable bool) workflow.Request {
 		},
 		Observe: func(context.Context, time.Time) ([]workflow.Sighting, error) {
 			w.looks++
+			if time.Now().Before(w.from) {
+				return nil, nil
+			}
 			return w.sightings, nil
 		}}
 }
@@ -301,7 +305,8 @@ func (s *slowCommit) RenewRun(ctx context.Context, id string, token int64, lease
 func TestClockStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s storetest.Memory
-		w := &world{lose: true}
+		sent := time.Now()
+		w := &world{lose: true, from: sent.Add(90 * time.Second), sightings: []workflow.Sighting{{Result: "late"}}}
 		var told []string
 		e := workflow.New(&jumped{&s}, workflow.Options{Owner: "a"}, oneAct(w, false, &told))
 		if err := e.Start(t.Context(), workflow.Run{ID: "r1", Recipe: "one"}); err != nil {
@@ -310,8 +315,6 @@ func TestClockStep(t *testing.T) {
 		if err := say(t, &s, "yes"); err != nil {
 			t.Fatal(err)
 		}
-		sent := time.Now()
-		time.AfterFunc(90*time.Second, func() { w.sightings = []workflow.Sighting{{Result: "late"}} })
 		if r := settle(t, e, &s, time.Hour); r.Outcome != "done" || time.Since(sent) < 2*time.Minute {
 			t.Errorf("outcome %q after %v, want done after the whole window", r.Outcome, time.Since(sent))
 		}
