@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"runtime"
 	"slices"
 	"time"
 
@@ -20,8 +19,6 @@ type sampler struct {
 // take reads one pass, labelled for droplet, at the grid time at.
 func (s *sampler) take(at time.Time, droplet string) (sample.Pass, []string, error) {
 	s.budget.begin(at)
-	runtime.LockOSThread() // what PSS costs is the time of this thread
-	defer runtime.UnlockOSThread()
 	r, err := s.reader.Read(at, s.budget.want)
 	if err != nil {
 		return sample.Pass{}, nil, err

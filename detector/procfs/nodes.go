@@ -2,6 +2,7 @@ package procfs
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -86,7 +87,7 @@ func (r *Reader) table(at, boot time.Time) ([]process, error) {
 		}
 		k, ok := r.known[pid]
 		if !ok || k.start != p.start || k.comm != p.comm || at.After(k.until) {
-			k = r.readCommand(p, at, boot)
+			k = r.readCommand(p, k, at, boot)
 		}
 		known[pid] = k
 		p.command = k.command
@@ -96,9 +97,14 @@ func (r *Reader) table(at, boot time.Time) ([]process, error) {
 	return out, nil
 }
 
-func (r *Reader) readCommand(p process, at, boot time.Time) knownCommand {
+// readCommand asks what a process runs; was is what its pid ran before. While
+// nobody can tell, it is what it was.
+func (r *Reader) readCommand(p process, was knownCommand, at, boot time.Time) knownCommand {
 	k := knownCommand{start: p.start, comm: p.comm}
-	raw, err := r.readOf(p.pid, "cmdline")
+	raw, _, err := r.readLocked(p.pid, "cmdline")
+	if errors.Is(err, errStuck) && was.start == p.start {
+		return was
+	}
 	if err != nil {
 		return k
 	}

@@ -18,9 +18,13 @@ func (r *Reader) place(n *Node, main process, byPID map[int]process, at time.Tim
 	// The answer holds for a life; asked anew now and then for the sake of
 	// rights granted meanwhile.
 	k, ok := r.placed[main.pid]
-	if !ok || k.start != main.stat.start || at.After(k.until) {
-		k = knownPlace{start: main.stat.start, until: at.Add(believeFor)}
-		r.find(&k.Node, main, byPID)
+	if same := ok && k.start == main.stat.start; !same || at.After(k.until) {
+		found := knownPlace{start: main.stat.start, until: at.Add(believeFor)}
+		given := r.stuck.given
+		if r.find(&found.Node, main, byPID); same && r.stuck.given > given {
+			found.Node = k.Node // what nobody can tell now is what it was
+		}
+		k = found
 		r.placed[main.pid] = k
 	}
 	n.cgroup, n.container, n.Node, n.Manager, n.Unit = k.cgroup, k.container, k.Node.Node, k.Manager, k.Unit
@@ -44,7 +48,7 @@ func (r *Reader) find(n *Node, main process, byPID map[int]process) {
 	n.container = n.container || n.cgroup.container()
 	n.Node = r.expand(main.command.node, n.container)
 	var env supervisorEnv
-	if raw, err := r.readOf(main.pid, "environ"); err == nil {
+	if raw, _, err := r.readLocked(main.pid, "environ"); err == nil {
 		env = parseSupervisorEnv(raw)
 	}
 	daemon, started := r.supervisord(main, byPID)
@@ -87,7 +91,7 @@ func (r *Reader) supervisord(p process, byPID map[int]process) (daemon, child in
 // isSupervisord looks at the program, which python runs: its name is that
 // of the interpreter wherever env(1) started it.
 func (r *Reader) isSupervisord(p process) bool {
-	raw, err := r.readOf(p.pid, "cmdline")
+	raw, _, err := r.readLocked(p.pid, "cmdline")
 	if err != nil {
 		return false
 	}
@@ -103,7 +107,7 @@ func (r *Reader) isSupervisord(p process) bool {
 // supervisorConfig returns the file a supervisord was started with, "" where
 // it took the first of its usual places.
 func (r *Reader) supervisorConfig(pid int) string {
-	raw, err := r.readOf(pid, "cmdline")
+	raw, _, err := r.readLocked(pid, "cmdline")
 	if err != nil {
 		return ""
 	}

@@ -56,6 +56,9 @@ func (r *Reader) Read(at time.Time, pss func(Node, []float64) bool) (Reading, er
 	for _, n := range missing {
 		p.note("worker " + n.Worker + " left out: its processes came and went while they were read")
 	}
+	for _, pid := range r.stuck.all() {
+		p.note("pid " + strconv.Itoa(pid) + " is not asked what it runs and what it shares: " + errStuck.Error())
+	}
 	p.out.Pass.Others = r.others(at, rest, p.swapUsed)
 	p.out.Pass.Sort()
 	return p.out, nil
@@ -153,16 +156,6 @@ func (p *pass) swap(pid int) float64 {
 	return parseStatus(raw).swap
 }
 
-// epoch is where the wall's clock begins.
-var epoch = time.Now()
-
-func (p *pass) clock() time.Duration {
-	if p.Clock != nil {
-		return p.Clock()
-	}
-	return time.Since(epoch)
-}
-
 func (p *pass) wantsPSS(n Node, rss []float64) bool {
 	if p.pss == nil {
 		return false
@@ -178,9 +171,8 @@ func (p *pass) wantsPSS(n Node, rss []float64) bool {
 // count shared pages once: passes without PSS have no SwapPss, and one
 // series must not mix two measures.
 func (p *pass) rollup(rec *sample.Process, n Node) bool {
-	began := p.clock()
-	raw, err := p.readOf(rec.PID, "smaps_rollup")
-	p.out.Cost[rec.PID] = p.clock() - began
+	raw, took, err := p.readLocked(rec.PID, "smaps_rollup")
+	p.out.Cost[rec.PID] = took
 	if errors.Is(err, fs.ErrPermission) {
 		p.note("no PSS and USS: reading smaps_rollup of " + n.Worker + " needs CAP_SYS_PTRACE")
 		return true

@@ -33,13 +33,14 @@ type Reader struct {
 	// Program asks a supervisord, by its configuration file, which program
 	// it started as this pid; "" it cannot tell. Nil: nobody is asked.
 	Program func(config string, pid int) string
-	// Clock is what the cost of a reading is told by; nil: the wall's, which
-	// also counts while others run.
+	// Clock is what the cost of a reading is told by, on the thread that reads;
+	// nil: the wall's, which also counts while others run.
 	Clock func() time.Duration
 
 	proc, cgroup fs.FS
 	page         float64
 	buf          []byte
+	stuck        stuck
 	known        map[int]knownCommand
 	placed       map[int]knownPlace
 	boot         time.Time
@@ -49,31 +50,40 @@ type Reader struct {
 // New returns a reader of proc, laid out like /proc, and of cgroup, laid out
 // like /sys/fs/cgroup; cgroup may be nil.
 func New(proc, cgroup fs.FS) *Reader {
-	return &Reader{proc: proc, cgroup: cgroup, page: float64(os.Getpagesize()), buf: make([]byte, 16<<10),
+	return &Reader{proc: proc, cgroup: cgroup, page: float64(os.Getpagesize()), buf: make([]byte, firstBuffer),
 		known: map[int]knownCommand{}, placed: map[int]knownPlace{},
 		many: map[string]bool{}}
 }
 
+// firstBuffer holds most files of /proc whole.
+const firstBuffer = 16 << 10
+
 // read returns a file's content in a buffer that the next read overwrites.
-// Files under /proc have no size to ask for, hence the loop.
-func (r *Reader) read(name string) ([]byte, error) {
-	f, err := r.proc.Open(name)
+func (r *Reader) read(name string) (raw []byte, err error) {
+	raw, r.buf, err = slurp(r.proc, name, r.buf)
+	return raw, err
+}
+
+// slurp returns a file's content in buf, or in a larger one. Files under
+// /proc have no size to ask for, hence the loop.
+func slurp(proc fs.FS, name string, buf []byte) (raw, used []byte, err error) {
+	f, err := proc.Open(name)
 	if err != nil {
-		return nil, err
+		return nil, buf, err
 	}
 	defer f.Close()
 	n := 0
 	for {
-		if n == len(r.buf) {
-			r.buf = append(r.buf, make([]byte, len(r.buf))...)
+		if n == len(buf) {
+			buf = append(buf, make([]byte, len(buf))...)
 		}
-		k, err := f.Read(r.buf[n:])
+		k, err := f.Read(buf[n:])
 		n += k
 		if errors.Is(err, io.EOF) {
-			return r.buf[:n], nil
+			return buf[:n], buf, nil
 		}
 		if err != nil {
-			return nil, err
+			return nil, buf, err
 		}
 	}
 }
