@@ -13,7 +13,7 @@ import (
 var sourceName = regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,62}$`)
 
 // takenNames are what history calls those who send or are asked anyway.
-var takenNames = []string{"agent", "digitalocean", "sender", "import"}
+var takenNames = []string{"agent", "digitalocean", "sender", "collectd", "import"}
 
 // sources checks where samples are pulled from, and fills in what is left out.
 func (v *validator) sources(env Getenv) {

@@ -47,9 +47,12 @@ type Life struct {
 	PID     int
 	Start   time.Time // zero where the source does not tell
 	Role    Role
-	Slot    string // "main" for the parent, else decimal; "" where unknown
+	Slot    string // "main" for the parent, [SlotGroup] for a sum, else decimal; "" where unknown
 	Samples []Sample
 }
+
+// SlotGroup is the slot of what is no process but the sum over all of a name.
+const SlotGroup = "group"
 
 // Event is something that happened to a worker or droplet and that the
 // curve alone cannot tell.

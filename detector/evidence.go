@@ -3,6 +3,7 @@ package detector
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // size writes bytes for people: binary units, three digits.
@@ -60,6 +61,9 @@ func (b *bench) explain(v *Verdict) {
 	for _, p := range b.worstFirst() {
 		say("%s", b.sentence(p))
 	}
+	if b.grouped() {
+		say("Only the sum over all processes of that name was measured: it does not tell which of them grows, a process that joins looks like growth, and one that is replaced hides its own.")
+	}
 	if b.sum.Metric == "rss+swap" {
 		say("PSS was not measured: the sum over processes counts shared pages once for each.")
 	}
@@ -73,6 +77,11 @@ func (b *bench) explain(v *Verdict) {
 	if v.MinDetectable != nil && v.Kind != Leak {
 		say("Growth below %s an hour would not be visible in these data.", size(*v.MinDetectable))
 	}
+}
+
+// grouped reports whether any reading is that of a group.
+func (b *bench) grouped() bool {
+	return slices.ContainsFunc(b.procs, func(p judged) bool { return p.life.Slot == SlotGroup })
 }
 
 // worstFirst returns the living processes worth a sentence: all that leak or
@@ -100,6 +109,9 @@ func (b *bench) worstFirst() []judged {
 // sentence tells one process's story.
 func (b *bench) sentence(p judged) string {
 	who := "The process"
+	if p.life.Slot == SlotGroup {
+		who = "The group of processes"
+	}
 	if p.life.PID != 0 {
 		who = fmt.Sprintf("Process %d (%s)", p.life.PID, p.life.Role)
 	}

@@ -68,8 +68,9 @@ func MappingsBy(worker []string, group *regexp.Regexp) Mappings {
 }
 
 // believe turns what a token sent into what is stored: under the droplet it
-// may speak of, foreign names translated.
-func (h *Hub) believe(ctx context.Context, t Token, series []sample.Series) ([]sample.Series, error) {
+// may speak of, foreign names translated. What a sender brings is kept under
+// the name of source.
+func (h *Hub) believe(ctx context.Context, t Token, source string, series []sample.Series) ([]sample.Series, error) {
 	out := make([]sample.Series, 0, len(series))
 	trust := trust{hub: h, token: t, known: map[string]bool{}, found: map[string]string{}}
 	series, others := h.o.Mappings.Translate(series)
@@ -88,7 +89,7 @@ func (h *Hub) believe(ctx context.Context, t Token, series []sample.Series) ([]s
 			return nil, err
 		}
 		s.Labels = without(without(s.Labels, "instance"), "job")
-		s.Labels = with(with(s.Labels, "droplet", droplet), history.LabelSource, "sender")
+		s.Labels = with(with(s.Labels, "droplet", droplet), history.LabelSource, source)
 		out = append(out, s)
 	}
 	return out, nil

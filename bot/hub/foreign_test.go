@@ -29,7 +29,7 @@ func TestSenderIsBelieved(t *testing.T) {
 		status            int // of the refusal; 0: believed
 	}{{"42", "x:1", 0}, {"web-1", "x:1", 0}, {"", "web-1:9256", 0}, {"web-2", "x:1", http.StatusForbidden}, {"43", "web-1:9256", http.StatusForbidden},
 		{"nobody", "web-1:9256", http.StatusForbidden}, {"", "nowhere:1", http.StatusBadRequest}} {
-		got, err := h.believe(t.Context(), Token{Kind: Sender, Tag: "celery"}, []sample.Series{sent(sample.GroupMemory, c.droplet, c.instance)})
+		got, err := h.believe(t.Context(), Token{Kind: Sender, Tag: "celery"}, "sender", []sample.Series{sent(sample.GroupMemory, c.droplet, c.instance)})
 		var no *refusal
 		if errors.As(err, &no); c.status != 0 && (no == nil || no.status != c.status) {
 			t.Errorf("%q at %q: %v, want %d", c.droplet, c.instance, err, c.status)

@@ -106,6 +106,7 @@ type Hub struct {
 	work   chan struct{} // one for each that is unpacked and stored
 	rates  rates
 	bell   bell
+	parts  parts
 }
 
 // New returns a hub over a store and a writer of samples.
@@ -119,6 +120,7 @@ func New(s Store, w Writer, o Options) *Hub {
 func (h *Hub) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+order.PathWrite, h.serveWrite)
+	mux.HandleFunc("POST "+PathCollectd, h.serveCollectd)
 	mux.HandleFunc("GET "+order.PathOrders, h.serveOrders)
 	mux.HandleFunc("POST "+order.PathOrders+"/{key}/claim", h.serveClaim)
 	mux.HandleFunc("POST "+order.PathOrders+"/{key}/result", h.serveResult)

@@ -16,9 +16,16 @@ import (
 	"golang.org/x/time/rate"
 )
 
+// intake is one wire format that samples come in.
+type intake struct {
+	source  string                                        // what history calls what senders bring this way
+	message func(r *http.Request) (msg string, err error) // which message the headers announce
+	unpack  func(h *Hub, t Token, msg string, body []byte) ([]sample.Series, error)
+}
+
 // serveWrite takes a remote write. 204: committed.
 func (h *Hub) serveWrite(w http.ResponseWriter, r *http.Request) {
-	written, err := h.write(w, r)
+	written, err := h.write(w, r, remoteWrite)
 	if written >= 0 {
 		// Remote write 2.0: without these a sender takes us for 1.0.
 		w.Header().Set("X-Prometheus-Remote-Write-Samples-Written", fmt.Sprint(written))
@@ -32,9 +39,11 @@ func (h *Hub) serveWrite(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
+var remoteWrite = intake{source: "sender", message: message, unpack: (*Hub).unpack}
+
 // write stores a request's samples and returns how many, -1 before it is
 // known that any could be.
-func (h *Hub) write(w http.ResponseWriter, r *http.Request) (written int, err error) {
+func (h *Hub) write(w http.ResponseWriter, r *http.Request, in intake) (written int, err error) {
 	t, err := h.bearer(r)
 	if err != nil {
 		return -1, err
@@ -48,7 +57,11 @@ func (h *Hub) write(w http.ResponseWriter, r *http.Request) (written int, err er
 	if !h.rates.write(t.ID) {
 		return -1, t.wait("this token writes too often", time.Second)
 	}
-	msg, body, err := h.read(w, r)
+	msg, err := in.message(r)
+	if err != nil {
+		return -1, err
+	}
+	body, err := h.read(w, r)
 	if err != nil {
 		return -1, err
 	}
@@ -56,11 +69,11 @@ func (h *Hub) write(w http.ResponseWriter, r *http.Request) (written int, err er
 		return -1, err
 	}
 	defer func() { <-h.work }()
-	series, err := h.unpack(msg, body)
+	series, err := in.unpack(h, t, msg, body)
 	if err != nil {
 		return -1, err
 	}
-	return h.take(r, t, series)
+	return h.take(r, t, in.source, series)
 }
 
 // turnWithin is how long a write waits for its turn before it is told to come
@@ -83,7 +96,7 @@ func (h *Hub) begin(r *http.Request) error {
 }
 
 // take stores what was unpacked and returns how many samples it was.
-func (h *Hub) take(r *http.Request, t Token, series []sample.Series) (written int, err error) {
+func (h *Hub) take(r *http.Request, t Token, source string, series []sample.Series) (written int, err error) {
 	now := time.Now()
 	newest := newestOf(series)
 	if ahead := newest.Sub(now); ahead > h.o.MaxAhead {
@@ -92,7 +105,7 @@ func (h *Hub) take(r *http.Request, t Token, series []sample.Series) (written in
 	if err := h.identify(r, t, bootOf(series), true); err != nil {
 		return 0, err
 	}
-	if series, err = h.believe(r.Context(), t, series); err != nil {
+	if series, err = h.believe(r.Context(), t, source, series); err != nil {
 		return 0, err
 	}
 	if wait, ok := h.rates.store(t.ID, countPoints(series)); !ok {
@@ -113,11 +126,8 @@ func (h *Hub) take(r *http.Request, t Token, series []sample.Series) (written in
 	return countPoints(series), nil
 }
 
-// read reads a request's body, and which message it is.
-func (h *Hub) read(w http.ResponseWriter, r *http.Request) (msg string, body []byte, err error) {
-	if msg, err = message(r); err != nil {
-		return "", nil, err
-	}
+// read reads a request's body.
+func (h *Hub) read(w http.ResponseWriter, r *http.Request) (body []byte, err error) {
 	// A body that trickles in holds one of few places. Where the connection
 	// cannot be told, as in tests without one, it has no end of its own.
 	conn := http.NewResponseController(w)
@@ -130,17 +140,17 @@ func (h *Hub) read(w http.ResponseWriter, r *http.Request) (msg string, body []b
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return "", nil, refuse(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", large.Limit)
+		return nil, refuse(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", large.Limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return "", nil, &refusal{http.StatusServiceUnavailable, fmt.Sprintf("the body took more than %s", h.o.ReadWithin), 5 * time.Second}
+		return nil, &refusal{http.StatusServiceUnavailable, fmt.Sprintf("the body took more than %s", h.o.ReadWithin), 5 * time.Second}
 	case err != nil:
-		return "", nil, refuse(http.StatusBadRequest, "the body ended early")
+		return nil, refuse(http.StatusBadRequest, "the body ended early")
 	}
-	return msg, body, nil
+	return body, nil
 }
 
 // unpack makes series of a body.
-func (h *Hub) unpack(msg string, body []byte) ([]sample.Series, error) {
+func (h *Hub) unpack(_ Token, msg string, body []byte) ([]sample.Series, error) {
 	body, err := uncompress(body, h.o.MaxDecoded)
 	if err != nil {
 		return nil, err

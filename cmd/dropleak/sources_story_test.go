@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dropleak/dropleak/bot/testbed"
+	"github.com/dropleak/dropleak/detector/formats"
 	"github.com/dropleak/dropleak/doclient/dosim"
 )
 
@@ -23,7 +24,8 @@ func passages(t *testing.T, page, name string) string {
 	}
 	var out []string
 	for i, part := range strings.Split(string(text), "```") {
-		if body, ok := strings.CutPrefix(part, "yaml "+name+"\n"); ok && i%2 == 1 {
+		first, body, _ := strings.Cut(part, "\n")
+		if _, of, _ := strings.Cut(first, " "); i%2 == 1 && of == name {
 			out = append(out, body)
 		}
 	}
@@ -33,9 +35,9 @@ func passages(t *testing.T, page, name string) string {
 	return strings.Join(out, "")
 }
 
-// growing is a process that looks like a Celery worker and leaks: 60 KiB
+// growing is a process that looks like a Celery worker of the name and leaks: 60 KiB
 // every tenth of a second. The leak is real, the worker is not.
-func growing(t *testing.T) {
+func growing(t *testing.T, node string) {
 	t.Helper()
 	const program = `import time
 held = []
@@ -48,7 +50,7 @@ while True:
 	if err := os.WriteFile(path, []byte(program), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	testbed.Start(t, "growing", dir, exec.Command("python3", path, "-A", "app", "worker", "-n", "grower@web-1"))
+	testbed.Start(t, "growing", dir, exec.Command("python3", path, "-A", "app", "worker", "-n", node))
 }
 
 // TestPrometheusStory follows docs/sources/prometheus.md from exporters to
@@ -56,7 +58,7 @@ while True:
 func TestPrometheusStory(t *testing.T) {
 	w := newTown(t, 31)
 	w.cloud.AddDroplet(dosim.Droplet{ID: dropletID, Name: dropletName, Tags: []string{"dropleak"}})
-	growing(t)
+	growing(t, "grower@web-1")
 	exporter := testbed.ProcessExporter(t, passages(t, "prometheus.md", "process-exporter"))
 	secret := filepath.Join(w.dir, "sender.token")
 	w.write(secret, w.run("token", "create", "--config", w.config, "--tag", "dropleak", "--name", "prometheus"))
@@ -87,7 +89,7 @@ func TestPrometheusStory(t *testing.T) {
 func TestExporterStory(t *testing.T) {
 	w := newTown(t, 32)
 	w.cloud.AddDroplet(dosim.Droplet{ID: dropletID, Name: dropletName, Tags: []string{"dropleak"}})
-	growing(t)
+	growing(t, "grower@web-1")
 	processes := testbed.ProcessExporter(t, passages(t, "prometheus.md", "process-exporter"))
 	node := testbed.NodeExporter(t)
 	w.append(strings.NewReplacer("127.0.0.1:9256", processes.Addr, "127.0.0.1:9100", node.Addr).Replace(passages(t, "exporters.md", "dropleak")))
@@ -101,6 +103,17 @@ func TestExporterStory(t *testing.T) {
 	}
 }
 
+// faster has a second count as more than in other towns: a source that tells
+// no start of a process needs more hours to a verdict.
+func (w *town) faster(scale int) {
+	w.t.Helper()
+	was, err := os.ReadFile(w.config)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.write(w.config, strings.Replace(string(was), "time_scale: 240", fmt.Sprintf("time_scale: %d", scale), 1))
+}
+
 // append adds to the configuration.
 func (w *town) append(text string) {
 	w.t.Helper()
@@ -109,4 +122,60 @@ func (w *town) append(text string) {
 		w.t.Fatal(err)
 	}
 	w.write(w.config, string(was)+text)
+}
+
+// TestCollectdStory follows docs/sources/collectd.md: a real collectd posts
+// what it reads, and writes the same to files. The report comes, and scan
+// reads in the files what the service keeps.
+func TestCollectdStory(t *testing.T) {
+	t.Parallel()
+	w := newTown(t, 33)
+	w.cloud.AddDroplet(dosim.Droplet{ID: dropletID, Name: dropletName, Tags: []string{"dropleak"}})
+	w.faster(2400)
+	growing(t, "mail@c33")
+	secret := w.run("token", "create", "--config", w.config, "--tag", "dropleak", "--name", "collectd")
+	w.serve()
+	files := testbed.Folder(t)
+	testbed.Collectd(t, dropletName, strings.NewReplacer(" -n mail@", " -n mail@c33", "127.0.0.1:8080", w.listen, "TOKEN", strings.TrimSpace(secret),
+		"FlushInterval 10", "FlushInterval 1", "/var/lib/collectd/csv", files).Replace(
+		passages(t, "collectd.md", "collectd")+passages(t, "collectd.md", "write_http")+passages(t, "collectd.md", "csv")))
+	w.await(2*time.Minute, "the leak is found", "mail", dropletName, "Grows", "which of them grows")
+	w.sameAsFiles(files)
+}
+
+// sameAsFiles compares the readings in the service's history with those in
+// the files that collectd wrote meanwhile: each moment that both have is the
+// same.
+func (w *town) sameAsFiles(dir string) {
+	w.t.Helper()
+	exported, err := formats.CSV(strings.NewReader(w.run("export", "--config", w.config, "--worker", "mail")), "")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	found, err := expand([]string{dir}, nil, "")
+	if err != nil || len(found) != 1 || found[0].Format != formats.FormatCollectd {
+		w.t.Fatalf("%+v, %v, want one source of collectd", found, err)
+	}
+	filed, err := found[0].Read(formats.Options{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	written := map[time.Time]float64{}
+	for _, p := range filed.Processes {
+		if p.Worker != "mail" || p.Droplet != dropletName {
+			w.t.Errorf("the files tell of %q on %q", p.Worker, p.Droplet)
+		}
+		written[p.At] = p.RSS
+	}
+	both := 0
+	for _, p := range exported.Processes {
+		if rss, ok := written[p.At]; ok {
+			if both++; rss != p.RSS {
+				w.t.Errorf("at %s the service keeps %g bytes, the file %g", p.At, p.RSS, rss)
+			}
+		}
+	}
+	if both < 10 || len(filed.Droplets) < 10 {
+		w.t.Errorf("%d readings of the service and %d of the files have %d moments in common; the droplet has %d", len(exported.Processes), len(filed.Processes), both, len(filed.Droplets))
+	}
 }

@@ -119,14 +119,15 @@ func (c *collectd) row(place collectdFile, line string) error {
 	if math.IsNaN(v[0]) || math.IsNaN(v[1]) {
 		return nil // collectd writes nan where it could not read
 	}
-	at := atSeconds(v[0]).UnixMilli()
+	at := sample.RoundCollectd(atSeconds(v[0]))
 	switch place.kind {
 	case "ps_rss":
-		c.process(place.instance, at).RSS = v[1]
+		if v[1] > 0 { // else nobody of that name is there
+			c.process(place.instance, at).RSS = v[1]
+		}
 	case "ps_cputime":
 		c.process(place.instance, at).CPU = (v[1] + v[2]) / 1e6
 	case "memory":
-		at = (at + 500) / 1000 * 1000 // the parts of one reading differ by milliseconds
 		if c.memory[at] == nil {
 			c.memory[at] = map[string]float64{}
 		}
@@ -136,11 +137,10 @@ func (c *collectd) row(place collectdFile, line string) error {
 }
 
 func (c *collectd) process(worker string, at int64) *sample.Process {
-	at = (at + 500) / 1000 * 1000
 	key := collectdKey{worker, at}
 	if c.processes[key] == nil {
 		p := unmeasured(time.UnixMilli(at).UTC(), worker)
-		p.Droplet = c.host
+		p.Droplet, p.Slot = c.host, sample.SlotGroup
 		c.processes[key] = &p
 	}
 	return c.processes[key]
@@ -158,7 +158,8 @@ func (c *collectd) settle() {
 	})
 	estimated := false
 	for ms, parts := range c.memory {
-		d, guess, ok := collectdMemory(time.UnixMilli(ms).UTC(), c.host, parts)
+		d, guess, ok := sample.CollectdMemory(parts)
+		d.At, d.Droplet = time.UnixMilli(ms).UTC(), c.host
 		if estimated = estimated || guess; ok {
 			c.Droplets = append(c.Droplets, d)
 		}
@@ -167,24 +168,4 @@ func (c *collectd) settle() {
 	if estimated {
 		c.note(0, "available memory is estimated as free + buffered + cached + reclaimable slab")
 	}
-}
-
-// collectdMemory makes the host's memory of the parts collectd tells.
-func collectdMemory(at time.Time, name string, parts map[string]float64) (d sample.Droplet, estimated, ok bool) {
-	d = host(at, name)
-	free, ok := parts["free"]
-	used, ok2 := parts["used"]
-	if !ok || !ok2 {
-		return d, false, false
-	}
-	d.Total = used + free + parts["buffered"] + parts["cached"] + parts["slab_recl"] + parts["slab_unrecl"]
-	if slab, ok := parts["slab_unrecl"]; ok {
-		d.Slab = slab + parts["slab_recl"]
-	}
-	if available, ok := parts["available"]; ok {
-		d.Available = available
-		return d, false, true
-	}
-	d.Available = free + parts["buffered"] + parts["cached"] + parts["slab_recl"]
-	return d, true, true
 }

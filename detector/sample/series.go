@@ -90,3 +90,21 @@ func labels(pairs ...string) []Label {
 	slices.SortFunc(out, func(a, b Label) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
+
+// Merge puts the points of series with the same labels into one, in the order
+// they came.
+func Merge(series []Series) []Series {
+	at := make(map[string]int, len(series))
+	var out []Series
+	for _, s := range series {
+		key := s.Key()
+		i, known := at[key]
+		if !known {
+			at[key] = len(out)
+			out = append(out, Series{Labels: s.Labels, Points: slices.Clone(s.Points)})
+			continue
+		}
+		out[i].Points = append(out[i].Points, s.Points...)
+	}
+	return out
+}
