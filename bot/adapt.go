@@ -253,7 +253,7 @@ func (s *Service) clone(ctx context.Context, c hub.Clone) {
 
 func (s *Service) findingChanged(ctx context.Context, c watch.Change) error {
 	err := s.chat.FindingChanged(ctx, c)
-	if c.View == nil {
+	if c.View == nil && !c.Finding.State.Final() {
 		return err
 	}
 	return errors.Join(err, s.remedy.Heed(ctx, c.Finding))

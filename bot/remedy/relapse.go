@@ -22,10 +22,13 @@ type Relapse struct {
 }
 
 // Heed takes note of how a worker stands, as just judged. It is called for
-// every leak at every scan, by one process or by several.
+// every leak at every scan and when it is over, by one process or by several.
 func (s *Service) Heed(ctx context.Context, f finding.Finding) error {
-	if f.Subject.Kind != finding.KindLeak || f.Subject.Worker == "" || f.State.Final() {
+	switch {
+	case f.Subject.Kind != finding.KindLeak || f.Subject.Worker == "":
 		return nil
+	case f.State.Final():
+		return s.moot(ctx, f)
 	}
 	if err := s.relapsed(ctx, f); err != nil {
 		return err
