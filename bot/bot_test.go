@@ -146,7 +146,7 @@ func TestRunDrains(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	testbed.Eventually(t, 10*time.Second, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		if !s.ready.Load() {
 			return errors.New("not ready")
 		}

@@ -89,7 +89,7 @@ func (a *abroad) start() {
 	})
 	wg.Go(func() { a.droplet.run(ctx) })
 	a.t.Cleanup(func() { cancel(); wg.Wait(); srv.Close() })
-	a.await("both sockets are open", 30*time.Second, func() error {
+	a.await("both sockets are open", testbed.Patience, func() error {
 		if st := a.service.slack.Status(); st.Sockets != 2 {
 			return fmt.Errorf("slack is %+v", st)
 		}
@@ -110,7 +110,7 @@ func (a *abroad) await(what string, within time.Duration, ready func() error) {
 // message waits for one that says all the words, in text or blocks.
 func (a *abroad) message(what string, words ...string) (found testbed.LocalSlackMessage) {
 	a.t.Helper()
-	a.await(what, time.Minute, func() error {
+	a.await(what, testbed.Patience, func() error {
 		all := a.slack.Messages("C01OPS")
 		for _, m := range slices.Backward(all) {
 			if says(a.t, m, words...) {
@@ -223,7 +223,7 @@ func (a *abroad) once() {
 func (a *abroad) atHome() {
 	a.t.Helper()
 	a.slack.Control("open-home", map[string]any{"user": "U01ALICE"})
-	a.await("the App Home", 30*time.Second, func() error {
+	a.await("the App Home", testbed.Patience, func() error {
 		page := "nothing"
 		for _, e := range a.slack.Log() {
 			if e.Summary == "views.publish" {

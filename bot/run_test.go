@@ -72,14 +72,14 @@ func TestNotReadyWhileDraining(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
 	<-cloud.asked
-	testbed.Eventually(t, 10*time.Second, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		if code, _ := ready(t, s); code != http.StatusOK {
 			return errors.New("not ready")
 		}
 		return nil
 	})
 	cancel()
-	testbed.Eventually(t, 10*time.Second, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		if code, _ := ready(t, s); code != http.StatusServiceUnavailable {
 			return errors.New("ready, while it drains")
 		}
@@ -119,7 +119,7 @@ func TestStartsWithoutSlack(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	testbed.Eventually(t, 20*time.Second, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		if code, _ := ready(t, s); code != http.StatusOK || wire.count("chat.postMessage") == 0 {
 			return errors.New("not ready, or it has not tried")
 		}

@@ -287,7 +287,7 @@ func (w *stranger) audit() {
 	if user := w.m.Exec(w.t, "stat", "-c", "%U", fmt.Sprintf("/proc/%d", w.m.MainPID(w.t, "dropleak.service"))); user != "dropleak" {
 		w.t.Errorf("the service runs as %s", user)
 	}
-	testbed.Eventually(w.t, time.Minute, func() error {
+	testbed.Eventually(w.t, testbed.Patience, func() error {
 		said, err := w.m.Command("runuser", "-u", "dropleak", "--", "/usr/local/bin/dropleak", "sources", "--config", "/etc/dropleak/dropleak.yaml").CombinedOutput()
 		if err != nil || !strings.Contains(string(said), "agent") {
 			return fmt.Errorf("no samples of the agent: %v\n%s", err, said)
@@ -322,10 +322,10 @@ var address = regexp.MustCompile(`http://127\.0\.0\.1:[0-9]+\S*`)
 
 // demoPage starts the demo, opens the page it names, and presses Ctrl-C.
 func demoPage(t *testing.T, program string) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), testbed.Patience)
 	defer cancel()
 	p := testbed.Start(t, "demo", t.TempDir(), exec.CommandContext(ctx, program, "demo", "--listen", "127.0.0.1:0"))
-	testbed.Eventually(t, time.Minute, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		page := address.FindString(p.Log())
 		if page == "" {
 			return fmt.Errorf("no address is printed:\n%s", p.Log())

@@ -31,7 +31,7 @@ func awaitWorker(t *testing.T, worker string, processes int) (sample.Worker, []s
 	t.Helper()
 	var w sample.Worker
 	var own []sample.Process
-	testbed.Eventually(t, time.Minute, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		p, _, err := Once(Options{}, time.Now())
 		if err != nil {
 			return err
@@ -77,8 +77,8 @@ func startAgent(t *testing.T, o Options) (stop func()) {
 // inspect asks what a restart would mean.
 func inspect(t *testing.T, s *service, run, worker string) *order.Facts {
 	t.Helper()
-	s.give(order.Order{Run: run, Kind: order.Inspect, Droplet: "42", Worker: worker, NotAfter: time.Now().Add(time.Minute)})
-	r := s.awaitResult(order.Key(run, order.Inspect), 30*time.Second)
+	s.give(order.Order{Run: run, Kind: order.Inspect, Droplet: "42", Worker: worker, NotAfter: time.Now().Add(testbed.Patience)})
+	r := s.awaitResult(order.Key(run, order.Inspect), testbed.Patience)
 	if r.State != order.Done {
 		t.Fatalf("inspect: %+v", r)
 	}
@@ -87,7 +87,7 @@ func inspect(t *testing.T, s *service, run, worker string) *order.Facts {
 
 func restart(run, worker string, f *order.Facts, w order.Way) order.Order {
 	return order.Order{Run: run, Kind: order.Restart, Droplet: "42", Worker: worker, Unit: f.Unit, Way: w, Expect: f.Fingerprint,
-		NotAfter: time.Now().Add(time.Minute)}
+		NotAfter: time.Now().Add(testbed.Patience)}
 }
 
 // TestSupervisorRestart is the agent's whole work on a real worker: found,
@@ -110,7 +110,7 @@ func TestSupervisorRestart(t *testing.T) {
 	o.Allow = []order.Unit{{Kind: order.SupervisorProgram, Name: leaky}}
 	startAgent(t, o)
 
-	s.await(20*time.Second, "two passes", func() bool { p, _ := sample.Decode(s.series); return len(p) >= 2 })
+	s.await(testbed.Patience, "two passes", func() bool { p, _ := sample.Decode(s.series); return len(p) >= 2 })
 	checkPass(t, s.passes()[0], leaky)
 	s.mu.Lock()
 	h := s.requests[0]
@@ -124,14 +124,14 @@ func TestSupervisorRestart(t *testing.T) {
 		fmt.Sprint(facts.Ways) != "[supervisor celery]" || len(facts.Workers) != 1 {
 		t.Errorf("facts %+v", facts)
 	}
-	s.give(order.Order{Run: "run-1", Kind: order.Evidence, Droplet: "42", Worker: leaky, NotAfter: time.Now().Add(time.Minute)})
-	ev := s.awaitResult("run-1.evidence", 20*time.Second).Evidence
+	s.give(order.Order{Run: "run-1", Kind: order.Evidence, Droplet: "42", Worker: leaky, NotAfter: time.Now().Add(testbed.Patience)})
+	ev := s.awaitResult("run-1.evidence", testbed.Patience).Evidence
 	if ev == nil || !ev.Complete || len(ev.Processes) != 3 || ev.Processes[0].Role != "parent" ||
 		ev.Processes[0].Memory["heap"]+ev.Processes[0].Memory["anonymous"] < 1<<20 || ev.Processes[0].Sockets["tcp established"] == 0 {
 		t.Errorf("evidence %+v", ev)
 	}
 	s.give(restart("run-1", leaky, facts, order.Supervisor))
-	r := s.awaitResult("run-1", 60*time.Second)
+	r := s.awaitResult("run-1", testbed.Patience)
 	if r.State != order.Done || r.Old.PID != before[0].PID || r.New.PID == 0 || r.New.PID == r.Old.PID || r.Stopped.IsZero() {
 		t.Fatalf("result %+v", r)
 	}
@@ -167,7 +167,7 @@ func checkPass(t *testing.T, pass sample.Pass, worker string) {
 func warmShutdown(t *testing.T, s *service, worker string) {
 	t.Helper()
 	s.give(restart("run-2", worker, inspect(t, s, "run-2", worker), order.Celery))
-	r := s.awaitResult("run-2", time.Minute)
+	r := s.awaitResult("run-2", testbed.Patience)
 	if r.State != order.Done || r.New.PID == r.Old.PID {
 		t.Fatalf("warm shutdown: %+v", r)
 	}
@@ -219,7 +219,7 @@ func TestKilledInTheAct(t *testing.T) {
 			s.give(restart("r1", worker, facts, order.Supervisor))
 			awaitStep(t, o.Spool, "r1", when)
 			if when == stopping {
-				testbed.Eventually(t, 30*time.Second, func() error { return says(sup, worker, "STOPPING") })
+				testbed.Eventually(t, testbed.Patience, func() error { return says(sup, worker, "STOPPING") })
 			}
 			first.Kill()
 			if when == stopping {
@@ -227,7 +227,7 @@ func TestKilledInTheAct(t *testing.T) {
 			}
 			s.deaf(false)
 			run()
-			r := s.awaitResult("r1", time.Minute)
+			r := s.awaitResult("r1", testbed.Patience)
 			if r.State != order.Done || r.Old.PID != pid || r.New.PID == pid || r.New.PID == 0 {
 				t.Errorf("result %+v", r)
 			}
@@ -256,7 +256,7 @@ func says(sup *testbed.SupervisorServer, program, word string) error {
 // awaitStep waits until the journal on disk has an order at a step.
 func awaitStep(t *testing.T, spool, key string, want step) {
 	t.Helper()
-	testbed.Eventually(t, 30*time.Second, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		raw, err := os.ReadFile(filepath.Join(spool, "orders.journal"))
 		if err != nil {
 			return err

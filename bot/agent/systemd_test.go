@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/dropleak/dropleak/bot/order"
 	"github.com/dropleak/dropleak/bot/testbed"
@@ -72,7 +71,7 @@ func TestShippedUnit(t *testing.T) {
 	m.Unit(t, "other.service", worker("on-failure"))
 	m.Exec(t, "systemctl", "start", "celery", "other", "dropleak-agent")
 
-	s.await(30*time.Second, "a pass with the worker's PSS", func() bool {
+	s.await(testbed.Patience, "a pass with the worker's PSS", func() bool {
 		n := 0
 		for _, x := range s.series {
 			if x.Get("worker") == "celery" && x.Get("kind") == "pss" {
@@ -89,12 +88,12 @@ func TestShippedUnit(t *testing.T) {
 		t.Errorf("facts %+v", facts)
 	}
 	s.give(restart("r1", "celery", facts, order.Systemd))
-	r := s.awaitResult("r1", time.Minute)
+	r := s.awaitResult("r1", testbed.Patience)
 	if r.State != order.Done || r.New.PID == r.Old.PID || r.New.PID != m.MainPID(t, "celery.service") {
 		t.Fatalf("restart: %+v; systemd's main pid is %d", r, m.MainPID(t, "celery.service"))
 	}
 	s.give(restart("r2", "celery", inspect(t, s, "r2", "celery"), order.Celery))
-	if r := s.awaitResult("r2", time.Minute); r.State != order.Done || r.New.PID == r.Old.PID {
+	if r := s.awaitResult("r2", testbed.Patience); r.State != order.Done || r.New.PID == r.Old.PID {
 		t.Errorf("warm shutdown: %+v", r)
 	}
 
@@ -106,11 +105,11 @@ func TestShippedUnit(t *testing.T) {
 	}
 	before := m.MainPID(t, "other.service")
 	s.give(restart("r3", "other", other, order.Systemd))
-	if r := s.awaitResult("r3", time.Minute); r.State != order.Failed || !strings.Contains(r.Error, "polkit") {
+	if r := s.awaitResult("r3", testbed.Patience); r.State != order.Failed || !strings.Contains(r.Error, "polkit") {
 		t.Errorf("a unit the polkit rule does not name: %+v", r)
 	}
 	s.give(restart("r4", "other", inspect(t, s, "r4", "other"), order.Celery))
-	if r := s.awaitResult("r4", time.Minute); r.State != order.Refused || r.Reason != order.NoAutoRestart {
+	if r := s.awaitResult("r4", testbed.Patience); r.State != order.Refused || r.Reason != order.NoAutoRestart {
 		t.Errorf("warm shutdown nobody would undo: %+v", r)
 	}
 	if now := m.MainPID(t, "other.service"); now != before {

@@ -190,7 +190,7 @@ func TestPrometheusAndVictoriaMetrics(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := newKept(t, source.FeedOptions{Name: name})
 			k.reads(t, source.PrometheusOptions{URL: server.URL}, name)
-			testbed.Eventually(t, time.Minute, func() error {
+			testbed.Eventually(t, testbed.Patience, func() error {
 				if err := k.Pull(t.Context()); err != nil {
 					return err
 				}

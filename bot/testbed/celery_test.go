@@ -21,7 +21,7 @@ func TestEveryPoolLeaksOnlyWhenAsked(t *testing.T) {
 				before := resident(worker.PID())
 				<-app.Feed(t, Load{Task: task, Amount: 4 * mebibyte, Every: time.Millisecond, Count: count, Queue: pool}).Exited()
 				done[task] += count
-				Eventually(t, 30*time.Second, func() error { return succeeded(worker, task, done[task]) })
+				Eventually(t, Patience, func() error { return succeeded(worker, task, done[task]) })
 				return (resident(worker.PID()) - before) / mebibyte
 			}
 			kept(Steady, 10) // fills what the allocator holds back from then on
@@ -60,10 +60,10 @@ func resident(pid int) int {
 func TestWorkerUnderSupervisorAsSomebodyElse(t *testing.T) {
 	app := Celery(t, Redis(t))
 	s := Supervisor(t, app.Program("worker", Worker{Pool: "solo", User: "nobody"}))
-	Eventually(t, startup, func() error { return takesTasks(s.ProgramLog("worker")) })
+	Eventually(t, Patience, func() error { return takesTasks(s.ProgramLog("worker")) })
 	pid := s.ProgramPID(t, "worker")
 	app.Feed(t, Load{Task: Descriptors, Amount: 50, Every: 10 * time.Millisecond})
-	Eventually(t, 30*time.Second, func() error {
+	Eventually(t, Patience, func() error {
 		proc, err := procfs.NewProc(pid)
 		if err != nil {
 			return err

@@ -1,11 +1,11 @@
 package testbed
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,14 +37,14 @@ func TestStopEndsTheWholeFamily(t *testing.T) {
 	// One child in the group that ignores being asked, one in a session of its own.
 	p := Start(t, "parent", Folder(t), exec.Command("bash", "-c", `(trap '' TERM; sleep 1000; sleep 1000) & setsid sleep 1000 & wait`))
 	var family []life
-	Eventually(t, 10*time.Second, func() error {
+	Eventually(t, Patience, func() error {
 		if family = descendants(p.PID()); len(family) < 3 {
 			return fmt.Errorf("%d descendants, want 3", len(family))
 		}
 		return nil
 	})
 	p.Stop()
-	Eventually(t, 5*time.Second, func() error { return gone(family) })
+	Eventually(t, Patience, func() error { return gone(family) })
 }
 
 func TestAwaitTellsHowAProgramEnded(t *testing.T) {
@@ -75,8 +75,8 @@ func TestStandIn(t *testing.T) {
 	Redis(t)
 	Database(t)
 	Supervisor(t, Program{Name: "worker", Command: []string{"sleep", "1000"}})
-	Systemd(t, MachineOptions{})
-	write(t, filepath.Join(report, "ready"), "")
+	m := Systemd(t, MachineOptions{})
+	write(t, filepath.Join(report, "ready"), m.name)
 	select {}
 }
 
@@ -89,20 +89,41 @@ func TestNothingOutlivesACrash(t *testing.T) {
 	cmd.Env = append(os.Environ(), crashing+"="+report, "TMPDIR="+temp)
 	cmd.Dir = report
 	p := Start(t, "crash", report, cmd)
-	if err := p.await(t.Context(), func() error { _, err := os.Stat(filepath.Join(report, "ready")); return err }); err != nil {
+	var machine []byte
+	if err := p.await(t.Context(), func() (err error) {
+		machine, err = os.ReadFile(filepath.Join(report, "ready"))
+		if err == nil && len(machine) == 0 {
+			err = errors.New("the report is not written yet")
+		}
+		return err
+	}); err != nil {
 		t.Fatal(err)
+	}
+	if groups := cgroupsOf(t, string(machine)); len(groups) == 0 {
+		t.Errorf("machine %s has no cgroup, so none could be left behind", machine)
 	}
 	family := descendants(p.PID())
 	if len(family) < 8 {
 		t.Errorf("only %d processes run, want redis, PostgreSQL, supervisor and systemd with theirs", len(family))
 	}
 	p.Kill()
-	Eventually(t, 30*time.Second, func() error { return gone(family) })
-	Eventually(t, 30*time.Second, func() error { return noTrace(p.PID(), temp) })
+	Eventually(t, Patience, func() error { return gone(family) })
+	Eventually(t, Patience, func() error { return noTrace(t, string(machine), temp) })
+}
+
+func cgroupsOf(t *testing.T, machine string) []string {
+	t.Helper()
+	groups, err := filepath.Glob("/sys/fs/cgroup/" + machine)
+	nested, err2 := filepath.Glob("/sys/fs/cgroup/*/" + machine)
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	return append(groups, nested...)
 }
 
 // noTrace looks for what a test binary may leave behind besides processes.
-func noTrace(pid int, temp string) error {
+func noTrace(t *testing.T, machine, temp string) error {
+	t.Helper()
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return err
@@ -110,9 +131,8 @@ func noTrace(pid int, temp string) error {
 	if strings.Contains(string(mounts), temp) {
 		return fmt.Errorf("mounts are left:\n%s", mounts)
 	}
-	groups, err := filepath.Glob("/sys/fs/cgroup/*/bed-" + strconv.Itoa(pid) + "-*")
-	if err != nil || len(groups) > 0 {
-		return fmt.Errorf("cgroups are left: %v %v", groups, err)
+	if groups := cgroupsOf(t, machine); len(groups) > 0 {
+		return fmt.Errorf("cgroups are left: %v", groups)
 	}
 	clusters, err := filepath.Glob(filepath.Join(temp, "bed-pg-*"))
 	if err != nil || len(clusters) > 0 {
@@ -123,7 +143,7 @@ func noTrace(pid int, temp string) error {
 
 func TestKillLeavesNoTimeToTidyUp(t *testing.T) {
 	p := Start(t, "tidy", Folder(t), exec.Command("bash", "-c", "trap 'echo tidied' EXIT TERM; echo up; sleep 1000 & wait"))
-	Eventually(t, 10*time.Second, func() error {
+	Eventually(t, Patience, func() error {
 		if p.Log() != "up\n" {
 			return fmt.Errorf("not up")
 		}

@@ -49,7 +49,7 @@ func (w *single) leak(t *testing.T, count, bytes int) {
 	t.Helper()
 	<-w.app.Feed(t, Load{Task: Leak, Amount: bytes, Every: time.Millisecond, Count: count}).Exited()
 	w.done += count
-	Eventually(t, 30*time.Second, func() error { return succeeded(w.Process, Leak, w.done) })
+	Eventually(t, Patience, func() error { return succeeded(w.Process, Leak, w.done) })
 }
 
 // child is the largest resident size that the worker's one child has had.

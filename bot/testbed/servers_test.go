@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestRedisEndsWithItsTest(t *testing.T) {
@@ -64,7 +63,7 @@ func TestPrometheusScrapes(t *testing.T) {
 		fmt.Sprintf("node_memory_MemTotal_bytes{instance=%q}", node.Addr),
 		fmt.Sprintf("namedprocess_namegroup_num_procs{instance=%q,groupname='prometheus'}", process.Addr),
 	} {
-		Eventually(t, 30*time.Second, func() error { return hasResult(server.URL, query) })
+		Eventually(t, Patience, func() error { return hasResult(server.URL, query) })
 	}
 }
 

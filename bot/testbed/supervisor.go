@@ -45,7 +45,7 @@ func Supervisor(t testing.TB, programs ...Program) *SupervisorServer {
 	}
 	for _, p := range programs {
 		if p.Options["autostart"] != "false" {
-			Eventually(t, startup, func() error { return s.running(p.Name) })
+			Eventually(t, Patience, func() error { return s.running(p.Name) })
 		}
 	}
 	return s

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -21,8 +20,8 @@ var systemdBoot string
 type Machine struct {
 	// Shared is a folder of the test that the machine sees as /mnt.
 	Shared string
-	name   string
-	init   int // systemd's pid, seen from outside
+	name   string // of its cgroup too: unique on the computer, whatever namespace the test runs in
+	init   int    // systemd's pid, seen from outside
 	keeper *Process
 	hold   *os.File
 }
@@ -33,8 +32,6 @@ type MachineOptions struct {
 	HostNetwork bool
 }
 
-var machines atomic.Int64
-
 // Systemd boots a machine and waits until it runs. It is gone without a trace, mounts and cgroups included, when the
 // test ends or its binary dies. It needs root. The memory controller may be missing in it, so limits that systemd sets
 // cannot be relied on.
@@ -44,7 +41,7 @@ func Systemd(t testing.TB, o MachineOptions) *Machine {
 		t.Fatal("booting a systemd needs root: run the tests with sudo")
 	}
 	dir := Folder(t)
-	m := &Machine{Shared: filepath.Join(dir, "shared"), name: fmt.Sprintf("bed-%d-%d", os.Getpid(), machines.Add(1))}
+	m := &Machine{Shared: filepath.Join(dir, "shared"), name: filepath.Base(dir)}
 	state := filepath.Join(dir, "state")
 	for _, folder := range []string{m.Shared, state} {
 		if err := os.Mkdir(folder, 0o755); err != nil {
@@ -94,7 +91,7 @@ func (m *Machine) PowerOff() error {
 	select {
 	case <-m.keeper.Exited():
 		return nil
-	case <-time.After(startup):
+	case <-time.After(Patience):
 		m.keeper.Stop()
 		return fmt.Errorf("the machine had to be killed: %s", tail(m.keeper.Log(), 20))
 	}

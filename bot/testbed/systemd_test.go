@@ -43,7 +43,7 @@ func TestMachineRunsUnitsAndLeavesNothing(t *testing.T) {
 	if after := mountinfo(t); after != before {
 		t.Errorf("mounts changed:\n%s\nbefore:\n%s", after, before)
 	}
-	if err := noTrace(os.Getpid(), m.Shared); err != nil {
+	if err := noTrace(t, m.name, m.Shared); err != nil {
 		t.Error(err)
 	}
 	if _, alive := lifeOf(outside); alive {

@@ -23,6 +23,9 @@ import (
 // carries the run is killed between snapshot and restart; the other goes on,
 // restarts the worker once, and sees its memory come back.
 func TestStoryPostgres(t *testing.T) {
+	if apart(t) {
+		return
+	}
 	w := newTown(t, 5)
 	dsn := testbed.Database(t)
 	w.env = append(w.env, "DROPLEAK_STORE_DSN="+dsn)
@@ -30,7 +33,7 @@ func TestStoryPostgres(t *testing.T) {
 	replicas := []*replica{w.replica("a"), w.replica("b")}
 	w.service = replicas[0].Process
 	w.listen = inFrontOf(t, replicas)
-	if err := w.slack.WaitSockets(within(t, 30*time.Second), 4); err != nil {
+	if err := w.slack.WaitSockets(within(t, testbed.Patience), 4); err != nil {
 		t.Fatalf("%d sockets: %v", w.slack.Sockets(), err)
 	}
 	w.startAgent("supervisor:" + w.mailer)
@@ -50,7 +53,7 @@ func TestStoryPostgres(t *testing.T) {
 	var dead *replica
 	select {
 	case dead = <-killed:
-	case <-time.After(3 * time.Minute):
+	case <-time.After(2 * testbed.Patience):
 		t.Fatalf("no snapshot completes:\n%s", w.state())
 	}
 	if now := super.ProgramPID(t, w.mailer); now != pid {
@@ -83,7 +86,7 @@ func (w *town) replica(name string) *replica {
 	cmd := exec.Command(w.dropleak, "serve", "--config", config)
 	cmd.Env = w.env
 	r.Process = testbed.Start(w.t, "dropleak-"+name, w.dir, cmd)
-	testbed.Eventually(w.t, 30*time.Second, func() error {
+	testbed.Eventually(w.t, testbed.Patience, func() error {
 		resp, err := http.Get("http://" + r.listen + "/readyz")
 		if err != nil {
 			return fmt.Errorf("%w\n%s", err, r.Log())

@@ -11,8 +11,17 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// tests are those of the package; they leave nothing behind.
+type tests struct{ *testing.M }
+
+// Run implements [testscript.TestingM].
+func (m tests) Run() int {
+	defer func() { tidy() }()
+	return m.M.Run()
+}
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"dropleak": main})
+	testscript.Main(tests{m}, map[string]func(){"dropleak": main})
 }
 
 // TestScanStories plays what people do with files at a shell.

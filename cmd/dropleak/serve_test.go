@@ -105,7 +105,7 @@ func TestServe(t *testing.T) {
 	}
 	select {
 	case <-w.service.Exited():
-	case <-time.After(20 * time.Second):
+	case <-time.After(testbed.Patience):
 		t.Fatalf("it does not drain:\n%s", w.service.Log())
 	}
 	if code := w.service.ExitCode(); code != 0 {
@@ -118,7 +118,7 @@ func TestServe(t *testing.T) {
 func (w *town) tokens(prom *testbed.PrometheusServer) string {
 	w.t.Helper()
 	secret := w.run("token", "create", "--config", w.config, "--droplet", fmt.Sprint(dropletID), "--name", "web-1's")
-	hub, err := history.NewRemote("http://"+w.listen, &http.Client{Transport: bearer(secret), Timeout: 10 * time.Second})
+	hub, err := history.NewRemote("http://"+w.listen, &http.Client{Transport: bearer(secret), Timeout: testbed.Patience})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func (w *town) tokens(prom *testbed.PrometheusServer) string {
 	if table := w.run("token", "list", "--config", w.config); !strings.Contains(table, "revoked") || strings.Contains(table, secret) {
 		w.t.Errorf("the table says\n%s", table)
 	}
-	testbed.Eventually(w.t, 10*time.Second, func() error {
+	testbed.Eventually(w.t, time.Minute, func() error {
 		if err := hub.Write(w.t.Context(), available); err == nil || !strings.Contains(err.Error(), "401") {
 			return fmt.Errorf("a revoked token gives %v, want 401", err)
 		}
@@ -197,7 +197,7 @@ func (w *town) readiness() {
 		}
 		return resp.StatusCode, body
 	}
-	testbed.Eventually(w.t, 30*time.Second, func() error {
+	testbed.Eventually(w.t, testbed.Patience, func() error {
 		_, body := ask()
 		if do := body["digitalocean"]; do["droplets"] != 2.0 || fmt.Sprint(do["without_metrics"]) != "[4712]" {
 			return fmt.Errorf("readyz says %v", do)
@@ -205,7 +205,7 @@ func (w *town) readiness() {
 		return nil
 	})
 	defer w.cloud.Inject(dosim.Fault{Status: http.StatusForbidden})()
-	testbed.Eventually(w.t, 60*time.Second, func() error {
+	testbed.Eventually(w.t, testbed.Patience, func() error {
 		code, body := ask()
 		if code != http.StatusOK {
 			w.t.Fatalf("%d while DigitalOcean is away", code)

@@ -35,14 +35,14 @@ func passages(t *testing.T, page, name string) string {
 	return strings.Join(out, "")
 }
 
-// growing is a process that looks like a Celery worker of the name and leaks: 60 KiB
-// every tenth of a second. The leak is real, the worker is not.
+// growing is a process that looks like a Celery worker of the name and leaks:
+// 300 KiB every tenth of a second. The leak is real, the worker is not.
 func growing(t *testing.T, node string) {
 	t.Helper()
 	const program = `import time
 held = []
 while True:
-    held.append(bytearray(60 << 10))
+    held.append(bytearray(300 << 10))
     time.sleep(0.1)
 `
 	dir := testbed.Folder(t)
@@ -56,6 +56,9 @@ while True:
 // TestPrometheusStory follows docs/sources/prometheus.md from exporters to
 // the report: the server is asked and sends at once, about one worker.
 func TestPrometheusStory(t *testing.T) {
+	if apart(t) {
+		return
+	}
 	w := newTown(t, 31)
 	w.cloud.AddDroplet(dosim.Droplet{ID: dropletID, Name: dropletName, Tags: []string{"dropleak"}})
 	growing(t, "grower@web-1")
@@ -66,7 +69,7 @@ func TestPrometheusStory(t *testing.T) {
 		"/etc/prometheus/dropleak.token", secret).Replace("global: {scrape_interval: 1s}\n"+passages(t, "prometheus.md", "prometheus")))
 	w.append(strings.ReplaceAll(passages(t, "prometheus.md", "dropleak"), "http://127.0.0.1:9090", prom.URL))
 	w.serve()
-	w.await(4*time.Minute, "the leak is found", "grower@web-1", dropletName, "Grows")
+	w.await(2*testbed.Patience, "the leak is found", "grower@web-1", dropletName, "Grows")
 	said := w.run("sources", "--config", w.config)
 	for _, want := range []string{"sender", "prometheus  prometheus", "grower@web-1"} {
 		if !strings.Contains(said, want) {
@@ -77,7 +80,7 @@ func TestPrometheusStory(t *testing.T) {
 		t.Errorf("the worker is told of by %d sources, want 2:\n%s", n, said)
 	}
 	prom.Stop()
-	testbed.Eventually(t, 30*time.Second, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		if said = w.run("sources", "--config", w.config); !strings.Contains(said, "does not answer") {
 			return fmt.Errorf("sources says\n%s", said)
 		}
@@ -87,6 +90,9 @@ func TestPrometheusStory(t *testing.T) {
 
 // TestExporterStory follows docs/sources/exporters.md.
 func TestExporterStory(t *testing.T) {
+	if apart(t) {
+		return
+	}
 	w := newTown(t, 32)
 	w.cloud.AddDroplet(dosim.Droplet{ID: dropletID, Name: dropletName, Tags: []string{"dropleak"}})
 	growing(t, "grower@web-1")
@@ -94,7 +100,7 @@ func TestExporterStory(t *testing.T) {
 	node := testbed.NodeExporter(t)
 	w.append(strings.NewReplacer("127.0.0.1:9256", processes.Addr, "127.0.0.1:9100", node.Addr).Replace(passages(t, "exporters.md", "dropleak")))
 	w.serve()
-	w.await(4*time.Minute, "the leak is found", "grower@web-1", dropletName, "Grows")
+	w.await(2*testbed.Patience, "the leak is found", "grower@web-1", dropletName, "Grows")
 	said := w.run("sources", "--config", w.config)
 	for _, want := range []string{"web-1-processes", "web-1-memory"} {
 		if !strings.Contains(said, want) || strings.Contains(said, want+": ") {
@@ -139,7 +145,7 @@ func TestCollectdStory(t *testing.T) {
 	testbed.Collectd(t, dropletName, strings.NewReplacer(" -n mail@", " -n mail@c33", "127.0.0.1:8080", w.listen, "TOKEN", strings.TrimSpace(secret),
 		"FlushInterval 10", "FlushInterval 1", "/var/lib/collectd/csv", files).Replace(
 		passages(t, "collectd.md", "collectd")+passages(t, "collectd.md", "write_http")+passages(t, "collectd.md", "csv")))
-	w.await(2*time.Minute, "the leak is found", "mail", dropletName, "Grows", "which of them grows")
+	w.await(2*testbed.Patience, "the leak is found", "mail", dropletName, "Grows", "which of them grows")
 	w.sameAsFiles(files)
 }
 

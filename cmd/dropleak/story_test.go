@@ -26,7 +26,7 @@ func (w *town) leaky(pool string) *testbed.SupervisorServer {
 	}
 	super := testbed.Supervisor(w.t, app.Program(w.mailer, mailer),
 		app.Program(w.video, testbed.Worker{Name: w.video + "@" + dropletName, Queue: "video"}))
-	app.Feed(w.t, testbed.Load{Task: testbed.Leak, Amount: 300 << 10, Every: 100 * time.Millisecond, Queue: "mail"})
+	app.Feed(w.t, testbed.Load{Task: testbed.Leak, Amount: 600 << 10, Every: 100 * time.Millisecond, Queue: "mail"})
 	app.Feed(w.t, testbed.Load{Task: testbed.Steady, Amount: 200 << 10, Every: 250 * time.Millisecond, Queue: "video"})
 	w.dropletFollows(func() []int { return []int{super.PID()} })
 	return super
@@ -36,8 +36,8 @@ func (w *town) leaky(pool string) *testbed.SupervisorServer {
 // offered.
 func (w *town) found(manager string) slacksim.Message {
 	w.t.Helper()
-	w.await(5*time.Minute, "the leak is found", w.mailer, dropletName, "Grows")
-	m := w.await(time.Minute, "a restart is offered", w.mailer, "Snapshot & restart", "through "+manager)
+	w.await(2*testbed.Patience, "the leak is found", w.mailer, dropletName, "Grows")
+	m := w.await(2*testbed.Patience, "a restart is offered", w.mailer, "Snapshot & restart", "through "+manager)
 	if !strings.Contains(fmt.Sprint(m.Blocks), "slack_file") {
 		w.t.Errorf("the report has no chart:\n%s", m.PlainText())
 	}
@@ -50,6 +50,9 @@ func (w *town) found(manager string) slacksim.Message {
 }
 
 func TestStory(t *testing.T) {
+	if apart(t) {
+		return
+	}
 	w := newTown(t, 1)
 	super := w.leaky("prefork")
 	w.serve()
@@ -88,7 +91,7 @@ func TestStory(t *testing.T) {
 			}()
 		})
 		w.click(anna, m, report.ActionRestart)
-		w.await(3*time.Minute, "the run is overtaken", "Overtaken, nothing was restarted", "is kept")
+		w.await(2*testbed.Patience, "the run is overtaken", "Overtaken, nothing was restarted", "is kept")
 		theirs := super.ProgramPID(t, w.mailer)
 		w.orders(3, 2)
 		if theirs == pid {
@@ -100,6 +103,9 @@ func TestStory(t *testing.T) {
 }
 
 func TestStoryEventlet(t *testing.T) {
+	if apart(t) {
+		return
+	}
 	w := newTown(t, 2)
 	super := w.leaky("eventlet")
 	w.serve()
@@ -116,7 +122,7 @@ func TestStoryEventlet(t *testing.T) {
 func (w *town) grown(super *testbed.SupervisorServer, bytes int64) {
 	w.t.Helper()
 	began := held([]int{super.ProgramPID(w.t, w.mailer)})
-	testbed.Eventually(w.t, 3*time.Minute, func() error {
+	testbed.Eventually(w.t, testbed.Patience, func() error {
 		if now := held([]int{super.ProgramPID(w.t, w.mailer)}); now < began+bytes {
 			return fmt.Errorf("the worker holds %d MiB, had %d", now/mib, began/mib)
 		}
@@ -127,6 +133,9 @@ func (w *town) grown(super *testbed.SupervisorServer, bytes int64) {
 // TestStorySystemd has the workers under a real systemd, and the agent in the
 // same machine.
 func TestStorySystemd(t *testing.T) {
+	if apart(t) {
+		return
+	}
 	w := newTown(t, 3)
 	m := testbed.Systemd(t, testbed.MachineOptions{HostNetwork: true})
 	app := testbed.Celery(t, testbed.Redis(t))
@@ -136,7 +145,7 @@ func TestStorySystemd(t *testing.T) {
 		m.Unit(t, unit, workerUnit(app, testbed.Worker{Name: queue + "@" + dropletName, Queue: queue}))
 	}
 	m.Exec(t, "systemctl", "start", w.mailer, w.video)
-	app.Feed(t, testbed.Load{Task: testbed.Leak, Amount: 300 << 10, Every: 100 * time.Millisecond, Queue: "mail"})
+	app.Feed(t, testbed.Load{Task: testbed.Leak, Amount: 600 << 10, Every: 100 * time.Millisecond, Queue: "mail"})
 	app.Feed(t, testbed.Load{Task: testbed.Steady, Amount: 200 << 10, Every: 250 * time.Millisecond, Queue: "video"})
 	w.dropletFollows(func() []int { return []int{m.Init()} })
 	w.serve()
@@ -179,7 +188,7 @@ func (w *town) asked(m slacksim.Message) {
 	if err := w.slack.Command(anna, channel, "/leaks restart "+w.mailer); err != nil {
 		w.t.Fatal(err)
 	}
-	testbed.Eventually(w.t, 30*time.Second, func() error {
+	testbed.Eventually(w.t, testbed.Patience, func() error {
 		now, _ := w.slack.Message(m.Channel, m.TS)
 		if !says(now, "Snapshot & restart") {
 			return fmt.Errorf("no restart is offered:\n%s", w.state())
@@ -192,7 +201,7 @@ func (w *town) asked(m slacksim.Message) {
 // the n-th run ordered what it should, once.
 func (w *town) cured(m slacksim.Message, n int) {
 	w.t.Helper()
-	done := w.await(4*time.Minute, "the run ends", w.mailer, "Memory freed, worker working", "→", "Snapshot `dropleak-")
+	done := w.await(2*testbed.Patience, "the run ends", w.mailer, "Memory freed, worker working", "→", "Snapshot `dropleak-")
 	w.gone(done, report.ActionRestart)
 	w.orders(n, n)
 }
@@ -210,7 +219,7 @@ func (w *town) restarted(super *testbed.SupervisorServer, old int) int {
 // refused waits until somebody alone is told why not.
 func (w *town) refused(user, word string) {
 	w.t.Helper()
-	testbed.Eventually(w.t, 20*time.Second, func() error {
+	testbed.Eventually(w.t, testbed.Patience, func() error {
 		for _, m := range w.slack.Ephemerals(user) {
 			if says(m, word) {
 				w.t.Logf("%s is refused:\n%s", user, indent(m.PlainText()))

@@ -56,15 +56,25 @@ type town struct {
 	onAction func(dosim.Action) // told of what DigitalOcean does
 }
 
+// tidy is called after all tests.
+var tidy = func() {}
+
 // programs are built once for all tests of the package.
 type programs struct{ dropleak, agentProgram string }
 
+// builtIn names the folder where another test binary has built them already.
+const builtIn = "DROPLEAK_BUILT"
+
 var buildOnce = sync.OnceValues(func() (programs, error) {
+	if dir := os.Getenv(builtIn); dir != "" {
+		return programsIn(dir), nil
+	}
 	dir, err := os.MkdirTemp("", "dropleak-build-")
 	if err != nil {
 		return programs{}, err
 	}
-	p := programs{filepath.Join(dir, "dropleak"), filepath.Join(dir, "dropleak-agent")}
+	tidy = func() { _ = os.RemoveAll(dir) } // a leftover in /tmp is all that can come of it
+	p := programsIn(dir)
 	for out, pkg := range map[string]string{p.dropleak: ".", p.agentProgram: "../dropleak-agent"} {
 		if said, err := exec.Command("go", "build", "-o", out, pkg).CombinedOutput(); err != nil {
 			return p, fmt.Errorf("build %s: %w\n%s", pkg, err, said)
@@ -72,6 +82,17 @@ var buildOnce = sync.OnceValues(func() (programs, error) {
 	}
 	return p, nil
 })
+
+func programsIn(dir string) programs {
+	return programs{filepath.Join(dir, "dropleak"), filepath.Join(dir, "dropleak-agent")}
+}
+
+// apart plays a story whose agent or sources would see the workers of others
+// in a process namespace of its own, beside other stories.
+func apart(t *testing.T) (played bool) {
+	t.Helper()
+	return testbed.Apart(t, builtIn+"="+filepath.Dir(build(t).dropleak))
+}
 
 func build(t testing.TB) programs {
 	t.Helper()
@@ -220,7 +241,7 @@ func (w *town) serve() {
 	cmd := exec.Command(w.dropleak, "serve", "--config", w.config)
 	cmd.Env = w.env
 	w.service = testbed.Start(w.t, "dropleak", w.dir, cmd)
-	testbed.Eventually(w.t, 30*time.Second, func() error {
+	testbed.Eventually(w.t, testbed.Patience, func() error {
 		resp, err := http.Get("http://" + w.listen + "/readyz")
 		if err != nil {
 			return err

@@ -172,7 +172,7 @@ func TestSupervisorTerminate(t *testing.T) {
 	if err := s.Terminate(t.Context(), "sleeper"); err != nil {
 		t.Fatal(err)
 	}
-	testbed.Eventually(t, 20*time.Second, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		st, err := s.State(t.Context(), "sleeper")
 		if err != nil || !st.Running || st.PID == before {
 			return errors.New("supervisord has not started it again")

@@ -41,7 +41,7 @@ func town(t *testing.T, f Fault) (*world, *manager.Supervisor) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	testbed.Eventually(t, time.Minute, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		for _, p := range programs() {
 			if st, err := m.State(t.Context(), p.Name); err != nil || !st.Running {
 				return errors.Join(err, errors.New(p.Name+" is "+st.Word))
@@ -99,7 +99,7 @@ func TestAutoRestart(t *testing.T) {
 	if err := m.Terminate(t.Context(), leaker); err != nil {
 		t.Fatal(err)
 	}
-	testbed.Eventually(t, 30*time.Second, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		now, err := w.life(t.Context())
 		if err == nil && (now.PID == 0 || now.PID == before.PID) {
 			err = errors.New("it does not run again")

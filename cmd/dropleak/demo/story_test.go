@@ -143,7 +143,7 @@ func TestNobodyOutlivesTheDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	var pids []string
-	testbed.Eventually(t, time.Minute, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		log, err := os.ReadFile(filepath.Join(keep, "supervisord.log"))
 		if err != nil {
 			return err
@@ -166,7 +166,7 @@ func TestNobodyOutlivesTheDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // killed
-	testbed.Eventually(t, 20*time.Second, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		for _, pid := range pids {
 			if alive(pid) {
 				return fmt.Errorf("worker %s outlives the demo", pid)
