@@ -155,7 +155,8 @@ func lifeOf(pid int) (life, bool) {
 		return life{}, false
 	}
 	stat, err := proc.Stat()
-	return life{pid, stat.Starttime}, err == nil
+	// A zombie has ended, though nobody may ever ask how: the first process of a namespace often does not.
+	return life{pid, stat.Starttime}, err == nil && stat.State != "Z"
 }
 
 // descendants returns what pid started, and what that started, as far as the chain of living parents reaches.
