@@ -162,7 +162,7 @@ func (s *Service) assembleSlack(ctx context.Context) error {
 	if s.d.Rehearse {
 		wire = chat.Rehearsing(app)
 	}
-	s.chat = chat.New(chat.Options{Slack: wire, Inbox: s.d.Store, Findings: s.d.Store, Remedy: s.remedy, Standing: s.remedy, Fleet: fleet{s},
+	s.chat = chat.New(chat.Options{Slack: wire, Inbox: s.d.Store, Findings: s.d.Store, Remedy: s.remedy, Standing: s.remedy, Rolling: s.remedy, Fleet: fleet{s},
 		Person: app.User, Team: team, Audit: s.note, Head: s.head, Trouble: s.trouble, Channel: s.d.Channel, Escalation: s.d.Escalation, AnyoneMutes: s.d.AnyoneMutes,
 		Scale: s.d.Scale, Owner: s.d.Owner, Log: s.log})
 	return nil
@@ -211,7 +211,8 @@ func (s *Service) remedyDeps() remedy.Deps {
 	ways := restart.Ways{restart.Systemd: agent, restart.Supervisor: agent, restart.Celery: agent}
 	deps := remedy.Deps{Store: s.d.Store, Audit: s.d.Store, Findings: s.d.Store, People: people{s.slack},
 		Watcher: measure{s}, Looker: agent, Ways: ways, Choose: s.choose, Policy: s.policy, Expect: s.expect, Tags: s.tags, Log: s.log,
-		Announce: func(ctx context.Context, v remedy.View) error { return s.chat.RunChanged(ctx, v) }}
+		Announce: func(ctx context.Context, v remedy.View) error { return s.chat.RunChanged(ctx, v) },
+		Rolled:   func(ctx context.Context, v remedy.RolloutView) error { return s.chat.RolloutChanged(ctx, v) }}
 	if s.d.Executor != nil {
 		deps.Cloud, deps.Shelf = s.d.Executor, s.d.Executor
 		ways[restart.Reboot], ways[restart.PowerCycle] = restart.Droplet{API: s.d.Executor}, restart.Droplet{API: s.d.Executor}

@@ -93,6 +93,9 @@ type Worker struct {
 	Name     string
 	Droplet  string
 	Pool     Pool
+	App      string // Celery's -A argument; "" unknown
+	Unit     string // systemd unit or supervisor program; "" unknown
+	Manager  string // systemd, supervisor, container, none; "" unknown
 	Lives    []Life
 	Limit    Limit
 	High     float64 // MemoryHigh in bytes, 0: none; a plateau there is throttling

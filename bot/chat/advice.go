@@ -65,15 +65,29 @@ func seen(v watch.View, worker string) (k report.Case, ok bool) {
 		}
 		if w.Name == worker {
 			k.Worker, k.Verdict, ok = w, v.Verdicts[i], true
+			k.Manager, k.Unit, k.Together = w.Manager, w.Unit, together(v, w)
 		}
 	}
 	return k, ok
 }
 
+// together counts the workers of a droplet that live in one's unit; 0 where
+// the unit is not known.
+func together(v watch.View, of detector.Worker) (n int) {
+	for _, w := range v.Workers {
+		if of.Unit != "" && w.Unit == of.Unit && w.Manager == of.Manager {
+			n++
+		}
+	}
+	return n
+}
+
 // managed adds what a run learnt of the worker.
 func managed(k *report.Case, v remedy.View) {
 	unit := v.Facts.Unit
-	k.Manager, k.Unit, k.Together = string(unit.Kind), unit.Name, len(v.Facts.Workers)
+	if unit.Name != "" {
+		k.Manager, k.Unit, k.Together = string(unit.Kind), unit.Name, len(v.Facts.Workers)
+	}
 	if k.Worker.Pool == detector.PoolUnknown {
 		k.Worker.Pool = detector.Pool(v.Facts.Pool)
 	}

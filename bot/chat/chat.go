@@ -78,6 +78,7 @@ type Options struct {
 	Findings finding.Store
 	Remedy   Remedy
 	Standing Standing
+	Rolling  Rolling
 	Fleet    Fleet
 	// Person says who somebody is; commands and clicks of guests, bots and
 	// people of other workspaces are refused.

@@ -23,6 +23,9 @@ func (c *Chat) click(ctx context.Context, in slackapp.Envelope, k slackapp.Click
 	if k.ActionID == report.ActionMore {
 		k.ActionID, k.Value, _ = strings.Cut(k.Value, ":")
 	}
+	if done, err := c.clickRollout(ctx, in, k); done {
+		return err
+	}
 	switch k.ActionID {
 	case report.ActionRestart:
 		return c.decide(ctx, in, k.Who, k.Value, remedy.Decision{Kind: remedy.Approve})

@@ -137,6 +137,7 @@ func (d *desk) open(o slackapp.Options) {
 		Watcher: d.far, Looker: d.far, Cloud: d.far, Shelf: d.far, Ways: restart.Ways{restart.Supervisor: d.far},
 		Choose:   func(finding.Subject) (remedy.Choice, error) { return d.far.chosen() },
 		Announce: func(ctx context.Context, v remedy.View) error { return d.chat.RunChanged(ctx, v) },
+		Rolled:   func(ctx context.Context, v remedy.RolloutView) error { return d.chat.RolloutChanged(ctx, v) },
 		Expect:   func(context.Context, int64, float64) time.Duration { return 9 * time.Minute },
 	}, remedy.Config{Approvers: []string{"<!subteam^S0ONCALL|@oncall>", gus, eve}, Team: "T0DROPLEAK", AllowSelf: true, Owner: "a", Expires: 2 * time.Hour, Rehearse: d.rehearse,
 		Quiet: func(t time.Time) time.Time { return t.Truncate(24 * time.Hour).Add(22 * time.Hour) }})
@@ -149,7 +150,7 @@ func (d *desk) newChat(owner string) *chat.Chat {
 	if d.rehearse {
 		wire = chat.Rehearsing(d.app)
 	}
-	return chat.New(chat.Options{Slack: wire, Inbox: d.hurt, Findings: d.store, Remedy: d.rem, Standing: d.rem, Fleet: d.far,
+	return chat.New(chat.Options{Slack: wire, Inbox: d.hurt, Findings: d.store, Remedy: d.rem, Standing: d.rem, Rolling: d.rem, Fleet: d.far,
 		Person: d.app.User, Team: "T0DROPLEAK", Channel: ops, AnyoneMutes: d.loose, Escalation: "S0LEADS", Zone: time.UTC, Owner: owner, Log: quiet,
 		Audit: func(_ context.Context, n chat.Note) error {
 			d.mu.Lock()

@@ -30,6 +30,7 @@ type droplets struct {
 	names    []string // workers, the first of which leaks
 	pid      int
 	started  time.Time
+	others   map[int64]order.Fingerprint // lives on other droplets than the first
 	actions  []doclient.Action
 	snaps    []doclient.Snapshot
 	titles   map[int64]string
@@ -43,7 +44,7 @@ type droplets struct {
 
 func newDroplets() *droplets {
 	return &droplets{names: []string{"mail", "web", "web-slow"}, pid: 100, started: time.Now().Add(-72 * time.Hour),
-		titles: map[int64]string{}, recovery: detector.DidRecover, scanned: true}
+		titles: map[int64]string{}, others: map[int64]order.Fingerprint{}, recovery: detector.DidRecover, scanned: true}
 }
 
 func (x *droplets) lock() func() { x.mu.Lock(); return x.mu.Unlock }
@@ -126,8 +127,33 @@ func (x *droplets) Look(ctx context.Context, _ string) (watch.View, error) {
 	return x.view(), nil
 }
 
-func (x *droplets) print() order.Fingerprint {
+// print is the life of the worker on a droplet; those of the first are the
+// fake's own.
+func (x *droplets) print(droplet int64) order.Fingerprint {
+	if l, ok := x.others[droplet]; ok {
+		return l
+	}
+	if droplet != 42 {
+		x.others[droplet] = order.Fingerprint{PID: 100, Start: time.Now().Add(-72 * time.Hour), BootID: "boot-1"}
+		return x.others[droplet]
+	}
 	return order.Fingerprint{PID: x.pid, Start: x.started, BootID: "boot-1"}
+}
+
+// renew starts the worker on a droplet anew.
+func (x *droplets) renew(droplet int64) {
+	l := x.print(droplet)
+	if droplet == 42 {
+		x.pid, x.started = x.pid+1000, time.Now()
+		return
+	}
+	x.others[droplet] = order.Fingerprint{PID: l.PID + 1000, Start: time.Now(), BootID: l.BootID}
+}
+
+// number reads a droplet's id.
+func number(id string) (n int64) {
+	_, _ = fmt.Sscan(id, &n)
+	return n
 }
 
 // Inspect implements remedy.Looker.
@@ -136,7 +162,7 @@ func (x *droplets) Inspect(_ context.Context, t restart.Target, _ string) (order
 	if x.away {
 		return order.Facts{}, restart.ErrSilent
 	}
-	return order.Facts{Fingerprint: x.print(), Unit: unit, Allowed: true, Workers: []string{t.Worker, "beat"}, StopTimeout: 10}, nil
+	return order.Facts{Fingerprint: x.print(t.DropletID), Unit: unit, Allowed: true, Workers: []string{t.Worker, "beat"}, StopTimeout: 10}, nil
 }
 
 // Evidence implements remedy.Looker.
@@ -194,17 +220,19 @@ func (x *droplets) SnapshotByName(_ context.Context, _ int64, name string) (docl
 }
 
 // Measure implements remedy.Watcher.
-func (x *droplets) Measure(context.Context, string, string) (remedy.Numbers, error) {
+func (x *droplets) Measure(_ context.Context, droplet, _ string) (remedy.Numbers, error) {
 	defer x.lock()()
-	return remedy.Numbers{At: time.Now(), Bytes: 1500 * mib, Metric: "pss+swap", PID: x.pid, Start: x.started, Processes: 4}, nil
+	l := x.print(number(droplet))
+	return remedy.Numbers{At: time.Now(), Bytes: 1500 * mib, Metric: "pss+swap", PID: l.PID, Start: l.Start, Processes: 4}, nil
 }
 
 // NewLife implements remedy.Watcher.
-func (x *droplets) NewLife(_ context.Context, _, _ string, old order.Fingerprint, _ remedy.Numbers, at time.Time) (remedy.Life, error) {
+func (x *droplets) NewLife(_ context.Context, droplet, _ string, old order.Fingerprint, _ remedy.Numbers, at time.Time) (remedy.Life, error) {
 	defer x.lock()()
 	passes := int(time.Since(at) / time.Minute)
+	life := x.print(number(droplet))
 	l := remedy.Life{Passes: passes, Seen: passes > 0, Lives: 1, Pool: 4, Working: remedy.Advancing, Recovery: detector.TooEarly,
-		Now: remedy.Numbers{Bytes: 210 * mib, Metric: "pss+swap", PID: x.pid, Start: x.started, Processes: 4}}
+		Now: remedy.Numbers{Bytes: 210 * mib, Metric: "pss+swap", PID: life.PID, Start: life.Start, Processes: 4}}
 	if passes >= 3 {
 		l.Recovery = x.recovery
 	}
@@ -219,7 +247,7 @@ func (x *droplets) Order(_ context.Context, t restart.Target) (json.RawMessage, 
 	defer x.lock()()
 	if !slices.Contains(x.restarts, t.Run) {
 		x.restarts = append(x.restarts, t.Run)
-		x.pid, x.started = x.pid+1000, time.Now()
+		x.renew(t.DropletID)
 	}
 	return json.Marshal(t.Run)
 }
@@ -230,7 +258,7 @@ func (x *droplets) Observe(context.Context, restart.Target, time.Time) ([]restar
 
 func (x *droplets) Result(_ context.Context, t restart.Target, _ json.RawMessage) (restart.Result, bool, error) {
 	defer x.lock()()
-	return restart.Result{State: order.Done, Old: t.Expect, New: x.print(), Ended: time.Now()}, true, nil
+	return restart.Result{State: order.Done, Old: t.Expect, New: x.print(t.DropletID), Ended: time.Now()}, true, nil
 }
 
 func (x *droplets) Void(context.Context, restart.Target) (bool, error) { return false, nil }

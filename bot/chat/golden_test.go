@@ -223,6 +223,9 @@ func golden() map[string]any {
 	for name, s := range pages() {
 		out["home-"+name] = homeView(s.blocks()...)
 	}
+	for name, m := range incidents() {
+		out["incident-"+name] = map[string]any{"channel": "C0OPS", "text": m.Text, "blocks": m.Blocks}
+	}
 	out["help"] = map[string]any{"text": "How to talk to dropleak", "blocks": helpBlocks()}
 	out["modal-skip"] = skipModal(asked(), remedy.DefaultSkipReasons)
 	out["modal-skip-no-reasons"] = skipModal(asked(), nil)

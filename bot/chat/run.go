@@ -320,6 +320,9 @@ func (c *Chat) log(ctx context.Context, v remedy.View) error {
 		return err
 	}
 	text := logLine(v)
+	if f.Incident != "" && text != "" { // its thread tells of many
+		text = "*" + report.Escape(v.Title()) + "*: " + text
+	}
 	switch {
 	case unanswered:
 		text = c.reminder(v)

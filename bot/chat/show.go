@@ -21,6 +21,9 @@ import (
 // offered, a known one is edited in place.
 func (c *Chat) FindingChanged(ctx context.Context, ch watch.Change) error {
 	f := ch.Finding
+	if f.Incident != "" {
+		return c.memberChanged(ctx, ch)
+	}
 	if ch.View != nil && f.Subject.Kind == finding.KindLeak && (ch.What != watch.Seen || f.Picture == "") {
 		if err := c.draw(ctx, f, *ch.View); err != nil {
 			c.o.Log.Warn("draw chart", "subject", f.Subject.Title(), "err", err) // the words go without it
@@ -132,9 +135,13 @@ func (c *Chat) Recall(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
+	rolling, err := c.o.Rolling.Rollouts(ctx)
+	errs := []error{err}
 	for _, v := range views {
 		errs = append(errs, c.show(ctx, v.Finding, false))
+	}
+	for _, v := range rolling {
+		errs = append(errs, c.showIncident(ctx, v.Incident, false))
 	}
 	return errors.Join(errs...)
 }
@@ -147,8 +154,12 @@ func (c *Chat) show(ctx context.Context, id string, urgent bool) error {
 	if err != nil {
 		return err
 	}
-	defer done()
 	f, err := c.o.Findings.Finding(ctx, id)
+	if err == nil && f.Incident != "" {
+		done()
+		return c.showIncident(ctx, f.Incident, urgent)
+	}
+	defer done()
 	if errors.Is(err, finding.ErrNotFound) {
 		return nil
 	}

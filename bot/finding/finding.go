@@ -104,6 +104,10 @@ type Finding struct {
 	Why        string    // the words of that person, or of the resolution
 	RunID      string    // the run working on it, or the last one
 
+	App, Unit string    // what Celery and the manager call it, where known
+	Began     time.Time // when its growth began, in real time; zero: not known
+	Incident  string    // the id of the incident it belongs to, see [Gather]; empty: none
+
 	Channel, MessageTS string // the one Slack message of this finding; empty before it is posted
 	Picture            string // Slack file id of its newest chart; empty for none
 }
@@ -113,6 +117,7 @@ type Filter struct {
 	Live      bool // only states that are not final
 	DropletID string
 	Worker    string
+	Incident  string
 	Since     time.Time // Updated at or after
 	Limit     int
 }

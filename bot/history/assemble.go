@@ -137,6 +137,7 @@ func (a *assembly) describe(w *sample.Worker) {
 	if w.Pool != "" {
 		a.w.Pool = detector.Pool(w.Pool)
 	}
+	a.w.App, a.w.Unit, a.w.Manager = cmp.Or(w.App, a.w.App), cmp.Or(w.Unit, a.w.Unit), cmp.Or(w.Manager, a.w.Manager)
 	if w.Limit > 0 {
 		a.w.Limit = detector.Limit{Bytes: w.Limit, Source: "memory.max"}
 	}

@@ -175,7 +175,7 @@ func (g *digesting) read(ctx context.Context, run []int64) error {
 
 // part is what an assembly holds of one chunk; w is the assembly finished.
 func (a *assembly) part(w detector.Worker, start int64) workerPart {
-	p := workerPart{name: w.Name, pool: string(w.Pool), limit: w.Limit.Bytes, high: w.High, kills: within(a.counts, start, start+chunkSpan-1)}
+	p := workerPart{name: w.Name, pool: string(w.Pool), app: w.App, unit: w.Unit, manager: w.Manager, limit: w.Limit.Bytes, high: w.High, kills: within(a.counts, start, start+chunkSpan-1)}
 	var pressure []sample.Point
 	for _, x := range w.Pressure {
 		if at := x.At.UnixMilli(); at >= start && at < start+chunkSpan {
@@ -258,6 +258,7 @@ func (g *digesting) worker(name string, bySource map[string][]*workerPart) (d Wo
 	kills := sample.NaN
 	for _, p := range bySource[best] {
 		w.Pool = cmp.Or(detector.Pool(p.pool), w.Pool)
+		w.App, w.Unit, w.Manager = cmp.Or(p.app, w.App), cmp.Or(p.unit, w.Unit), cmp.Or(p.manager, w.Manager)
 		if p.limit > 0 {
 			w.Limit = detector.Limit{Bytes: p.limit, Source: "memory.max"}
 		}

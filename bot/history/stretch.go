@@ -27,6 +27,8 @@ type hostPart struct {
 
 type workerPart struct {
 	name, pool  string
+	app, unit   string
+	manager     string
 	count       int // samples
 	limit, high float64
 	pressure    []byte // points as a chunk: few of them are ever looked at
@@ -34,7 +36,8 @@ type workerPart struct {
 	chunk       detector.Chunk
 }
 
-const stretchVersion = 1
+// stretchVersion 2 tells app, unit and manager; one of before is made anew.
+const stretchVersion = 2
 
 func (s *stretch) append(b []byte) []byte {
 	b = binary.AppendUvarint(append(b, stretchVersion), uint64(len(s.sources)))
@@ -52,7 +55,9 @@ func (s *stretch) append(b []byte) []byte {
 }
 
 func (w *workerPart) append(b []byte) []byte {
-	b = appendText(appendText(b, w.name), w.pool)
+	for _, t := range []string{w.name, w.pool, w.app, w.unit, w.manager} {
+		b = appendText(b, t)
+	}
 	b = binary.AppendUvarint(b, uint64(w.count))
 	b = appendNumber(appendNumber(b, w.limit), w.high)
 	b = appendText(b, string(w.pressure))
@@ -118,7 +123,7 @@ func (r *stretchReader) chunk() detector.Chunk {
 }
 
 func (r *stretchReader) worker() workerPart {
-	w := workerPart{name: r.text(), pool: r.text(), count: int(r.uvarint())}
+	w := workerPart{name: r.text(), pool: r.text(), app: r.text(), unit: r.text(), manager: r.text(), count: int(r.uvarint())}
 	w.limit, w.high = r.number(), r.number()
 	w.pressure, w.kills = r.take(r.uvarint()), r.points()
 	w.chunk = r.chunk()

@@ -31,6 +31,9 @@ func (s *Service) Decide(ctx context.Context, run string, d Decision) (Answer, e
 	if d.Kind == Revoke {
 		return s.revoke(ctx, run, d)
 	}
+	if IsRollout(run) {
+		return s.decideRollout(ctx, run, d)
+	}
 	var err error
 	for range 16 {
 		var words string
@@ -53,19 +56,24 @@ func (s *Service) Decide(ctx context.Context, run string, d Decision) (Answer, e
 // refused writes a refusal down and repairs what the clicker may have seen:
 // whoever pressed a button that should not be there gets the true message.
 func (s *Service) refused(ctx context.Context, run string, d Decision, why *Refusal) (Answer, error) {
-	_, err := s.d.Audit.AppendAudit(ctx, audit.Entry{At: time.Now(), Who: d.By, What: "refusal", Run: run,
-		Subject: string(d.Kind), Why: Decision{Reason: why.Error(), Via: d.Via}.Journal(), After: "team " + d.Team})
-	if err != nil {
-		return Answer{}, fmt.Errorf("writing down a refused decision on run %s: %w", run, err)
-	}
-	a := Answer{Words: why.Words, Refusal: why}
-	if why.Code == NoRun {
-		return a, nil
+	a, err := s.refusedNote(ctx, run, d, why)
+	if err != nil || why.Code == NoRun {
+		return a, err
 	}
 	if a.View, err = s.View(ctx, run); err != nil {
 		return a, err
 	}
 	return a, s.repair(ctx, run, why.Code)
+}
+
+// refusedNote writes a refusal down.
+func (s *Service) refusedNote(ctx context.Context, run string, d Decision, why *Refusal) (Answer, error) {
+	_, err := s.d.Audit.AppendAudit(ctx, audit.Entry{At: time.Now(), Who: d.By, What: "refusal", Run: run,
+		Subject: string(d.Kind), Why: Decision{Reason: why.Error(), Via: d.Via}.Journal(), After: "team " + d.Team})
+	if err != nil {
+		return Answer{}, fmt.Errorf("writing down a refused decision on run %s: %w", run, err)
+	}
+	return Answer{Words: why.Words, Refusal: why}, nil
 }
 
 // repair has the message shown again when a click came from a stale one.

@@ -27,6 +27,7 @@ type Decision struct {
 	Via       string    // how it came where not by a click, in words: written down beside the reason
 	Envelope  string    // unique id of the delivery; the same delivery again gets the same answer
 	NotBefore time.Time // with Approve: wait until then; zero: now. With Later it is the window's own
+	Set       string    // of a rolling restart: what the answered question showed, see [RolloutView]
 	Until     time.Time // with NotNow: be quiet until then; zero: until it gets worse
 }
 
@@ -60,10 +61,11 @@ type gate struct {
 	Left      *Vote             `json:"left,omitempty"`    // what is to become of the snapshot
 	Exhausts  time.Time         `json:"exhausts,omitzero"` // by the newest forecast
 	Reminded  Reminder          `json:"reminded,omitempty"`
-	Rang      time.Time         `json:"rang,omitzero"`    // when Reminded was reached
-	Terms     *Terms            `json:"terms,omitempty"`  // of the lease that was voted for last
-	Lease     string            `json:"lease,omitempty"`  // the lease that let it go
-	Policy    string            `json:"policy,omitempty"` // the line of the configuration that let it go
+	Rang      time.Time         `json:"rang,omitzero"`     // when Reminded was reached
+	Terms     *Terms            `json:"terms,omitempty"`   // of the lease that was voted for last
+	Lease     string            `json:"lease,omitempty"`   // the lease that let it go
+	Policy    string            `json:"policy,omitempty"`  // the line of the configuration that let it go
+	Rollout   string            `json:"rollout,omitempty"` // the rolling restart it is part of
 	Relapse   *Relapse          `json:"relapse,omitempty"`
 	Seen      map[string]string `json:"seen,omitempty"` // delivery id → what was answered
 }

@@ -74,7 +74,7 @@ func (w *world) lawsOf(ctx context.Context, r workflow.Run, v remedy.View) error
 	if snapshots > 1 || restarts > 1 {
 		return fmt.Errorf("law 2: %d snapshots and %d restarts", snapshots, restarts)
 	}
-	moot := v.Settled != nil && v.Settled.Kind == remedy.Cancel && v.Settled.By == workflow.Self // its finding is over
+	moot := v.Settled != nil && v.Settled.Kind == remedy.Cancel && v.Settled.By == workflow.Self // its finding is over, or it is asked with others
 	if s := v.Settled; s != nil && s.By != alice && s.By != bob && !moot && !(w.policed && s.By == remedy.ByPolicy+line) {
 		return fmt.Errorf("law 3: decided by %s", s.By)
 	}

@@ -177,7 +177,7 @@ func (s *Service) hold(ctx context.Context, j *workflow.Job) (workflow.Next, err
 	if len(runs) > 0 {
 		switch last := runs[0]; {
 		case last.r.Live() && g.Revoked != nil:
-			return soon, s.cancelRun(ctx, last.r.ID, *g.Revoked)
+			return soon, s.cancelRun(ctx, last.r.ID, *g.Revoked, leaseRevoked)
 		case last.r.Live():
 			return soon, nil
 		case g.Revoked != nil:

@@ -51,15 +51,18 @@ func (s *Service) revoked(ctx context.Context, id string, d leaseData, by Vote) 
 	if err != nil || len(runs) == 0 || !runs[0].r.Live() {
 		return a, err
 	}
-	if err := s.cancelRun(ctx, runs[0].r.ID, by); err != nil {
+	if err := s.cancelRun(ctx, runs[0].r.ID, by, leaseRevoked); err != nil {
 		return a, err
 	}
 	a.Words = "The lease is revoked. The run under way is cancelled unless its restart order was sent before."
 	return a, nil
 }
 
-// cancelRun cancels a run of a lease if its restart order has not left.
-func (s *Service) cancelRun(ctx context.Context, run string, by Vote) error {
+const leaseRevoked = "the lease was revoked"
+
+// cancelRun cancels a run if its restart order has not left; why is for the
+// journal.
+func (s *Service) cancelRun(ctx context.Context, run string, by Vote, why string) error {
 	for range 16 {
 		r, err := s.d.Store.Run(ctx, run)
 		if err != nil {
@@ -79,7 +82,7 @@ func (s *Service) cancelRun(ctx context.Context, run string, by Vote) error {
 			return err
 		}
 		err = s.d.Store.DecideRun(ctx, run, r.GateVersion, raw, time.Now(), workflow.Entry{At: time.Now(), Who: by.By, What: "decision",
-			Run: run, Subject: string(Cancel), Why: "the lease was revoked"})
+			Run: run, Subject: string(Cancel), Why: why})
 		if !errors.Is(err, workflow.ErrConflict) {
 			return err
 		}

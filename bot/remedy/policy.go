@@ -120,6 +120,8 @@ func (s *Service) allowed(ctx context.Context, w *work) (string, error) {
 	switch {
 	case w.g.Lease != "":
 		return s.covered(ctx, w)
+	case w.g.Rollout != "":
+		return s.rolling(ctx, w)
 	case w.g.Policy != "":
 		sub := finding.Subject{Kind: finding.KindLeak, DropletID: fmt.Sprint(w.d.Plan.DropletID), DropletName: w.d.Plan.Droplet, Worker: w.d.Plan.Worker}
 		p, err := s.policyOf(sub)

@@ -69,6 +69,9 @@ type Deps struct {
 	// Announce shows a view. It is called by one owner at a time, in order,
 	// at least once for each change, and again until it returns nil.
 	Announce func(ctx context.Context, v View) error
+	// Rolled shows a rolling restart, as Announce shows a run; nil: nobody
+	// watches.
+	Rolled func(ctx context.Context, v RolloutView) error
 	// Expect is the rule of thumb for how long a droplet's first snapshot
 	// takes; used is what its disk holds, in bytes, 0 where that is not known.
 	// Nil or zero: not known.
@@ -196,7 +199,7 @@ func New(d Deps, c Config) *Service {
 	s := &Service{d: d, c: c, log: d.Log, shelf: shelf,
 		auth: &authority{people: d.People, team: c.Team, approvers: c.Approvers, remember: c.Pace.GroupsMemory}}
 	c.Engine.Owner, c.Engine.Log = c.Owner, d.Log
-	s.engine = workflow.New(d.Store, c.Engine, s.recipe(), s.tidy(), s.leases())
+	s.engine = workflow.New(d.Store, c.Engine, s.recipe(), s.tidy(), s.leases(), s.rollouts())
 	return s
 }
 
@@ -237,6 +240,15 @@ func (s *Service) Propose(ctx context.Context, f finding.Finding, by string) (Vi
 
 // draft looks at the target and plans.
 func (s *Service) draft(ctx context.Context, f finding.Finding, by string) (data, error) {
+	d, err := s.aim(ctx, f, by)
+	if err != nil {
+		return data{}, err
+	}
+	return s.complete(ctx, d, f)
+}
+
+// aim looks at the target, and refuses what would not work.
+func (s *Service) aim(ctx context.Context, f finding.Finding, by string) (data, error) {
 	id, err := strconv.ParseInt(f.Subject.DropletID, 10, 64)
 	if err != nil || f.Subject.Worker == "" {
 		return data{}, refuse(CannotTell, "A restart needs a worker on a droplet; this is about %s.", f.Subject.Title())
@@ -264,11 +276,11 @@ func (s *Service) draft(ctx context.Context, f finding.Finding, by string) (data
 	if err != nil {
 		return data{}, refuse(CannotTell, "%s could not be looked at, so no restart can be offered: %v.", f.Subject.Title(), err)
 	}
-	return s.complete(ctx, d, facts, f)
+	return s.aimed(d, facts)
 }
 
-// complete fills in what the look told, or refuses what would not work.
-func (s *Service) complete(ctx context.Context, d data, facts order.Facts, f finding.Finding) (data, error) {
+// aimed fills in what the look told.
+func (s *Service) aimed(d data, facts order.Facts) (data, error) {
 	d.Facts, d.Plan.Life = facts, facts.Fingerprint
 	if d.Plan.Unit == (order.Unit{}) {
 		d.Plan.Unit = facts.Unit
@@ -279,6 +291,11 @@ func (s *Service) complete(ctx context.Context, d data, facts order.Facts, f fin
 	if !d.Plan.Way.WholeDroplet() && facts.Unit != d.Plan.Unit {
 		return data{}, refuse(CannotTell, "%s is configured as unit %s but runs in %s.", d.Plan.Title(), d.Plan.Unit, facts.Unit)
 	}
+	return d, nil
+}
+
+// complete fills in what the question tells besides.
+func (s *Service) complete(ctx context.Context, d data, f finding.Finding) (data, error) {
 	before, err := s.d.Watcher.Measure(ctx, f.Subject.DropletID, f.Subject.Worker)
 	if err != nil {
 		return data{}, fmt.Errorf("measuring %s: %w", d.Plan.Title(), err)

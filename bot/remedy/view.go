@@ -55,6 +55,7 @@ type View struct {
 	Exhausts     time.Time // when memory was forecast to run out; zero: not
 	Reminded     Reminder  // of this question, so far
 	ByLease      string    // the lease that let it go; empty: none
+	Rollout      string    // the rolling restart it is part of; empty: none
 	Rang         time.Time // when it was reminded of last
 	Policy       string    // the line of the configuration that let it go; empty: a person did
 	TooLate      bool      // memory runs out before a snapshot can finish
@@ -158,7 +159,7 @@ func (s *Service) view(t record, sent bool) View {
 	d, g, r := t.d, t.g, t.r
 	v := View{
 		Run: r.ID, Finding: d.Finding, Version: r.Version, Rehearsal: d.Rehearsal, Plan: d.Plan, Facts: d.Facts, Card: d.Card,
-		AskedBy: d.By, Asked: d.Asked, Expires: d.Expires, Exhausts: g.exhausts(d), Reminded: g.Reminded, Rang: g.Rang, Policy: g.Policy, ByLease: g.Lease,
+		AskedBy: d.By, Asked: d.Asked, Expires: d.Expires, Exhausts: g.exhausts(d), Reminded: g.Reminded, Rang: g.Rang, Policy: g.Policy, ByLease: g.Lease, Rollout: g.Rollout,
 		Step: r.Step, Entered: r.Entered, Outcome: Outcome(r.Outcome), Ended: r.Ended, Why: d.Why, State: d.State,
 		Votes: g.Votes, Have: g.count(Approve), Need: s.c.Quorum, Settled: g.Settled, Skip: g.Skip, Cancel: g.Cancel, Until: g.Until,
 		Ahead: d.Ahead, Snapshot: d.Snapshot, SnapshotName: d.SnapshotName, Evidence: d.Evidence,

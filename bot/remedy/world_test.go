@@ -609,8 +609,15 @@ func (x *findings) LiveFinding(_ context.Context, key string) (finding.Finding, 
 	}
 	return finding.Finding{}, finding.ErrNotFound
 }
-func (x *findings) Findings(context.Context, finding.Filter) ([]finding.Finding, error) {
-	return nil, nil
+func (x *findings) Findings(_ context.Context, q finding.Filter) (out []finding.Finding, _ error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, f := range x.findings {
+		if q.Incident != "" && f.Incident == q.Incident && !(q.Live && f.State.Final()) {
+			out = append(out, f)
+		}
+	}
+	return out, nil
 }
 func (x *findings) UpdateFinding(_ context.Context, f finding.Finding) error {
 	x.mu.Lock()

@@ -20,10 +20,10 @@ func (s *Store) OpenFinding(ctx context.Context, f finding.Finding) error {
 		return fmt.Errorf("open finding %s: %w", f.ID, err)
 	}
 	r, err := s.state.write.ExecContext(ctx, `
-		insert into finding (id, subject, droplet, worker, state, live, severity, opened, updated, version, body)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict do nothing`,
+		insert into finding (id, subject, droplet, worker, state, live, severity, opened, updated, version, body, incident)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict do nothing`,
 		f.ID, f.Subject.Key(), f.Subject.DropletID, f.Subject.Worker, string(f.State), yes(!f.State.Final()),
-		rank(f.Severity), ms(f.Opened), ms(f.Updated), f.Version, string(body))
+		rank(f.Severity), ms(f.Opened), ms(f.Updated), f.Version, string(body), f.Incident)
 	if err := one(r, err, finding.ErrConflict); err != nil {
 		return fmt.Errorf("open finding %s: %w", f.ID, err)
 	}
@@ -87,6 +87,9 @@ func findingQuery(f finding.Filter) (string, []any) {
 	if f.Worker != "" {
 		add("worker =", f.Worker)
 	}
+	if f.Incident != "" {
+		add("incident =", f.Incident)
+	}
 	if !f.Since.IsZero() {
 		add("updated >=", ms(f.Since))
 	}
@@ -112,9 +115,9 @@ func (s *Store) UpdateFinding(ctx context.Context, f finding.Finding) error {
 	}
 	live := yes(!f.State.Final())
 	r, err := s.state.write.ExecContext(ctx, `
-		update finding set state = $1, live = $2, severity = $3, updated = $4, version = $5, body = $6
-		where id = $7 and version = $8 and live >= $9`,
-		string(f.State), live, rank(f.Severity), ms(f.Updated), f.Version, string(body), f.ID, old, live)
+		update finding set state = $1, live = $2, severity = $3, updated = $4, version = $5, body = $6, incident = $7
+		where id = $8 and version = $9 and live >= $10`,
+		string(f.State), live, rank(f.Severity), ms(f.Updated), f.Version, string(body), f.Incident, f.ID, old, live)
 	err = one(r, err, finding.ErrConflict)
 	if errors.Is(err, finding.ErrConflict) {
 		if _, rerr := s.Finding(ctx, f.ID); rerr != nil {

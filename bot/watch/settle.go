@@ -48,8 +48,9 @@ func (w *Watch) settleWorker(ctx context.Context, v View, worker detector.Worker
 		if known, err := w.dismissed(ctx, subject); err != nil || w.sameLeak(known, verdict, v.At) {
 			return nil, err
 		}
-		return w.open(ctx, v, finding.Finding{Subject: subject, Verdict: verdict, Share: v.Share(worker.Name), Worst: value(verdict.Rate)},
-			verdict.Exhaustion)
+		f := finding.Finding{Subject: subject, Verdict: verdict, Share: v.Share(worker.Name), Worst: value(verdict.Rate)}
+		w.place(&f, worker, verdict, v.At)
+		return w.open(ctx, v, f, verdict.Exhaustion)
 	case verdict.Kind.Leaks():
 		return w.refresh(ctx, v, live, worker, verdict)
 	}
@@ -119,6 +120,7 @@ func (w *Watch) refresh(ctx context.Context, v View, f finding.Finding, worker d
 		droplet := v.Verdict
 		f.Verdict, f.Droplet, f.Share, f.Severity, f.OOMKills = verdict, &droplet, v.Share(worker.Name), grade, max(kills, f.OOMKills)
 		f.LastSeen, f.Updated = v.At, v.At
+		w.place(f, worker, verdict, v.At)
 		if worse {
 			what, f.Worst = Worse, max(f.Worst, value(verdict.Rate))
 		}

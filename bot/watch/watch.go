@@ -146,6 +146,8 @@ func (w *Watch) Scan(ctx context.Context, at time.Time) (Summary, error) {
 		errs = append(errs, err)
 		s.Changes = append(s.Changes, left...)
 	}
+	s.Changes, err = w.gather(ctx, s.Changes)
+	errs = append(errs, err)
 	w.tell(ctx, s.Changes)
 	return s, errors.Join(errs...)
 }

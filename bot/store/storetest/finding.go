@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -23,6 +24,44 @@ func leak(id, droplet, worker string) finding.Finding {
 		State:   finding.Open, Version: 1, Severity: finding.High,
 		Opened: noon, Updated: noon, LastSeen: noon,
 		Verdict: detector.Verdict{Kind: detector.Leak, Reason: detector.ReasonLeak, Rate: &rate, Onset: &noon},
+	}
+}
+
+// findingIncident: members are found by their incident, also those that joined
+// after they were opened, and those that are over.
+func findingIncident(t *testing.T, dsn string) {
+	s, ctx := Open(t, dsn), t.Context()
+	for i, incident := range []string{"f0", "", "f0", "f9"} {
+		f := leak(fmt.Sprint("f", i), fmt.Sprint(40+i), "mailer")
+		f.Incident = incident
+		if err := s.OpenFinding(ctx, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for id, incident := range map[string]string{"f1": "f0", "f2": "f0"} {
+		_, err := finding.Change(ctx, s, id, func(f *finding.Finding) error {
+			f.Incident = incident
+			if id == "f2" {
+				return f.Resolve("level", noon)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for want, q := range map[string]finding.Filter{"f0 f1 f2": {Incident: "f0"}, "f0 f1": {Incident: "f0", Live: true}, "f3": {Incident: "f9"}, "": {Incident: "f1"}} {
+		found, err := s.Findings(ctx, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, f := range found {
+			ids = append(ids, f.ID)
+		}
+		if got := strings.Join(ids, " "); got != want {
+			t.Errorf("%+v: %q, want %q", q, got, want)
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ var cases = []struct {
 }{
 	{"cursors", cursors},
 	{"findings/life", findingLife},
+	{"findings/incident", findingIncident},
 	{"findings/one live one a subject", findingUnique},
 	{"findings/two writers", findingRace},
 	{"findings/list", findingList},

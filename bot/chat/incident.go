@@ -1,0 +1,505 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/slackapp"
+	"github.com/dropleak/dropleak/bot/watch"
+)
+
+// Rolling proposes rolling restarts of incidents and tells how they stand.
+type Rolling interface {
+	ProposeRollout(ctx context.Context, incident, by string) (remedy.RolloutView, error)
+	Rollout(ctx context.Context, incident string) (remedy.RolloutView, bool, error)
+	Rollouts(ctx context.Context) ([]remedy.RolloutView, error)
+	MayRollout(ctx context.Context, id string, d remedy.Decision) error
+}
+
+// memberChanged tells of a finding that belongs to an incident: its message is
+// theirs, and one question is asked about all of them.
+func (c *Chat) memberChanged(ctx context.Context, ch watch.Change) error {
+	f := ch.Finding
+	members, err := c.o.Findings.Findings(ctx, finding.Filter{Incident: f.Incident})
+	if err != nil {
+		return err
+	}
+	lead := report.Worst(members)
+	if ch.View != nil && f.ID == lead.ID && (ch.What != watch.Seen || f.Picture == "") {
+		if err := c.draw(ctx, f, *ch.View); err != nil {
+			c.o.Log.Warn("draw chart", "subject", f.Subject.Title(), "err", err)
+		}
+	}
+	if err := c.show(ctx, f.ID, f.MessageTS == ""); err != nil {
+		return err
+	}
+	if ch.What == watch.Seen || f.State != finding.Open {
+		return nil
+	}
+	return c.offerRollout(ctx, f.Incident, "")
+}
+
+// offerRollout asks about the incident, or has its message say why that cannot
+// be.
+func (c *Chat) offerRollout(ctx context.Context, incident, by string) error {
+	v, found, err := c.o.Rolling.Rollout(ctx, incident)
+	if err != nil || found && v.End == "" && by == "" {
+		return err
+	}
+	_, err = c.o.Rolling.ProposeRollout(ctx, incident, by)
+	var no *remedy.Refusal
+	if !errors.As(err, &no) {
+		return err // the question is shown when it is announced
+	}
+	c.mu.Lock()
+	c.noRun[incident] = no.Words
+	c.mu.Unlock()
+	err = c.showIncident(ctx, incident, true)
+	if by != "" {
+		err = errors.Join(no, err)
+	}
+	return err
+}
+
+// RolloutChanged shows a rolling restart in the message of its incident. It is
+// the remedy's Rolled.
+func (c *Chat) RolloutChanged(ctx context.Context, v remedy.RolloutView) error {
+	c.mu.Lock()
+	delete(c.noRun, v.Incident)
+	c.mu.Unlock()
+	if err := c.showIncident(ctx, v.Incident, v.End != "" || v.Settled == nil); err != nil {
+		return err
+	}
+	return c.logRollout(ctx, v)
+}
+
+// showIncident makes the one message of an incident say what is true now.
+func (c *Chat) showIncident(ctx context.Context, incident string, urgent bool) error {
+	defer c.homes.touch()
+	done, err := c.one(ctx, incident)
+	if err != nil {
+		return err
+	}
+	defer done()
+	members, err := c.o.Findings.Findings(ctx, finding.Filter{Incident: incident})
+	if err != nil || len(members) == 0 {
+		return err
+	}
+	m, err := c.renderIncident(ctx, incident, members)
+	if err != nil {
+		return err
+	}
+	place := placeOf(members)
+	switch {
+	case place.MessageTS == "":
+		place.Channel, place.MessageTS, err = c.postIncident(ctx, m)
+	case !urgent:
+		err = c.o.Slack.UpdateLater(place.Channel, place.MessageTS, m)
+	default:
+		if err = c.o.Slack.Update(ctx, place.Channel, place.MessageTS, m); errors.Is(err, slackapp.ErrGone) {
+			place.Channel, place.MessageTS, err = c.postIncident(ctx, m) // somebody deleted it
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("show incident %s: %w", incident, err)
+	}
+	return c.settleIn(ctx, members, place)
+}
+
+func (c *Chat) postIncident(ctx context.Context, m slackapp.Message) (channel, ts string, err error) {
+	ts, err = c.o.Slack.Post(ctx, c.o.Channel, m)
+	return c.o.Channel, ts, err
+}
+
+// placeOf is the finding whose message is the incident's: that of the first
+// that has one.
+func placeOf(members []finding.Finding) (place finding.Finding) {
+	for _, f := range members {
+		if f.MessageTS != "" && (place.MessageTS == "" || f.Opened.Before(place.Opened) || f.Opened.Equal(place.Opened) && f.ID < place.ID) {
+			place = f
+		}
+	}
+	return place
+}
+
+// settleIn has every member know the incident's message. One that had a
+// message of its own has it say where it went.
+func (c *Chat) settleIn(ctx context.Context, members []finding.Finding, place finding.Finding) error {
+	for _, f := range members {
+		if f.Channel == place.Channel && f.MessageTS == place.MessageTS {
+			continue
+		}
+		if f.MessageTS != "" && slices.IndexFunc(members, func(o finding.Finding) bool { return o.ID != f.ID && o.MessageTS == f.MessageTS }) < 0 {
+			words := ":link: *" + report.Escape(f.Subject.Title()) + "* is part of an incident now, with its own message in this channel."
+			if err := c.o.Slack.Update(ctx, f.Channel, f.MessageTS, say(words)); err != nil && !errors.Is(err, slackapp.ErrGone) {
+				return fmt.Errorf("say where the message about %s went: %w", f.Subject.Title(), err)
+			}
+		}
+		_, err := finding.Change(ctx, c.o.Findings, f.ID, func(f *finding.Finding) error {
+			f.Channel, f.MessageTS = place.Channel, place.MessageTS
+			return nil
+		})
+		if err != nil && !errors.Is(err, finding.ErrConflict) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Chat) renderIncident(ctx context.Context, incident string, members []finding.Finding) (slackapp.Message, error) {
+	v, found, err := c.o.Rolling.Rollout(ctx, incident)
+	if err != nil {
+		return slackapp.Message{}, err
+	}
+	runs := map[string]remedy.View{}
+	for _, f := range members {
+		run, err := c.runOf(ctx, f)
+		if err != nil {
+			return slackapp.Message{}, err
+		}
+		if run != nil {
+			runs[f.ID] = *run
+		}
+	}
+	c.mu.Lock()
+	no := c.noRun[incident]
+	c.mu.Unlock()
+	b := band(incident, members, runs, v, found, time.Now())
+	b.NoRun = no
+	return message(report.Incident(members, b)), nil
+}
+
+// band is what an incident's message shows of its rolling restart and of the
+// runs about its members.
+func band(incident string, members []finding.Finding, runs map[string]remedy.View, v remedy.RolloutView, found bool, now time.Time) report.Band {
+	worst := report.Worst(members)
+	b := report.Band{At: worst.LastSeen, Picture: worst.Picture, Marks: map[string]string{}, Anew: map[string]bool{}}
+	open := false
+	for _, f := range members {
+		open = open || !f.State.Final()
+		b.Marks[f.ID] = turnMark(f, runs[f.ID], v, now)
+		b.Anew[f.ID] = story(f, runs[f.ID]) != ""
+	}
+	var row []report.Press
+	var menu []report.Choice
+	if found {
+		b.Ask, b.Story, b.Roll = askRollout(v), storyRollout(v), rolloutBlocks(v, members, runs)
+		row, menu = rolloutButtons(v)
+	}
+	b.Roll = append(b.Roll, lone(members, runs, v, now)...)
+	if open && (!found || v.End != "") {
+		row = append(row, report.Press{Action: report.ActionRollAsk, Value: incident, Text: "Offer a rolling restart"})
+	}
+	if len(row) > 0 {
+		b.Row = report.Buttons(menu, row...)
+	}
+	return b
+}
+
+// lone is the question about one member alone, asked on a person's wish.
+func lone(members []finding.Finding, runs map[string]remedy.View, v remedy.RolloutView, now time.Time) []slack.Block {
+	for _, f := range members {
+		if run := runs[f.ID]; run.Run != "" && run.Outcome == "" && run.Settled == nil && (v.ID == "" || v.End != "") {
+			return append([]slack.Block{report.Section("*" + report.Escape(run.Title()) + "* alone:")}, runBlocks(f, run, now)...)
+		}
+	}
+	return nil
+}
+
+func askRollout(v remedy.RolloutView) string {
+	switch {
+	case v.End != "":
+		return "Rolling restart: " + v.End.Words()
+	case v.Settled == nil:
+		return "Approve a rolling restart?"
+	}
+	return "A rolling restart is under way"
+}
+
+// storyRollout is the news for the headline.
+func storyRollout(v remedy.RolloutView) string {
+	switch v.End {
+	case remedy.RolloutHalted:
+		return "– ROLLING RESTART HALTED"
+	case remedy.RolloutDone:
+		return fmt.Sprintf("– %d of %d restarted", restarted(v), len(v.Turns))
+	}
+	return ""
+}
+
+func restarted(v remedy.RolloutView) (n int) {
+	for _, t := range v.Turns {
+		if t.Outcome.Restarted() {
+			n++
+		}
+	}
+	return n
+}
+
+// rolloutBlocks tell how the rolling restart stands.
+func rolloutBlocks(v remedy.RolloutView, members []finding.Finding, runs map[string]remedy.View) []slack.Block {
+	var out []slack.Block
+	if v.Rehearsal {
+		out = append(out, report.Section(rehearsalMark))
+	}
+	switch {
+	case v.End != "":
+		out = append(out, report.Section(rolloutEnd(v)))
+	case v.Settled == nil:
+		out = append(out, report.Section(rolloutCard(v)), report.Context(rolloutFoot(v)))
+	default:
+		out = append(out, report.Section(rolloutLine(v, members)))
+	}
+	if v.Trouble != "" {
+		out = append(out, report.Context(":warning: It keeps being tried: "+report.Escape(v.Trouble)))
+	}
+	if v.End != remedy.RolloutHalted {
+		return out
+	}
+	for _, t := range v.Turns { // what a person has to look at
+		if run, ok := runs[t.Finding]; ok && run.Run == t.Run && loud(run.Outcome) {
+			i := slices.IndexFunc(members, func(f finding.Finding) bool { return f.ID == t.Finding })
+			out = append(out, outcome(members[max(i, 0)], run)...)
+		}
+	}
+	return out
+}
+
+// rolloutCard says before the click what it would mean.
+func rolloutCard(v remedy.RolloutView) string {
+	n, units := 0, map[string]bool{}
+	var left []string
+	whole := false
+	for _, t := range v.Turns {
+		if t.Refused != "" {
+			left = append(left, "• "+report.Escape(t.Refused))
+			continue
+		}
+		n++
+		whole = whole || t.Plan.Way.WholeDroplet()
+		units[report.Code(t.Plan.Unit.Name)+" through "+string(t.Plan.Way)] = true
+	}
+	names := sortedKeys(units)
+	text := fmt.Sprintf("*Rolling restart* of %s, one droplet at a time: %s. Each after a snapshot of its droplet is complete, each verified before the next begins. "+
+		"*It halts at the first that does not come back well.* It can be cancelled at any time.", counted(n, "worker", "workers"), strings.Join(names[:min(len(names), 5)], ", "))
+	if whole {
+		text += "\n:warning: Some of them mean a restart of the whole droplet."
+	}
+	if len(left) > 0 {
+		text += fmt.Sprintf("\n*Left out, %d*\n%s", len(left), strings.Join(left[:min(len(left), 5)], "\n"))
+	}
+	return text
+}
+
+func sortedKeys(m map[string]bool) (out []string) {
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func rolloutFoot(v remedy.RolloutView) string {
+	foot := "This question ends " + report.Date(v.Expires) + "."
+	if v.Need > 1 {
+		foot = fmt.Sprintf("%d of %d approvals. ", v.Have, v.Need) + foot
+	}
+	if v.AskedBy != "" {
+		foot = "Asked by " + report.Mention(v.AskedBy) + ". " + foot
+	}
+	return foot
+}
+
+// rolloutLine is the line: who was seen to, whose turn it is, who is to come.
+func rolloutLine(v remedy.RolloutView, members []finding.Finding) string {
+	text := fmt.Sprintf("*Rolling restart* approved by %s: %d of %d restarted", rollVoters(v), restarted(v), len(v.Turns))
+	passed, ahead := 0, 0
+	for _, t := range v.Turns {
+		switch {
+		case t.Passed != "" || t.Refused != "":
+			passed++
+		case t.Run == "":
+			ahead++
+		case t.Outcome == "":
+			text += ", now " + report.Escape(t.Plan.Title())
+		}
+	}
+	if passed > 0 {
+		text += fmt.Sprintf(", %d passed over", passed)
+	}
+	if v.Cancel != nil {
+		return text + ". *Cancelled by " + voter(*v.Cancel) + "*; the one under way goes on only if its order was sent."
+	}
+	if ahead > 0 {
+		text += fmt.Sprintf(", %d to come", ahead)
+	}
+	return text + "."
+}
+
+func rollVoters(v remedy.RolloutView) string {
+	var names []string
+	for _, x := range v.Votes {
+		if name := voter(x); x.Kind == remedy.Approve && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+func rolloutEnd(v remedy.RolloutView) string {
+	icon := map[remedy.RolloutEnd]string{remedy.RolloutDone: ":white_check_mark:", remedy.RolloutHalted: ":red_circle:"}[v.End]
+	if icon == "" {
+		icon = ":information_source:"
+	}
+	text := icon + " *Rolling restart: " + v.End.Words() + "*"
+	if v.Settled != nil && v.Settled.Kind != remedy.Approve {
+		text += ", said " + voter(*v.Settled)
+	} else if v.Cancel != nil {
+		text += ", by " + voter(*v.Cancel)
+	}
+	if v.Why != "" && v.Cancel == nil {
+		text += "\n" + report.Escape(sentence(v.Why)) + "."
+	}
+	if v.Settled == nil || v.Settled.Kind != remedy.Approve {
+		return text
+	}
+	passed, left := 0, 0
+	for _, t := range v.Turns {
+		if t.Passed != "" || t.Refused != "" {
+			passed++
+		} else if t.Outcome == "" {
+			left++
+		}
+	}
+	text += fmt.Sprintf("\n%d of %d restarted, %d passed over, %d not touched.", restarted(v), len(v.Turns), passed, left)
+	return text
+}
+
+// turnMark says how the restart of one member stands.
+func turnMark(f finding.Finding, run remedy.View, v remedy.RolloutView, now time.Time) string {
+	i := slices.IndexFunc(v.Turns, func(t remedy.Turn) bool { return t.Finding == f.ID })
+	if i < 0 || v.Settled == nil || v.Settled.Kind != remedy.Approve {
+		if run.Run != "" && run.Outcome == "" && run.Settled != nil {
+			return stepAt(run, now)
+		}
+		if run.Run != "" && run.Outcome.Restarted() {
+			return icon(run.Outcome) + " " + report.Escape(run.Outcome.Words())
+		}
+		return ""
+	}
+	switch t := v.Turns[i]; {
+	case t.Refused != "":
+		return ":fast_forward: left out: " + report.Escape(t.Refused)
+	case t.Passed != "":
+		return ":fast_forward: passed over: " + report.Escape(t.Passed)
+	case t.Outcome != "":
+		mark := icon(t.Outcome) + " " + report.Escape(t.Outcome.Words())
+		if freed := run.Freed(); run.Run == t.Run && freed > 0 {
+			mark += ", " + report.Bytes(freed) + " came back"
+		}
+		return mark
+	case t.Run != "" && run.Run == t.Run:
+		return stepAt(run, now)
+	case v.End != "":
+		return ":white_circle: not touched"
+	}
+	return ":white_circle: to come"
+}
+
+func rolloutButtons(v remedy.RolloutView) (row []report.Press, menu []report.Choice) {
+	n := 0
+	for _, t := range v.Turns {
+		if t.Refused == "" {
+			n++
+		}
+	}
+	for _, b := range v.Buttons {
+		switch b.Kind {
+		case remedy.Approve:
+			row = append(row, report.Press{Action: report.ActionRollout, Value: v.ID + ":" + v.Set, Text: "Restart all, one at a time", Style: slack.StylePrimary,
+				Confirm: &report.Ask{Title: "Rolling restart?", Yes: "Restart one at a time", No: "Back",
+					Text: fmt.Sprintf("%s restarted, one at a time, each after a snapshot of its droplet. It halts at the first that does not come back well.", counted(n, "worker is", "workers are"))}})
+		case remedy.NotNow:
+			row = append(row, report.Press{Action: report.ActionRollNotNow, Value: v.ID, Text: "Not now"})
+		case remedy.FalseAlarm:
+			menu = append(menu, report.Choice{Value: report.ActionRollFalse + ":" + v.ID, Text: "False alarm, all of them"})
+		case remedy.Cancel:
+			row = append(row, report.Press{Action: report.ActionRollCancel, Value: v.ID, Text: "Cancel the rolling restart"})
+		}
+	}
+	return row, menu
+}
+
+// clickRollout acts on a button of an incident; false: it is none of them.
+func (c *Chat) clickRollout(ctx context.Context, in slackapp.Envelope, k slackapp.Click) (bool, error) {
+	d := remedy.Decision{}
+	switch k.ActionID {
+	case report.ActionRollout:
+		d.Kind = remedy.Approve
+		k.Value, d.Set, _ = strings.Cut(k.Value, ":")
+	case report.ActionRollNotNow:
+		d.Kind, d.Until = remedy.NotNow, time.Now().Add(c.o.Scale.Real(quiet))
+	case report.ActionRollFalse:
+		d.Kind = remedy.FalseAlarm
+	case report.ActionRollCancel:
+		d.Kind = remedy.Cancel
+	case report.ActionRollAsk:
+		if err := c.mayAsk(ctx, k.Who); err != nil {
+			return true, err
+		}
+		return true, c.offerRollout(ctx, k.Value, k.User)
+	default:
+		return false, nil
+	}
+	return true, c.decide(ctx, in, k.Who, k.Value, d)
+}
+
+// logRollout writes the news of a rolling restart into the incident's thread;
+// reminders and what a person must look at are shown in the channel too.
+func (c *Chat) logRollout(ctx context.Context, v remedy.RolloutView) error {
+	mark, text, news, late := "", "", time.Time{}, oldNews
+	switch {
+	case v.End != "":
+		mark, text, news = "end "+string(v.End), rolloutEnd(v), v.Ended
+	case v.Settled != nil:
+		mark, text = "approved", "Rolling restart approved by "+rollVoters(v)+"."
+	case v.Reminded != remedy.NoReminder:
+		mark, news, late = fmt.Sprint("reminder ", v.Reminded), v.Rang, oldBell
+		text = c.reminder(remedy.View{Reminded: v.Reminded, Exhausts: v.Exhausts, Plan: v.Turns[0].Plan})
+	}
+	c.mu.Lock()
+	old := c.steps[v.ID]
+	c.mu.Unlock()
+	if mark == "" || old == mark || !news.IsZero() && time.Since(news) > late {
+		return nil
+	}
+	members, err := c.o.Findings.Findings(ctx, finding.Filter{Incident: v.Incident})
+	if err != nil {
+		return err
+	}
+	place := placeOf(members)
+	if place.MessageTS == "" {
+		return nil
+	}
+	m := say(text)
+	m.Broadcast = v.End == remedy.RolloutHalted || v.Settled == nil && v.End == ""
+	if _, err := c.o.Slack.Reply(ctx, place.Channel, place.MessageTS, m); err != nil && !errors.Is(err, slackapp.ErrGone) {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.steps) >= maxSteps {
+		clear(c.steps)
+	}
+	c.steps[v.ID] = mark
+	return nil
+}

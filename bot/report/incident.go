@@ -1,0 +1,197 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/dropleak/dropleak/bot/finding"
+)
+
+// Band is what the one message of an incident shows besides its findings.
+type Band struct {
+	At      time.Time
+	Picture string            // id of the uploaded chart of the worst; "" for none
+	Ask     string            // the ask in the notification
+	Story   string            // what becomes of it, after its name, where that is news; ""
+	Row     slack.Block       // the buttons, after the first section; nil for none
+	Roll    []slack.Block     // the rolling restart
+	NoRun   string            // why no restart can be offered
+	Marks   map[string]string // finding id → how its restart stands, in mrkdwn
+	Anew    map[string]bool   // finding id → it was restarted since its forecast
+}
+
+// Incident is the one message of findings with one cause.
+func Incident(members []finding.Finding, b Band) Message {
+	members = byUrgency(members)
+	worst := members[0]
+	headline, text := incidentHeadline(members, b), incidentNotice(members, b)
+	blocks := []slack.Block{Header(headline), Section(incidentLead(members))}
+	if b.Row != nil {
+		blocks = append(blocks, b.Row)
+	}
+	blocks = append(blocks, b.Roll...)
+	if b.NoRun != "" {
+		blocks = append(blocks, Context(":information_source: "+Escape(b.NoRun)))
+	}
+	for _, f := range members[:min(len(members), foldAt)] {
+		blocks = append(blocks, memberEntry(f, b))
+	}
+	if more := members[min(len(members), foldAt):]; len(more) > 0 {
+		blocks = append(blocks, Context(fmt.Sprintf("and %d more: %s", len(more), dropletNames(more))))
+	}
+	if b.Picture != "" {
+		blocks = append(blocks, Picture(b.Picture, Alt(worst, b.At)))
+	}
+	return laddered(text, blocks)
+}
+
+// byUrgency puts what is open before what is over, and the soonest out of
+// memory first.
+func byUrgency(members []finding.Finding) []finding.Finding {
+	members = slices.Clone(members)
+	slices.SortStableFunc(members, func(a, b finding.Finding) int {
+		return cmp.Or(over(a)-over(b), soonest(a.Verdict.Exhaustion).Compare(soonest(b.Verdict.Exhaustion)), cmp.Compare(a.Subject.Title(), b.Subject.Title()))
+	})
+	return members
+}
+
+func over(f finding.Finding) int {
+	if f.State.Final() {
+		return 1
+	}
+	return 0
+}
+
+// crowd names what leaks: "mail on 12 droplets", "3 workers of shop on 2
+// droplets".
+func crowd(members []finding.Finding, room int) string {
+	droplets, names := map[string]bool{}, map[string]bool{}
+	for _, f := range members {
+		droplets[f.Subject.DropletID], names[f.Subject.Worker] = true, true
+	}
+	on := " on " + count(len(droplets), "droplet")
+	if len(names) == 1 {
+		return Plain(members[0].Subject.Worker, room) + on
+	}
+	what := count(len(members), "worker")
+	if app := members[0].App; app != "" {
+		what += " of " + Plain(app, room)
+	}
+	return what + on
+}
+
+func incidentHeadline(members []finding.Finding, b Band) string {
+	s := crowd(members, 60)
+	worst := members[0]
+	switch left := Left(worst.Verdict.Exhaustion, b.At); {
+	case b.Story != "":
+		return s + " " + b.Story
+	case worst.State.Final():
+		return s + ": all findings are closed"
+	case left != "":
+		return fmt.Sprintf("%s leaks: the first runs out of memory %s", s, left)
+	}
+	return s + " leaks"
+}
+
+func incidentNotice(members []finding.Finding, b Band) string {
+	worst := members[0]
+	s := crowd(members, briefWorker)
+	left, known := finding.Left(worst.Verdict.Exhaustion, b.At)
+	switch {
+	case b.Story != "":
+		return s + " " + b.Story
+	case worst.State.Final():
+		return s + ": all findings are closed"
+	case known:
+		s += ": out of memory in " + Duration(left)
+	default:
+		s += " leaks"
+	}
+	if b.Ask != "" {
+		s += ". " + b.Ask
+	}
+	return s
+}
+
+// incidentLead says what they share.
+func incidentLead(members []finding.Finding) string {
+	from, to := members[0].Began, members[0].Began
+	for _, f := range members {
+		if f.Began.Before(from) {
+			from = f.Began
+		}
+		if f.Began.After(to) {
+			to = f.Began
+		}
+	}
+	open := 0
+	for _, f := range members {
+		open += 1 - over(f)
+	}
+	when := "since " + Date(from)
+	if to.Sub(from) >= time.Minute {
+		when = "between " + Date(from) + " and " + Date(to)
+	}
+	s := fmt.Sprintf("%s *One incident*: %s began to grow %s. One cause is likely: what was deployed or changed then?", icon(members[0]), Escape(crowd(members, 60)), when)
+	if open < len(members) {
+		s += fmt.Sprintf("\n%d of %d are still open.", open, len(members))
+	}
+	return strings.TrimSpace(s)
+}
+
+// memberEntry is one of the workers, with a button to its evidence.
+func memberEntry(f finding.Finding, b Band) slack.Block {
+	v := f.Verdict
+	line := "*" + Escape(f.Subject.Title()) + "*"
+	if left := Left(v.Exhaustion, b.At); left != "" && !f.State.Final() && !b.Anew[f.ID] {
+		line = icon(f) + " " + line + " runs out of memory " + left
+	}
+	var facts []string
+	if v.Rate != nil && !b.Anew[f.ID] {
+		facts = append(facts, Rate(v.Rate.Value))
+	}
+	if v.Footprint > 0 && !b.Anew[f.ID] {
+		facts = append(facts, "holds "+Bytes(v.Footprint))
+	}
+	if f.OOMKills > 0 {
+		facts = append(facts, count(f.OOMKills, "OOM kill"))
+	}
+	lines := []string{line}
+	if len(facts) > 0 {
+		lines = append(lines, strings.Join(facts, ", "))
+	}
+	if mark := b.Marks[f.ID]; mark != "" {
+		lines = append(lines, mark)
+	} else if state := stateLine(f); state != "" {
+		lines = append(lines, state)
+	}
+	return Beside(strings.Join(lines, "\n"), Press{Action: ActionDetails, Value: f.ID, Text: "Details"})
+}
+
+// dropletNames lists where the others are, as far as there is room.
+func dropletNames(members []finding.Finding) string {
+	var names []string
+	for _, f := range members[:min(len(members), 30)] {
+		names = append(names, Escape(f.Subject.Title()))
+	}
+	s := strings.Join(names, ", ")
+	if n := len(members) - len(names); n > 0 {
+		s += fmt.Sprintf(" and %d more", n)
+	}
+	return s
+}
+
+// Worst is the finding of an incident whose memory runs out first among those
+// that are open.
+func Worst(members []finding.Finding) finding.Finding {
+	if len(members) == 0 {
+		return finding.Finding{}
+	}
+	return byUrgency(members)[0]
+}
