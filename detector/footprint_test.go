@@ -27,3 +27,30 @@ func TestFootprintSumsCompletePasses(t *testing.T) {
 		t.Errorf("nothing: %v %s", got, metric)
 	}
 }
+
+// TestFootprintIsOfNow: PSS that was read last three hours ago does not tell
+// what the worker holds; what RSS did since does.
+func TestFootprintIsOfNow(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		read float64 // hours in which PSS was read
+		want float64 // MiB: 0.8 of RSS, as long as both were read
+	}{
+		{"read to the end", 20, 0.8 * (60 + 80 + 19.9*4)},
+		{"read until ten minutes ago", 19.85, 0.8 * (60 + 80 + 19.8*4)},
+		{"read until three hours ago", 17, 0.8 * (60 + 80 + 19.9*4)},
+	} {
+		w := node(20, noisy(0.1, func(h float64) float64 { return 80 + 4*h }))
+		for _, l := range w.Lives {
+			for i := range l.Samples {
+				if l.Samples[i].At.After(at(c.read)) {
+					l.Samples[i].PSS, l.Samples[i].USS = math.NaN(), math.NaN()
+				}
+			}
+		}
+		v := Judge(w, time.Time{}, Options{})
+		if got := v.Footprint / MiB; v.Metric != "pss+swap" || math.Abs(got-c.want) > 1.5 {
+			t.Errorf("%s: %.1f MiB of %s, want %.1f", c.name, got, v.Metric, c.want)
+		}
+	}
+}

@@ -278,15 +278,27 @@ func (b *bench) quantify(v *Verdict) {
 	}
 }
 
-// footprint is the last known sum.
+// footprint is the last known sum, and where that is stale, what has become
+// of it since: the processes' own readings then and now tell by how much.
 func (b *bench) footprint() float64 {
-	if n := len(b.sum.Total); n > 0 {
-		return b.sum.Total[n-1].Mid + known(b.sum.Total[n-1].Swap)
+	n := len(b.sum.Total)
+	if n == 0 {
+		return b.heldAt(b.now)
 	}
+	last := b.sum.Total[n-1]
+	told, held := hours(last.Last-b.origin), last.Mid+known(last.Swap)
+	if then := b.heldAt(told); b.now-told > Stale.Hours() && then > 0 {
+		held *= b.heldAt(b.now) / then
+	}
+	return held
+}
+
+// heldAt adds up what the processes alive at hour t held.
+func (b *bench) heldAt(t float64) float64 {
 	f := 0.0
 	for _, p := range b.procs {
-		if p.alive && p.curve.len() > 0 {
-			f += p.curve.lo[p.curve.len()-1]
+		if c := p.curve.until(t); c.len() > 0 && t-p.last < b.silence() {
+			f += c.lo[c.len()-1]
 		}
 	}
 	return f

@@ -285,3 +285,60 @@ func BenchmarkJudge(b *testing.B) {
 }
 
 func stairs(h float64) float64 { return 80 + 9*math.Min(math.Floor(h/2), 5) }
+
+// TestMetamorphicDrawn: whatever shape, time of day, size and limit are drawn,
+// an agent five minutes times n later sees the same leak n times later, and
+// memory twice the size under twice the limit and floors the same at twice
+// the rate. Powers of two, so that rounding is no excuse.
+func TestMetamorphicDrawn(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		kinds := map[string]func(h, size, pace float64) float64{
+			"leak":    func(h, size, pace float64) float64 { return size + pace*h },
+			"warm-up": func(h, size, pace float64) float64 { return size + 12*pace*(1-math.Exp(-h/3)) },
+			"cache":   func(h, size, pace float64) float64 { return size + 2*pace*math.Mod(h, 1+pace) },
+			"stairs":  func(h, size, pace float64) float64 { return size + pace*stairs(h)/9 },
+		}
+		kind := rapid.SampledFrom([]string{"leak", "warm-up", "cache", "stairs"}).Draw(rt, "kind")
+		start, pace := rapid.Float64Range(20, 300).Draw(rt, "MiB"), rapid.Float64Range(0.2, 12).Draw(rt, "MiB an hour")
+		w := node(rapid.Float64Range(2, 30).Draw(rt, "hours"), noisy(0.3, func(h float64) float64 { return kinds[kind](h, start, pace) }))
+		w.Limit = Limit{Bytes: rapid.Float64Range(200, 2000).Draw(rt, "limit") * MiB, Source: "memory.max"}
+		want := Judge(w, time.Time{}, Options{})
+
+		shift := time.Duration(rapid.IntRange(-1000, 100_000).Draw(rt, "later")) * blockWidth
+		later := change(w, func(_ int, s Sample) Sample { s.At = s.At.Add(shift); return s })
+		for i := range later.Lives {
+			later.Lives[i].Start = later.Lives[i].Start.Add(shift)
+		}
+		if diff := cmp.Diff(told(want, shift, 1), told(Judge(later, time.Time{}, Options{}), 0, 1)); diff != "" {
+			rt.Errorf("%v later: %s", shift, diff)
+		}
+
+		times := math.Ldexp(1, rapid.IntRange(-6, 6).Draw(rt, "doublings"))
+		sized := change(w, func(_ int, s Sample) Sample {
+			s.RSS, s.PSS, s.USS, s.Swap = times*s.RSS, times*s.PSS, times*s.USS, times*s.Swap
+			return s
+		})
+		sized.Limit.Bytes *= times
+		if diff := cmp.Diff(told(want, 0, times), told(Judge(sized, time.Time{}, Options{Scale: times}), 0, 1), cmpopts.EquateApprox(1e-9, 0)); diff != "" {
+			rt.Errorf("%v times the size: %s", times, diff)
+		}
+	})
+}
+
+// told is what a verdict says, moved in time and sized.
+func told(v Verdict, shift time.Duration, times float64) map[string]any {
+	out := map[string]any{"kind": v.Kind, "reason": v.Reason, "confidence": v.Confidence, "footprint": times * v.Footprint}
+	if v.Rate != nil {
+		out["rate"] = []float64{times * v.Rate.Low, times * v.Rate.Value, times * v.Rate.High}
+	}
+	if v.Onset != nil {
+		out["onset"] = v.Onset.Add(shift)
+	}
+	if v.HoursNeeded != nil {
+		out["needed"] = *v.HoursNeeded
+	}
+	if v.Exhaustion != nil {
+		out["runs out"] = v.Exhaustion.Expected.Add(shift).Round(time.Millisecond)
+	}
+	return out
+}
