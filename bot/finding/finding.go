@@ -3,6 +3,7 @@
 package finding
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -67,14 +68,15 @@ func (s Subject) Key() string {
 	return string(s.Kind) + "/" + s.DropletID + "/" + s.Worker
 }
 
-// Title names the subject for people: "worker on droplet".
+// Title names the subject for people: "worker on droplet", or whichever of
+// the two is known.
 func (s Subject) Title() string {
-	name := s.DropletName
-	if name == "" {
-		name = s.DropletID
-	}
-	if s.Worker == "" {
+	name := cmp.Or(s.DropletName, s.DropletID)
+	switch {
+	case s.Worker == "":
 		return name
+	case name == "": // from a file
+		return s.Worker
 	}
 	return s.Worker + " on " + name
 }

@@ -147,4 +147,8 @@ func TestSubject(t *testing.T) {
 	if s.Title() != "42" {
 		t.Errorf("a droplet without a name: %s", s.Title())
 	}
+	s = Subject{Kind: KindLeak, Worker: "mail"}
+	if s.Title() != "mail" {
+		t.Errorf("a worker of no droplet: %q", s.Title())
+	}
 }

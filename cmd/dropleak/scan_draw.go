@@ -15,7 +15,8 @@ import (
 )
 
 // drawScan draws the worst worker of a file into path; with several files,
-// that of each into FILE-WORKER.png.
+// that of each into FILE-WORKER.png, and FILE-WORKER-2.png where a second one
+// has that name.
 func drawScan(path string, files []judged) error {
 	var drawn []judgedWorker
 	for _, file := range files {
@@ -23,11 +24,15 @@ func drawScan(path string, files []judged) error {
 			drawn = append(drawn, file.workers[0])
 		}
 	}
+	taken := map[string]int{}
 	for _, w := range drawn {
 		target := path
 		if len(drawn) > 1 {
-			ext := filepath.Ext(path)
-			target = strings.TrimSuffix(path, ext) + "-" + fileName(w.worker.Name) + ext
+			ext, name := filepath.Ext(path), fileName(w.worker.Name)
+			if taken[name]++; taken[name] > 1 { // one name in two files
+				name += fmt.Sprintf("-%d", taken[name])
+			}
+			target = strings.TrimSuffix(path, ext) + "-" + name + ext
 		}
 		if err := drawWorker(target, w); err != nil {
 			return fmt.Errorf("draw %s: %w", w.worker.Name, err)
