@@ -404,6 +404,19 @@ func story(f finding.Finding, v remedy.View) string {
 	return ""
 }
 
+// before is what a run read of its worker at the last moment before the
+// restart. A finding's verdict is as old as the last scan, or of the new life.
+func before(v remedy.View) string {
+	if v.Before.Bytes <= 0 {
+		return ""
+	}
+	s := "held " + report.Bytes(v.Before.Bytes)
+	if v.Before.Rate != nil {
+		s += ", grew " + report.Rate(*v.Before.Rate)
+	}
+	return s
+}
+
 func logLine(v remedy.View) string {
 	switch {
 	case v.Relapse != nil:

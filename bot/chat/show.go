@@ -211,7 +211,7 @@ func (c *Chat) render(ctx context.Context, f finding.Finding) (slackapp.Message,
 		return slackapp.Message{}, err
 	}
 	if v != nil {
-		look.Run, look.Ask, look.Story = runBlocks(f, *v, time.Now()), ask(*v), story(f, *v)
+		look.Run, look.Ask, look.Story, look.Before = runBlocks(f, *v, time.Now()), ask(*v), story(f, *v), before(*v)
 	}
 	return message(report.Finding(f, look)), nil
 }

@@ -20,6 +20,7 @@ type Look struct {
 	Ask     string        // the ask in the notification: "Approve a restart?"
 	NoRun   string        // why no restart can be offered, when that is so
 	Story   string        // what became of the subject, after its name, where that is newer than the forecast
+	Before  string        // with Story: what it held and how it grew before that; the verdict may be about what came after
 }
 
 // Finding is the one message of a finding, in every state of its life.
@@ -34,8 +35,8 @@ func Finding(f finding.Finding, l Look) Message {
 	}
 	if l.Story == "" {
 		blocks = append(blocks, what(f)...)
-	} else if v := f.Verdict; v.Rate != nil {
-		blocks = append(blocks, Context(fmt.Sprintf("Before the restart: held %s, grew %s.", Bytes(v.Footprint), Rate(v.Rate.Value))))
+	} else if l.Before != "" {
+		blocks = append(blocks, Context("Before the restart: "+l.Before+"."))
 	}
 	if l.Picture != "" {
 		blocks = append(blocks, l.picture(f))
@@ -66,7 +67,11 @@ func farewell(f finding.Finding) string {
 func (l Look) picture(f finding.Finding) slack.Block {
 	b := Picture(l.Picture, Alt(f, l.At))
 	if l.Story != "" {
-		b.AltText = Plain("Before that: "+b.AltText, 2000)
+		b.AltText = Plain("Memory of "+f.Subject.Title()+" over time, before the restart", 1900)
+		if l.Before != "" {
+			b.AltText += ": " + l.Before
+		}
+		b.AltText += "."
 		b.Title = plainText("Before the restart", 200)
 	}
 	return b
