@@ -137,7 +137,7 @@ func (s *Service) decideLeft(ctx context.Context, t *record, d Decision) (string
 	case t.r.Live() || t.d.Snapshot == nil || t.d.Borrowed || s.d.Shelf == nil:
 		return "", refuse(TooLate, "This run has no finished snapshot to decide about.")
 	case done != "":
-		return "", refuse(Decided, "The snapshot is %s already.", map[string]string{"deleting": "being deleted", "refused": "beyond deleting"}[done])
+		return "", refuse(Decided, "The snapshot is %s already.", map[string]string{"deleting": "being deleted", "deleted": "deleted", "refused": "beyond deleting"}[done])
 	}
 	if held, err := s.countedOn(ctx, *t); err != nil {
 		return "", err

@@ -116,6 +116,10 @@ func TestDeleteByClick(t *testing.T) {
 		if len(standing(w)) != 0 || v.Disposal != "deleted" || len(v.Buttons) != 0 {
 			t.Errorf("standing %q, the message says %q with %v", standing(w), v.Disposal, v.Buttons)
 		}
+		late := decide(t, b, id, click(alice, remedy.KeepSnapshot))
+		if wantRefused(t, late, remedy.Decided); late.Words != "The snapshot is deleted already." {
+			t.Errorf("a click that comes too late is told %q", late.Words)
+		}
 	})
 }
 

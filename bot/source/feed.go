@@ -55,6 +55,7 @@ type Feed struct {
 	lost  map[string]bool           // instances of this pull that belong to no droplet of ours
 	bare  map[string]bool           // instances of this pull that name no worker
 	ids   map[string]string         // droplets located in this pull
+	ahead bool                      // this pull told of times to come
 }
 
 // NewFeed returns a feed that has not asked yet.
@@ -83,7 +84,7 @@ func (f *Feed) Run(ctx context.Context) {
 
 // Pull asks once and keeps what is new.
 func (f *Feed) Pull(ctx context.Context) error {
-	f.lost, f.bare, f.ids = map[string]bool{}, map[string]bool{}, map[string]string{}
+	f.lost, f.bare, f.ids, f.ahead = map[string]bool{}, map[string]bool{}, map[string]string{}, false
 	samples, newest := 0, time.Time{}
 	known := 0
 	missing, err := f.o.Fetch.Fetch(ctx, func(series []sample.Series) error {
@@ -101,6 +102,9 @@ func (f *Feed) Pull(ctx context.Context) error {
 	}
 	if err == nil && known == 0 && len(missing) == 0 {
 		missing = []string{"any metric that is known here"}
+	}
+	if f.ahead {
+		missing = append(missing, fmt.Sprintf("the present: some samples are more than %v ahead of this machine's clock, and were left out", mostAhead))
 	}
 	return errors.Join(err, f.stand(ctx, samples, newest, missing, err))
 }
@@ -216,10 +220,17 @@ func (f *Feed) locate(ctx context.Context, name string) (string, error) {
 	return id, nil
 }
 
+// mostAhead is how far a sample's clock may be ahead of ours, as at the hub:
+// one of next year would be a worker's newest until then.
+const mostAhead = 10 * time.Minute
+
 // fresh returns the points that were not written yet: windows overlap.
 func (f *Feed) fresh(s sample.Series) []sample.Point {
-	written := f.known[s.Key()]
-	return slices.DeleteFunc(slices.Clone(s.Points), func(p sample.Point) bool { return written[p.At] })
+	written, latest := f.known[s.Key()], time.Now().Add(mostAhead).UnixMilli()
+	return slices.DeleteFunc(slices.Clone(s.Points), func(p sample.Point) bool {
+		f.ahead = f.ahead || p.At > latest
+		return p.At > latest || written[p.At]
+	})
 }
 
 // remember notes what was written since a time.

@@ -151,6 +151,22 @@ func TestFeed(t *testing.T) {
 	}
 }
 
+// TestFeedFromTheFuture: what a wrong clock stamps is left out and told, and
+// the rest is kept.
+func TestFeedFromTheFuture(t *testing.T) {
+	now := time.Now().Truncate(time.Second)
+	at := func(after time.Duration) int64 { return now.Add(after).UnixMilli() }
+	mem := foreign("node_memory_MemAvailable_bytes", at(0), 900, "instance", "web-1:9100")
+	mem.Points = append(mem.Points, sample.Point{At: at(9 * time.Minute), V: 901}, sample.Point{At: at(11 * time.Minute), V: 902})
+	k := newKept(t, source.FeedOptions{Fetch: &fetched{series: []sample.Series{mem, foreign("node_memory_MemTotal_bytes", at(24*365*time.Hour), 7, "instance", "web-1:9100")}}})
+	k.pulls(source.FeedState{Newest: now.Add(9 * time.Minute).UTC(), Samples: 2,
+		Missing: []string{"the present: some samples are more than 10m0s ahead of this machine's clock, and were left out"}})
+	want := []string{fmt.Sprintf("42 droplet_memory_available_bytes    feed: %d=900 %d=901", at(0), at(9*time.Minute))}
+	if d := cmp.Diff(want, k.holds()); d != "" {
+		t.Errorf("history (-want +got):\n%s", d)
+	}
+}
+
 // TestTwoSourcesOneWorker: the same worker seen twice is one.
 func TestTwoSourcesOneWorker(t *testing.T) {
 	k := newKept(t, source.FeedOptions{Droplet: "42"})
