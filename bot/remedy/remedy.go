@@ -143,12 +143,12 @@ func (p Pace) Scale(n float64) Pace {
 	for _, d := range p.all() {
 		*d = max(time.Duration(float64(*d)/n), 20*time.Millisecond)
 	}
-	// The other side of these is a real agent or a real API.
-	p.Look, p.Fresh, p.Order = max(p.Look, 5*time.Second), max(p.Fresh, 5*time.Second), max(p.Order, 20*time.Second)
-	p.Recheck, p.Carry = max(p.Recheck, 20*time.Second), max(p.Carry, 60*time.Second)
+	// The other side of these is a real agent or a real API, on a machine that may be busy.
+	p.Look, p.Fresh, p.Order = max(p.Look, 10*time.Second), max(p.Fresh, 30*time.Second), max(p.Order, time.Minute)
+	p.Recheck, p.Carry = max(p.Recheck, time.Minute), max(p.Carry, time.Minute)
 	p.Poll = max(p.Poll, 250*time.Millisecond)
 	p.Snapshot = max(p.Snapshot, 60*time.Second) // the lease of an owner that died is real time too
-	p.Evidence, p.Verify, p.VerifyEvery = max(p.Evidence, 5*time.Second), max(p.Verify, 150*time.Second), max(p.VerifyEvery, time.Second)
+	p.Evidence, p.Verify, p.VerifyEvery = max(p.Evidence, 10*time.Second), max(p.Verify, 5*time.Minute), max(p.VerifyEvery, time.Second)
 	return p
 }
 

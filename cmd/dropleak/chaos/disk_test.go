@@ -10,7 +10,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/dropleak/dropleak/bot/store"
 	"github.com/dropleak/dropleak/bot/testbed"
@@ -32,7 +31,7 @@ func TestFullDisk(t *testing.T) {
 	loops.Go(func() { a.ship(ctx) })
 	loops.Go(func() { a.serve(ctx) })
 	loops.Go(func() { w.want(ctx, a) })
-	testbed.Eventually(t, 2*time.Minute, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		if len(w.cloud.Entries(dosim.KindActionStarted)) == 0 {
 			return errors.New("no snapshot is ordered")
 		}
@@ -40,7 +39,7 @@ func TestFullDisk(t *testing.T) {
 	})
 	filler := filepath.Join(w.dir, "data", "filler")
 	fill(t, filler)
-	testbed.Eventually(t, time.Minute, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		log := w.replicas[0].alive().Log()
 		if !strings.Contains(log, "disk is full") && !strings.Contains(log, "disk I/O error") {
 			return errors.New("the service does not notice that the disk is full")

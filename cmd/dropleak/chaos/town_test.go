@@ -206,7 +206,7 @@ func (r *replica) start() {
 	r.mu.Lock()
 	r.process = p
 	r.mu.Unlock()
-	testbed.Eventually(r.w.t, time.Minute, func() error {
+	testbed.Eventually(r.w.t, testbed.Patience, func() error {
 		select {
 		case <-p.Exited():
 			if r.alive() == nil {

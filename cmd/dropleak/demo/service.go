@@ -57,6 +57,9 @@ time_scale: %d
 	return s.start(ctx)
 }
 
+// readyWithin is many times what a start takes.
+const readyWithin = 3 * time.Minute
+
 // start starts the process and waits until it is ready.
 func (s *service) start(ctx context.Context) error {
 	c, err := again([]string{"dropleak", "serve", "--config", s.config}, []string{"DIGITALOCEAN_ACCESS_TOKEN=" + readerToken,
@@ -76,7 +79,7 @@ func (s *service) start(ctx context.Context) error {
 }
 
 func (s *service) ready(ctx context.Context, c *child) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -95,7 +98,7 @@ func (s *service) ready(ctx context.Context, c *child) error {
 		case <-c.done:
 			return fmt.Errorf("the service did not start (%v); its log is %s", c.cmd.ProcessState, c.log.Name())
 		case <-ctx.Done():
-			return fmt.Errorf("the service is not ready after a minute; its log is %s", c.log.Name())
+			return fmt.Errorf("the service is not ready after %s; its log is %s", readyWithin, c.log.Name())
 		case <-tick.C:
 		}
 	}

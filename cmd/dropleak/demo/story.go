@@ -16,9 +16,9 @@ import (
 // How long each chapter may take: many times what it does, for machines that
 // are busy with other things.
 const (
-	reportWithin = 5 * time.Minute
-	refuseWithin = time.Minute
-	cureWithin   = 5 * time.Minute
+	reportWithin = 8 * time.Minute
+	refuseWithin = 3 * time.Minute
+	cureWithin   = 8 * time.Minute
 )
 
 // expected is when the report comes on a machine that is idle.

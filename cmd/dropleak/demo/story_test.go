@@ -54,7 +54,7 @@ func demo(t *testing.T, ctx context.Context, args ...string) (cmd *exec.Cmd, tem
 // it said on standard error.
 func story(t *testing.T, args ...string) (code int, told, said string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer cancel()
 	cmd, temp := demo(t, ctx, append([]string{"--story"}, args...)...)
 	var out, talk bytes.Buffer
