@@ -47,6 +47,7 @@ type Remedy interface {
 	View(ctx context.Context, id string) (remedy.View, error)
 	Views(ctx context.Context, f workflow.Filter) ([]remedy.View, error)
 	Shelf(ctx context.Context) ([]remedy.Kept, error)
+	Retell(ctx context.Context, run string) error
 }
 
 // Fleet answers what is seen of the droplets.

@@ -184,7 +184,7 @@ func (c *Chat) alter(ctx context.Context, id string, n Note, fn func(*finding.Fi
 	if err := c.o.Audit(ctx, n); err != nil {
 		return err
 	}
-	return c.show(ctx, f.ID, true)
+	return c.refresh(ctx, f.ID, true)
 }
 
 // askReason opens the question why no snapshot is wanted. The reasons are the

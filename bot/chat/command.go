@@ -214,7 +214,7 @@ func (c *Chat) offerRestart(ctx context.Context, line report.WorkerLine, by stri
 	if err != nil {
 		return "", err
 	}
-	if err := c.show(ctx, f.ID, true); err != nil {
+	if err := c.refresh(ctx, f.ID, true); err != nil {
 		return "", err
 	}
 	if err := c.propose(ctx, f.ID, by); err != nil {

@@ -29,11 +29,10 @@ func (c *Chat) FindingChanged(ctx context.Context, ch watch.Change) error {
 			c.o.Log.Warn("draw chart", "subject", f.Subject.Title(), "err", err) // the words go without it
 		}
 	}
-	urgent := ch.What != watch.Seen
-	if err := c.show(ctx, f.ID, urgent); err != nil {
+	if err := c.refresh(ctx, f.ID, ch.What != watch.Seen); err != nil {
 		return err
 	}
-	if !urgent || f.Subject.Kind != finding.KindLeak || f.State != finding.Open {
+	if ch.What == watch.Seen || f.Subject.Kind != finding.KindLeak || f.State != finding.Open {
 		return nil
 	}
 	switch run, err := c.runOf(ctx, f); {
@@ -74,7 +73,10 @@ func (c *Chat) propose(ctx context.Context, id, by string) error {
 	if err != nil {
 		return err
 	}
-	return c.RunChanged(ctx, v)
+	c.mu.Lock()
+	delete(c.noRun, id)
+	c.mu.Unlock()
+	return c.o.Remedy.Retell(ctx, v.Run)
 }
 
 // draw uploads a chart of a finding and remembers it.
@@ -98,13 +100,13 @@ func (c *Chat) draw(ctx context.Context, f finding.Finding, v watch.View) error 
 	return err
 }
 
-// RunChanged shows a run below its finding. It is the remedy's Announce: the
-// end of a run is not believed shown before Slack has it.
+// RunChanged shows a run below its finding. It is the remedy's Announce: what
+// the run comes to rest in is not believed shown before Slack has it.
 func (c *Chat) RunChanged(ctx context.Context, v remedy.View) error {
 	c.mu.Lock()
 	delete(c.noRun, v.Finding)
 	c.mu.Unlock()
-	if err := c.show(ctx, v.Finding, v.Outcome != "" || v.Settled == nil); err != nil {
+	if err := c.show(ctx, v.Finding, !v.Passing); err != nil {
 		return err
 	}
 	return c.log(ctx, v)
@@ -138,12 +140,33 @@ func (c *Chat) Recall(ctx context.Context) error {
 	rolling, err := c.o.Rolling.Rollouts(ctx)
 	errs := []error{err}
 	for _, v := range views {
-		errs = append(errs, c.show(ctx, v.Finding, false))
+		errs = append(errs, c.o.Remedy.Retell(ctx, v.Run))
 	}
 	for _, v := range rolling {
 		errs = append(errs, c.showIncident(ctx, v.Incident, false))
 	}
 	return errors.Join(errs...)
+}
+
+// refresh has the finding's message say what is true now. Where a run stands
+// in it, the run's owner writes it: of two replicas that did, the one that
+// Slack keeps waiting would have the last word, and an old one.
+func (c *Chat) refresh(ctx context.Context, id string, urgent bool) error {
+	f, err := c.o.Findings.Finding(ctx, id)
+	if errors.Is(err, finding.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	v, err := c.runOf(ctx, f)
+	if err != nil {
+		return err
+	}
+	if v == nil {
+		return c.show(ctx, id, urgent)
+	}
+	return c.o.Remedy.Retell(ctx, v.Run)
 }
 
 // show makes the finding's one message say what is true now. Urgent states

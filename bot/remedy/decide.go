@@ -83,11 +83,7 @@ func (s *Service) repair(ctx context.Context, run string, code Code) error {
 	default:
 		return nil
 	}
-	if err := s.d.Store.RetellRun(ctx, run); err != nil {
-		return fmt.Errorf("asking for a repaired message of run %s: %w", run, err)
-	}
-	s.engine.Wake()
-	return nil
+	return s.Retell(ctx, run)
 }
 
 // decide makes one attempt: read, check, compare and set.

@@ -194,9 +194,17 @@ func (w *world) final(r workflow.Run) error {
 		if string(v.Outcome) != r.Outcome {
 			return fmt.Errorf("law 6: the channel shows %q, the run is %q", v.Outcome, r.Outcome)
 		}
+		if v.Version != r.Version {
+			return fmt.Errorf("law 6: the channel shows version %d, the run is at %d", v.Version, r.Version)
+		}
 		return nil
 	}
 	return fmt.Errorf("law 6: the channel never saw run %s", r.ID)
+}
+
+// settled reports whether nothing more is going to be told of an ended run.
+func settled(r workflow.Run) bool {
+	return !r.Live() && !r.Unannounced() && r.EchoAt.IsZero() && r.Owner == ""
 }
 
 // drive lets processes work, and time pass, until the run has ended and been
@@ -224,7 +232,7 @@ func (w *world) pass(ctx context.Context, id string, within time.Duration, ps ..
 				}
 			}
 		}
-		if r, err := w.db.Run(ctx, id); err == nil && !r.Live() && !r.Unannounced() && r.Owner == "" {
+		if r, err := w.db.Run(ctx, id); err == nil && settled(r) {
 			return r, nil
 		}
 	}
@@ -234,7 +242,8 @@ func (w *world) pass(ctx context.Context, id string, within time.Duration, ps ..
 // nap is how long nothing will happen, at most the time that is left.
 func (w *world) nap(ctx context.Context, left time.Duration) time.Duration {
 	const short = 5 * time.Second
-	runs, err := w.db.Runs(ctx, workflow.Filter{Live: true})
+	runs, err := w.db.Runs(ctx, workflow.Filter{})
+	runs = slices.DeleteFunc(runs, settled)
 	if err != nil || len(runs) == 0 {
 		return short
 	}
@@ -243,8 +252,10 @@ func (w *world) nap(ctx context.Context, left time.Duration) time.Duration {
 		if r.Owner != "" || r.Unannounced() {
 			return short
 		}
-		if !r.Due.IsZero() {
-			nap = min(nap, time.Until(r.Due))
+		for _, at := range []time.Time{r.Due, r.EchoAt} {
+			if !at.IsZero() {
+				nap = min(nap, time.Until(at))
+			}
 		}
 	}
 	return max(nap, short)

@@ -60,7 +60,7 @@ var borders = []string{
 	"store claim", "store save ask", "store save line", "store save evidence", "store save snapshot", "store save recheck",
 	"store save restart", "store save verify", "store take", "store plan snapshot", "store sent snapshot", "call snapshot",
 	"store done snapshot", "call action", "call snapshot by name", "call inspect", "call evidence", "store plan restart",
-	"store sent restart", "call place restart", "store done restart", "call result", "announce",
+	"store sent restart", "call place restart", "store done restart", "call result", "announce", "store retell",
 }
 
 // aims are happenings that chance alone would seldom place so well.
@@ -71,6 +71,7 @@ var aims = []happening{
 	{1, "call snapshot", "lost before"}, {1, "call snapshot", "crash before"}, {1, "store sent snapshot", "crash after"},
 	{1, "store plan snapshot", "freeze 40s"}, {3, "call inspect", "agent away"},
 	{1, "call snapshot by name", "agent away"}, {1, "call snapshot by name", "agent away"},
+	{2, "announce", "stall 3m"}, {4, "announce", "stall 1h"}, {1, "store retell", "crash before"}, {1, "store retell", "crash before"},
 }
 
 var happenings = []string{
@@ -149,12 +150,6 @@ func hourly(t time.Time) time.Time {
 // crossing makes happen what is due at this crossing.
 func (st *stage) crossing(p *process, border string) fault {
 	if st.nested {
-		return none
-	}
-	if border == "store retell" {
-		// Who slept past its lease inside a call to Slack asks here for its
-		// old words to be replaced. Dying just then leaves them standing until
-		// the next change: Slack has no compare-and-set. docs/run.md says so.
 		return none
 	}
 	st.crossed[""]++

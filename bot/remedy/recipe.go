@@ -41,7 +41,7 @@ func (s *Service) recipe() workflow.Recipe {
 	step := func(do stepFunc, next []string, ends ...Outcome) workflow.Step {
 		return workflow.Step{Do: s.with(do), Next: append(next, outcomes(ends...)...)}
 	}
-	return workflow.Recipe{Name: Recipe, First: stepAsk, Announce: s.announce, Steps: map[string]workflow.Step{
+	return workflow.Recipe{Name: Recipe, First: stepAsk, Announce: s.announce, Glimpse: s.glimpse, Steps: map[string]workflow.Step{
 		stepAsk:      step(s.ask, []string{stepLine}, Declined, Dismissed, Cancelled, TimedOut, Overtaken, Leased),
 		stepLine:     step(s.line, []string{stepEvidence}, Cancelled),
 		stepEvidence: step(s.evidence, []string{stepSnapshot, stepRecheck}, Cancelled),

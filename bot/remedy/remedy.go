@@ -66,8 +66,9 @@ type Deps struct {
 	Choose func(finding.Subject) (Choice, error)
 	// Policy says whether dropleak may restart a worker by itself; nil: never.
 	Policy func(finding.Subject) (Policy, error)
-	// Announce shows a view. It is called by one owner at a time, in order,
-	// at least once for each change, and again until it returns nil.
+	// Announce shows a view and returns nil when that was accepted; a Passing
+	// one need not be. It is called by one owner at a time, at least once for
+	// each change, and again until it returns nil.
 	Announce func(ctx context.Context, v View) error
 	// Rolled shows a rolling restart, as Announce shows a run; nil: nobody
 	// watches.
@@ -316,6 +317,16 @@ func (s *Service) complete(ctx context.Context, d data, f finding.Finding) (data
 func (s *Service) View(ctx context.Context, id string) (View, error) {
 	r, err := s.d.Store.Run(ctx, id)
 	return s.viewOf(ctx, &r, err)
+}
+
+// Retell has the run's owner show its message once more: only who owns the
+// run writes there, so that no old words come last.
+func (s *Service) Retell(ctx context.Context, run string) error {
+	if err := s.d.Store.RetellRun(ctx, run); err != nil {
+		return fmt.Errorf("asking for the message of run %s to be shown again: %w", run, err)
+	}
+	s.engine.Wake()
+	return nil
 }
 
 // Views lists what runs look like now, newest first.

@@ -45,6 +45,7 @@ type Button struct {
 type View struct {
 	Run, Finding string
 	Version      int64
+	Passing      bool // the run is about to leave this state
 	Rehearsal    bool
 	Plan         Plan
 	Facts        order.Facts // what a restart would mean, read at the proposal
@@ -271,6 +272,13 @@ func (s *Service) buttons(t record, sent bool) []Button {
 // announce brings the finding in line with the run, then shows the view. It
 // may be called again for the same version: both do no harm twice.
 func (s *Service) announce(ctx context.Context, r workflow.Run) error {
+	return s.showing(ctx, r, false)
+}
+
+// glimpse is announce for a state that the run is about to leave.
+func (s *Service) glimpse(ctx context.Context, r workflow.Run) error { return s.showing(ctx, r, true) }
+
+func (s *Service) showing(ctx context.Context, r workflow.Run, passing bool) error {
 	v, err := s.viewOf(ctx, &r, nil)
 	if err != nil {
 		return err
@@ -278,6 +286,7 @@ func (s *Service) announce(ctx context.Context, r workflow.Run) error {
 	if err := s.tend(ctx, v); err != nil {
 		return err
 	}
+	v.Passing = passing
 	return s.d.Announce(ctx, v)
 }
 

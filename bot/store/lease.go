@@ -82,7 +82,8 @@ func (s *Store) ClaimRun(ctx context.Context, owner string, now time.Time, lease
 // free finds the run that has waited longest for an owner.
 func (s *Store) free(ctx context.Context, tx *sql.Tx, now time.Time, lease time.Duration) (string, error) {
 	q := `select id, owner, token, beat from run
-		where ((outcome = '' and due > 0 and due <= $1) or (announced < version and announce_at <= $1))`
+		where ((outcome = '' and due > 0 and due <= $1) or (announced < version and announce_at <= $1)
+			or (echo_at > 0 and echo_at <= $1 and announce_at <= $1))`
 	if s.engine == Postgres {
 		q += ` and (owner = '' or lease_until < ` + s.dbNow() + `)`
 	}
@@ -143,12 +144,13 @@ func (s *Store) SaveRun(ctx context.Context, r workflow.Run, changed bool, entri
 func saveRun(ctx context.Context, tx *sql.Tx, r workflow.Run, changed bool) (workflow.Run, error) {
 	out, err := scanRun(tx.QueryRowContext(ctx, `
 		update run set step = $1, data = $2, outcome = $3, entered = $4, tries = $5, trouble = $6, owner = $7,
-			announced = $8, announce_at = $9, updated = $10, ended = $11, version = version + $12,
+			announced = $8, announce_at = $9, updated = $10, ended = $11, version = version + $12, telling = $17, echo_at = $18, echoes = $19,
 			due = case when $3 <> '' then 0 when gate_version = $13 then $14 else due end
 		where id = $15 and token = $16 and owner <> '' and (gate_version = $13 or outcome <> '' or $3 = '')
 		returning `+runColumns,
 		r.Step, string(r.Data), r.Outcome, ms(r.Entered), r.Tries, r.Trouble, r.Owner,
-		r.Announced, ms(r.AnnounceAt), ms(r.Updated), ms(r.Ended), yes(changed), r.GateVersion, ms(r.Due), r.ID, r.Token))
+		r.Announced, ms(r.AnnounceAt), ms(r.Updated), ms(r.Ended), yes(changed), r.GateVersion, ms(r.Due), r.ID, r.Token,
+		r.Telling, ms(r.EchoAt), r.Echoes))
 	if errors.Is(err, workflow.ErrNotFound) {
 		if err := fence(ctx, tx, r.ID, r.Token); err != nil {
 			return r, err

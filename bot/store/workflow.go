@@ -15,20 +15,21 @@ import (
 var _ workflow.Store = (*Store)(nil)
 
 const runColumns = `id, recipe, subject, step, data, gate, gate_version, outcome, due, entered, tries, trouble,
-	owner, token, version, announced, announce_at, created, updated, ended`
+	owner, token, version, announced, announce_at, created, updated, ended, telling, echo_at, echoes`
 
 func scanRun(row scanner) (workflow.Run, error) {
 	var r workflow.Run
 	var data, gate string
-	var due, entered, announceAt, created, updated, ended int64
+	var due, entered, announceAt, created, updated, ended, echoAt int64
 	err := row.Scan(&r.ID, &r.Recipe, &r.Key, &r.Step, &data, &gate, &r.GateVersion, &r.Outcome, &due, &entered, &r.Tries, &r.Trouble,
-		&r.Owner, &r.Token, &r.Version, &r.Announced, &announceAt, &created, &updated, &ended)
+		&r.Owner, &r.Token, &r.Version, &r.Announced, &announceAt, &created, &updated, &ended,
+		&r.Telling, &echoAt, &r.Echoes)
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, workflow.ErrNotFound
 	}
 	r.Data, r.Gate = raw(data), raw(gate)
 	r.Due, r.Entered, r.AnnounceAt = fromMS(due), fromMS(entered), fromMS(announceAt)
-	r.Created, r.Updated, r.Ended = fromMS(created), fromMS(updated), fromMS(ended)
+	r.Created, r.Updated, r.Ended, r.EchoAt = fromMS(created), fromMS(updated), fromMS(ended), fromMS(echoAt)
 	return r, err
 }
 
@@ -45,10 +46,11 @@ func (s *Store) CreateRun(ctx context.Context, r workflow.Run, entries ...workfl
 	err := s.tx(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, `
 			insert into run (`+runColumns+`, beat, lease_until)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, 0, 0)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, 0, 0)
 			on conflict do nothing`,
 			r.ID, r.Recipe, r.Key, r.Step, string(r.Data), string(r.Gate), r.GateVersion, r.Outcome, ms(r.Due), ms(r.Entered), r.Tries, r.Trouble,
-			r.Owner, r.Token, r.Version, r.Announced, ms(r.AnnounceAt), ms(r.Created), ms(r.Updated), ms(r.Ended))
+			r.Owner, r.Token, r.Version, r.Announced, ms(r.AnnounceAt), ms(r.Created), ms(r.Updated), ms(r.Ended),
+			r.Telling, ms(r.EchoAt), r.Echoes)
 		if err := one(res, err, workflow.ErrExists); err != nil {
 			return err
 		}

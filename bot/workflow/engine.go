@@ -229,7 +229,9 @@ func (e *Engine) advance(ctx context.Context, stop <-chan struct{}, j *Job) (boo
 			return false, err
 		}
 	}
-	e.announce(ctx, j, recipe)
+	if err := e.announce(ctx, j, recipe); err != nil {
+		return false, err
+	}
 	select {
 	case <-stop:
 	default:
@@ -340,53 +342,6 @@ func (e *Engine) save(ctx context.Context, j *Job, changed bool) error {
 	}
 	j.run, j.notes = r, nil
 	return nil
-}
-
-// announce tells of the last change, within a bound: telling never holds up
-// the work for long.
-func (e *Engine) announce(ctx context.Context, j *Job, recipe Recipe) {
-	if !j.run.Unannounced() || time.Now().Before(j.run.AnnounceAt) {
-		return
-	}
-	if recipe.Announce == nil {
-		j.run.Announced = j.run.Version
-		return
-	}
-	if !j.fresh() {
-		return // somebody else may have told newer things already
-	}
-	err := e.tell(ctx, j, recipe)
-	if !j.fresh() {
-		e.retell(ctx, j)
-	}
-	if err != nil {
-		e.log.Warn("announcing", "run", j.run.ID, "step", j.run.Step, "err", err)
-		j.run.AnnounceAt = time.Now().Add(e.opts.RetryMin * 5)
-		return
-	}
-	j.run.Announced = j.run.Version
-}
-
-// tell guards the engine against an announcement that panics, as call does.
-func (e *Engine) tell(ctx context.Context, j *Job, recipe Recipe) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, e.opts.AnnounceFor)
-	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("announcing at step %s panicked: %v", j.run.Step, p)
-		}
-	}()
-	return recipe.Announce(ctx, j.run)
-}
-
-// retell is for an owner that slept past its lease while it told: what it
-// told may have come after newer things, so they have to be told again.
-func (e *Engine) retell(ctx context.Context, j *Job) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.opts.AnnounceFor)
-	defer cancel()
-	if err := e.store.RetellRun(ctx, j.run.ID); err != nil {
-		e.log.Error("asking for a message to be shown again", "run", j.run.ID, "err", err)
-	}
 }
 
 // rest gives the lease back.

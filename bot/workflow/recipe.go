@@ -12,11 +12,15 @@ type Recipe struct {
 	Name  string
 	First string
 	Steps map[string]Step
-	// Announce tells whoever watches what the run looks like now. It is
-	// called after every visible change by the run's owner only, so never
-	// out of order, at least once, again after an error, and for the final
+	// Announce tells whoever watches what the run looks like now, and returns
+	// nil when that was accepted. It is called after every visible change by
+	// the run's owner only, at least once, again after an error, once more
+	// after an owner that may have told and was replaced, and for the final
 	// state too. Nil: nobody watches.
 	Announce func(ctx context.Context, r Run) error
+	// Glimpse shows a state that the run is about to leave, without waiting
+	// until that was accepted: it is not counted as told. Nil: Announce does.
+	Glimpse func(ctx context.Context, r Run) error
 }
 
 // Step is one named place in a recipe.

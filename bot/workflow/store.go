@@ -38,7 +38,7 @@ type Runs interface {
 // Leases is what makes one owner at a time move a run.
 type Leases interface {
 	// ClaimRun leases the run that is longest due, or has longest waited to be
-	// announced, among those nobody holds or whose lease ran out. It raises
+	// announced ([Run.Untold]), among those nobody holds or whose lease ran out. It raises
 	// the token. ErrNone: nothing to do. Whether a lease ran out is judged by
 	// the database's clock where processes on several machines share it, and
 	// by a heartbeat unchanged over one's own monotonic time otherwise;

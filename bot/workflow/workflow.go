@@ -22,6 +22,11 @@
 //     unknown and goes to a person.
 //
 // Waiting (for a time, for a person) holds no goroutine and no lease.
+//
+// What is announced lands where nothing is compared and set. So an owner marks
+// that it begins to tell, and takes the mark away only when what it told was
+// accepted. Whoever finds the mark of another owner tells at once, and again at
+// growing intervals: words that were on their way may still arrive.
 package workflow
 
 import (
@@ -66,6 +71,10 @@ type Run struct {
 	Announced  int64     // the last version that was announced
 	AnnounceAt time.Time // do not try to announce before
 
+	Telling string    // the owner who began to announce and is not known to have ended; empty: nobody
+	EchoAt  time.Time // when to announce once more, though nothing changed; zero: not at all
+	Echoes  int       // how often that was done
+
 	Created, Updated, Ended time.Time
 }
 
@@ -79,6 +88,13 @@ func (r Run) isDue(now time.Time) bool {
 
 // Unannounced reports whether somebody has yet to be told of the last change.
 func (r Run) Unannounced() bool { return r.Announced < r.Version }
+
+// Untold reports whether something is to be announced now: a change, or once
+// more what may have been overwritten.
+func (r Run) Untold(now time.Time) bool {
+	echo := !r.EchoAt.IsZero() && !r.EchoAt.After(now)
+	return (r.Unannounced() || echo) && !r.AnnounceAt.After(now)
+}
 
 // Entry is one line of the journal, stored in the transaction of the write
 // it describes: neither exists without the other.

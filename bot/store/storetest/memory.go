@@ -168,7 +168,7 @@ func wanted(r workflow.Run, now time.Time) (time.Time, bool) {
 	switch {
 	case r.Live() && !r.Due.IsZero() && !r.Due.After(now):
 		return r.Due, true
-	case r.Unannounced() && !r.AnnounceAt.After(now):
+	case r.Untold(now):
 		return r.AnnounceAt, true
 	}
 	return time.Time{}, false

@@ -356,9 +356,26 @@ func runTold(t *testing.T, a, _ workflow.Store) {
 	if err := a.RetellRun(t.Context(), "r1"); err != nil {
 		t.Fatal(err)
 	}
-	if again := claim(t, a, "a", time.Minute); again.Version != 3 || !again.Unannounced() {
+	again := claim(t, a, "a", time.Minute)
+	if again.Version != 3 || !again.Unannounced() {
 		t.Errorf("claimed to tell again: %+v", again)
 	}
+	again.Announced, again.Telling, again.EchoAt, again.Echoes, again.Owner = again.Version, "a", time.Now().Add(time.Hour), 2, ""
+	if _, err := a.SaveRun(t.Context(), again, false); err != nil {
+		t.Fatal(err)
+	}
+	_, err = a.ClaimRun(t.Context(), "a", time.Now(), time.Minute)
+	wantErr(t, "claiming before an echo", err, workflow.ErrNone)
+	r, err = a.ClaimRun(t.Context(), "b", time.Now().Add(2*time.Hour), time.Minute)
+	if err != nil || r.Telling != "a" || r.Echoes != 2 || r.EchoAt.Sub(again.EchoAt).Abs() > time.Millisecond {
+		t.Errorf("claiming for an echo: %+v, %v", r, err)
+	}
+	r.EchoAt, r.Owner = time.Time{}, ""
+	if _, err := a.SaveRun(t.Context(), r, false); err != nil {
+		t.Fatal(err)
+	}
+	_, err = a.ClaimRun(t.Context(), "a", time.Now().Add(20*time.Hour), time.Minute)
+	wantErr(t, "claiming after the last echo", err, workflow.ErrNone)
 	wantErr(t, "telling of no run", a.RetellRun(t.Context(), "r2"), workflow.ErrNotFound)
 }
 
