@@ -128,6 +128,26 @@ func TestWordsOnTheirWay(t *testing.T) {
 	})
 }
 
+// TestGlimpseThenRest: a state that was thought to pass and in which the run
+// rests is told.
+func TestGlimpseThenRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s storetest.Memory
+		var told []string
+		recipe := oneAct(&world{}, false, &told)
+		recipe.Glimpse = func(context.Context, workflow.Run) error { return nil }
+		recipe.Steps["act"] = workflow.Step{Do: func(context.Context, *workflow.Job) (workflow.Next, error) {
+			return workflow.Park(), nil
+		}}
+		a := workflow.New(&s, workflow.Options{Owner: "a"}, recipe)
+		begun(t, a, &s)
+		work(t, a, time.Minute, time.Second)
+		if !slices.Equal(told, []string{"act/"}) {
+			t.Errorf("told %q", told)
+		}
+	})
+}
+
 // TestGlimpse: a state that is left at once is shown, and counts as told only
 // with the one after it.
 func TestGlimpse(t *testing.T) {
