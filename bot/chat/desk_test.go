@@ -45,7 +45,8 @@ type desk struct {
 	far      *droplets
 	hurt     *hurt // of the inbox
 	notes    []chat.Note
-	loose    bool // anybody may mute
+	loose    bool                        // anybody may mute
+	wire     func(chat.Slack) chat.Slack // what the next chat speaks through; nil: the app itself
 	mu       sync.Mutex
 }
 
@@ -149,6 +150,9 @@ func (d *desk) newChat(owner string) *chat.Chat {
 	var wire chat.Slack = d.app
 	if d.rehearse {
 		wire = chat.Rehearsing(d.app)
+	}
+	if d.wire != nil {
+		wire = d.wire(wire)
 	}
 	return chat.New(chat.Options{Slack: wire, Inbox: d.hurt, Findings: d.store, Remedy: d.rem, Standing: d.rem, Rolling: d.rem, Fleet: d.far,
 		Person: d.app.User, Team: "T0DROPLEAK", Channel: ops, AnyoneMutes: d.loose, Escalation: "S0LEADS", Zone: time.UTC, Owner: owner, Log: quiet,

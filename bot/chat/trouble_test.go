@@ -1,10 +1,13 @@
 package chat_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/chat"
 	"github.com/dropleak/dropleak/bot/report"
 	"github.com/dropleak/dropleak/bot/slackapp"
 	"github.com/dropleak/dropleak/bot/slacksim"
@@ -172,6 +175,59 @@ func TestSlackTrouble(t *testing.T) {
 		d.rest(2 * time.Hour)
 		_, m := d.message(f.ID)
 		wantText(t, "the message", m.PlainText(), "Memory freed, worker working")
+	})
+}
+
+// tongueless is Slack for a process that must not write into the channel.
+type tongueless struct {
+	chat.Slack
+	t *testing.T
+}
+
+func (s tongueless) Post(context.Context, string, slackapp.Message) (string, error) {
+	s.t.Error("it posts")
+	return "", errors.New("no")
+}
+
+func (s tongueless) Update(context.Context, string, string, slackapp.Message) error {
+	s.t.Error("it edits and waits")
+	return errors.New("no")
+}
+
+func (s tongueless) UpdateLater(string, string, slackapp.Message) error {
+	s.t.Error("it edits")
+	return errors.New("no")
+}
+
+// TestOnlyTheOwnerWrites: the message in which a run stands is written by the
+// run's owner. Another process that has news for it asks the owner; it would
+// overwrite newer words when Slack keeps it waiting.
+func TestOnlyTheOwnerWrites(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		f, m := d.opened("mail")
+		d.wire = func(s chat.Slack) chat.Slack { return tongueless{s, t} }
+		other := d.newChat("b")
+		for name, news := range map[string]func() error{
+			"a scan": func() error {
+				return other.FindingChanged(t.Context(), watch.Change{What: watch.Seen, Finding: d.finding(f.ID)})
+			},
+			"worse growth": func() error {
+				return other.FindingChanged(t.Context(), watch.Change{What: watch.Worse, Finding: d.finding(f.ID)})
+			},
+			"its own start": func() error { return other.Recall(t.Context()) },
+		} {
+			before := len(d.sim.Calls("chat.update"))
+			if err := news(); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			d.rest(10 * time.Second)
+			if len(d.sim.Calls("chat.update")) == before {
+				t.Errorf("after %s the owner was not asked", name)
+			}
+		}
+		if _, now := d.message(f.ID); now.TS != m.TS || !offers(now, report.ActionRestart) {
+			t.Errorf("the message moved or lost its question: %v", actions(now))
+		}
 	})
 }
 

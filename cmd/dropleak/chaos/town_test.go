@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -70,8 +72,17 @@ var build = sync.OnceValues(func() (string, error) {
 	return program, nil
 })
 
+// besides is how many towns live beside each other: they wait more than they
+// work.
+const besides = 5
+
 // TestMain removes the program that [build] built.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(besides)); err != nil {
+		fmt.Fprintln(os.Stderr, "test.parallel:", err)
+		os.Exit(2)
+	}
 	code := m.Run()
 	if program, err := build(); err == nil {
 		os.RemoveAll(filepath.Dir(program))
