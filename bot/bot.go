@@ -103,6 +103,7 @@ type Service struct {
 	hub     *hub.Hub
 	source  *source.DigitalOcean
 	feeds   []*source.Feed
+	shells  []shellOf
 	watch   *watch.Watch
 	remedy  *remedy.Service
 	chat    *chat.Chat

@@ -1,8 +1,10 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"regexp"
 	"slices"
 	"strconv"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dropleak/dropleak/bot/hub"
+	"github.com/dropleak/dropleak/bot/shell"
 	"github.com/dropleak/dropleak/bot/source"
 	"github.com/dropleak/dropleak/doclient"
 )
@@ -17,10 +20,11 @@ import (
 // Pull is a source that is pulled beside DigitalOcean, as the operator wrote
 // it.
 type Pull struct {
-	Type          string // prometheus, exporter
+	Type          string // prometheus, exporter, ssh
 	Name          string
 	URL           string
 	Access        source.Access
+	Shell         shell.Options // of type ssh
 	Every         time.Duration
 	Backfill      time.Duration
 	Queries       []string
@@ -47,6 +51,15 @@ func (s *Service) assembleFeeds() error {
 }
 
 func (s *Service) fetcher(p Pull) (source.Fetcher, error) {
+	if p.Type == "ssh" {
+		host, _, err := net.SplitHostPort(p.Shell.Address)
+		if err != nil {
+			return nil, err
+		}
+		d := shell.NewDroplet(p.Shell)
+		s.shells = append(s.shells, shellOf{name: p.Name, place: cmp.Or(p.Droplet, host), droplet: d})
+		return source.NewSSH(d, host), nil
+	}
 	client, err := p.Access.Client(p.URL)
 	if err != nil {
 		return nil, err
@@ -56,6 +69,13 @@ func (s *Service) fetcher(p Pull) (source.Fetcher, error) {
 	}
 	return source.NewPrometheus(source.PrometheusOptions{Name: p.Name, URL: p.URL, Client: client, Queries: p.Queries,
 		Backfill: s.d.Scale.Real(p.Backfill), Step: s.d.Scale.Real(time.Minute), Cursors: s.d.Store})
+}
+
+// shellOf is a droplet that is reached over SSH.
+type shellOf struct {
+	name    string // of the source
+	place   string // id, name or address
+	droplet *shell.Droplet
 }
 
 // locate finds the one droplet of ours that a name means: its id, name, the

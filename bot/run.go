@@ -51,6 +51,9 @@ func (s *Service) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { s.ready.Store(false) })() // draining is not ready
 	wg.Wait()
 	s.ready.Store(false)
+	for _, x := range s.shells {
+		x.droplet.Close()
+	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if err := s.slack.Close(drain); err != nil {

@@ -152,9 +152,9 @@ type Size int64
 
 // Source is where samples are pulled from beside DigitalOcean.
 type Source struct {
-	Type          string   `yaml:"type"`     // prometheus, exporter
+	Type          string   `yaml:"type"`     // prometheus, exporter, ssh
 	Name          string   `yaml:"name"`     // unique; empty: the type
-	URL           string   `yaml:"url"`      // of the server without /api/v1, or of the exporter's page
+	URL           string   `yaml:"url"`      // of the server without /api/v1, of the exporter's page, or ssh://HOST[:PORT]
 	Every         Duration `yaml:"every"`    // between two pulls
 	Timeout       Duration `yaml:"timeout"`  // of one answer
 	Backfill      Duration `yaml:"backfill"` // how far the first pull goes back; prometheus only
@@ -169,6 +169,9 @@ type Source struct {
 	TokenEnv      string   `yaml:"token_env"`
 	CAFile        string   `yaml:"ca_file"`
 	Insecure      bool     `yaml:"insecure"` // let a secret go over plain http
+	KeyFile       string   `yaml:"key_file"` // ssh only, as the next two
+	AgentSocket   string   `yaml:"agent_socket"`
+	KnownHosts    string   `yaml:"known_hosts"`
 
 	Password string         `yaml:"-"`
 	Token    string         `yaml:"-"`

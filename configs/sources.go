@@ -2,11 +2,15 @@ package configs
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/dropleak/dropleak/bot/shell"
 )
 
 // sourceName is what a source may be called: history keeps it as a label.
@@ -20,7 +24,7 @@ func (v *validator) sources(env Getenv) {
 	seen := map[string]bool{}
 	for i := range v.c.Sources {
 		s, key := &v.c.Sources[i], fmt.Sprintf("sources[%d]", i)
-		v.oneOf(key+".type", s.Type, "prometheus", "exporter")
+		v.oneOf(key+".type", s.Type, "prometheus", "exporter", "ssh")
 		if s.Name == "" {
 			s.Name = s.Type
 		}
@@ -34,8 +38,15 @@ func (v *validator) sources(env Getenv) {
 			v.bad(key+".name", "%q is another source's too: give each a name", s.Name)
 		}
 		seen[s.Name] = true
-		v.url(key+".url", s.URL, "https", "http")
 		v.sourcePace(key, s)
+		if s.Type == "ssh" {
+			v.sourceSSH(key, s)
+			continue
+		}
+		v.url(key+".url", s.URL, "https", "http")
+		if s.KeyFile+s.AgentSocket+s.KnownHosts != "" {
+			v.bad(key, "key_file, agent_socket and known_hosts are for type: ssh")
+		}
 		v.sourceAccess(key, s, env)
 		v.sourceNames(key, s)
 	}
@@ -48,7 +59,7 @@ func (v *validator) sourcePace(key string, s *Source) {
 		}
 		v.atLeast(key+"."+name, *d, time.Second)
 	}
-	if s.Type != "exporter" {
+	if s.Type != "exporter" && s.Type != "ssh" {
 		if s.Backfill == 0 {
 			s.Backfill = Duration(7 * 24 * time.Hour)
 		}
@@ -56,7 +67,7 @@ func (v *validator) sourcePace(key string, s *Source) {
 		return
 	}
 	if s.Backfill != 0 || len(s.Queries) > 0 {
-		v.bad(key, "an exporter tells only of now: backfill and queries are for type: prometheus")
+		v.bad(key, "type: %s tells only of now: backfill and queries are for type: prometheus", s.Type)
 	}
 }
 
@@ -106,4 +117,41 @@ func (v *validator) sourceNames(key string, s *Source) {
 		v.bad(key+".groupname", "has no group (?P<worker>…)")
 	}
 	s.Group = pattern
+}
+
+// sourceSSH checks how a droplet is reached over SSH. Nobody is dialled.
+func (v *validator) sourceSSH(key string, s *Source) {
+	v.url(key+".url", s.URL, "ssh")
+	if u, err := url.Parse(s.URL); err == nil && u.Host != "" && (strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Port() == "" && strings.HasSuffix(u.Host, ":")) {
+		v.bad(key+".url", "%q is not ssh://HOST or ssh://HOST:PORT", s.URL)
+	}
+	if !sshUser.MatchString(s.User) {
+		v.bad(key+".user", "%q is no name of a user: who logs in on the droplet?", s.User)
+	}
+	if (s.KeyFile == "") == (s.AgentSocket == "") {
+		v.bad(key, "needs one of key_file and agent_socket")
+	}
+	if s.KnownHosts == "" {
+		v.bad(key, "needs known_hosts: the file with the droplet's host key, as `ssh-keyscan` prints it and you have compared it")
+	}
+	if s.PasswordEnv+s.TokenEnv+s.CAFile+s.Groupname+s.Worker != "" || s.Insecure || len(s.WorkerLabels)+len(s.DropletLabels) > 0 {
+		v.bad(key, "password_env, token_env, ca_file, insecure, groupname, worker, worker_labels and droplet_labels are not for type: ssh")
+	}
+	if v.beside || s.KnownHosts == "" {
+		return
+	}
+	for name, err := range s.Shell().Check() {
+		v.bad(key+"."+name, "%s", err)
+	}
+}
+
+var sshUser = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
+
+// Shell says how a source of type ssh is reached.
+func (s Source) Shell() shell.Options {
+	host := strings.TrimSuffix(strings.TrimPrefix(s.URL, "ssh://"), "/")
+	if u, err := url.Parse(s.URL); err == nil && u.Port() == "" {
+		host = net.JoinHostPort(u.Hostname(), "22")
+	}
+	return shell.Options{Address: host, User: s.User, KeyFile: s.KeyFile, AgentSocket: s.AgentSocket, KnownHosts: s.KnownHosts, Timeout: time.Duration(s.Timeout)}
 }
