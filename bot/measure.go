@@ -44,22 +44,51 @@ func (m measure) worker(ctx context.Context, droplet, worker string, from, to ti
 		return detector.Worker{}, nil, err
 	}
 	series, err := m.s.history.Select(ctx, []history.Matcher{history.Is(sample.MetricName, "dropleak_droplet_memory_available_bytes"),
-		history.Is("droplet", droplet), history.Is(history.LabelSource, "")}, from, to)
+		history.Is("droplet", droplet)}, from, to)
 	if err != nil {
 		return detector.Worker{}, nil, err
 	}
-	var passes []time.Time
-	for _, s := range series {
-		for _, p := range s.Points {
-			passes = append(passes, time.UnixMilli(p.At).UTC())
-		}
-	}
+	found := detector.Worker{Name: worker, Droplet: droplet}
 	for _, w := range workers {
 		if w.Name == worker {
-			return w, passes, nil
+			found = w
 		}
 	}
-	return detector.Worker{Name: worker, Droplet: droplet}, passes, nil
+	return found, m.s.passes(series, found), nil
+}
+
+// passes are the times of the passes that a worker is seen in: the agent's, or
+// those of the source over SSH that tells of it. Two that both look at the
+// droplet look at different moments.
+func (s *Service) passes(available []sample.Series, w detector.Worker) []time.Time {
+	seen := map[time.Time]bool{}
+	for _, l := range w.Lives {
+		for _, x := range l.Samples {
+			seen[x.At.UTC()] = true
+		}
+	}
+	by := map[string][]time.Time{}
+	hits := map[string]int{}
+	for _, one := range available {
+		source := one.Get(history.LabelSource)
+		if source != "" && !slices.ContainsFunc(s.shells, func(x shellOf) bool { return x.name == source }) {
+			continue // not everybody who measures a droplet looks at its workers
+		}
+		for _, p := range one.Points {
+			at := time.UnixMilli(p.At).UTC()
+			by[source] = append(by[source], at)
+			if seen[at] {
+				hits[source]++
+			}
+		}
+	}
+	best := ""
+	for source := range by {
+		if hits[source] > hits[best] || len(by[best]) == 0 {
+			best = source
+		}
+	}
+	return by[best]
 }
 
 // numbers are a worker's memory at its newest complete pass, of one metric if

@@ -33,27 +33,50 @@ func TestSources(t *testing.T) {
 }
 
 func TestSourceProblems(t *testing.T) {
+	hosts := filepath.Join(t.TempDir(), "known_hosts")
+	if err := os.WriteFile(hosts, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for text, want := range map[string]string{
-		"{url: 'http://127.0.0.1:1'}":                                                                "sources[0].type",
-		"{type: prometheus}":                                                                         "sources[0].url",
-		"{type: prometheus, url: 'http://u:p@127.0.0.1:1'}":                                          "secrets come from the environment",
-		"{type: prometheus, url: 'http://127.0.0.1:1', name: sender}":                                "what others are called",
-		"{type: prometheus, url: 'http://127.0.0.1:1', name: 'A b'}":                                 "not made of",
-		"{type: prometheus, url: 'http://127.0.0.1:1', every: 10ms}":                                 "sources[0].every",
-		"{type: exporter, url: 'http://127.0.0.1:1/metrics', queries: [a]}":                          "only of now",
-		"{type: prometheus, url: 'http://10.0.0.1:1', token_env: T}":                                 "in the clear",
-		"{type: prometheus, url: 'http://127.0.0.1:1', user: u}":                                     "belong together",
-		"{type: prometheus, url: 'http://127.0.0.1:1', user: u, password_env: P, token_env: T}":      "one of them",
-		"{type: prometheus, url: 'http://127.0.0.1:1', ca_file: /nowhere}":                           "no such file",
-		"{type: prometheus, url: 'http://127.0.0.1:1', groupname: '('}":                              "sources[0].groupname",
-		"{type: prometheus, url: 'http://127.0.0.1:1', groupname: 'x'}":                              "no group (?P<worker>",
-		"{type: prometheus, url: 'http://127.0.0.1:1'}\n- {type: prometheus, url: 'http://[::1]:1'}": "another source's too",
-		"{type: prometheus, url: 'http://127.0.0.1:1', token_env: UNSET_FILE}":                       "is not set",
+		"{url: 'http://127.0.0.1:1'}":                                                                      "sources[0].type",
+		"{type: prometheus}":                                                                               "sources[0].url",
+		"{type: prometheus, url: 'http://u:p@127.0.0.1:1'}":                                                "secrets come from the environment",
+		"{type: prometheus, url: 'http://127.0.0.1:1', name: sender}":                                      "what others are called",
+		"{type: prometheus, url: 'http://127.0.0.1:1', name: 'A b'}":                                       "not made of",
+		"{type: prometheus, url: 'http://127.0.0.1:1', every: 10ms}":                                       "sources[0].every",
+		"{type: exporter, url: 'http://127.0.0.1:1/metrics', queries: [a]}":                                "only of now",
+		"{type: prometheus, url: 'http://10.0.0.1:1', token_env: T}":                                       "in the clear",
+		"{type: prometheus, url: 'http://127.0.0.1:1', user: u}":                                           "belong together",
+		"{type: prometheus, url: 'http://127.0.0.1:1', user: u, password_env: P, token_env: T}":            "one of them",
+		"{type: prometheus, url: 'http://127.0.0.1:1', ca_file: /nowhere}":                                 "no such file",
+		"{type: prometheus, url: 'http://127.0.0.1:1', groupname: '('}":                                    "sources[0].groupname",
+		"{type: prometheus, url: 'http://127.0.0.1:1', groupname: 'x'}":                                    "no group (?P<worker>",
+		"{type: prometheus, url: 'http://127.0.0.1:1'}\n- {type: prometheus, url: 'http://[::1]:1'}":       "another source's too",
+		"{type: prometheus, url: 'http://127.0.0.1:1', token_env: UNSET_FILE}":                             "is not set",
+		"{type: exporter, url: 'http://127.0.0.1:1', key_file: /k}":                                        "are for type: ssh",
+		"{type: ssh, url: 'http://h', user: u, agent_socket: /s, known_hosts: " + hosts + "}":              "is not a URL with ssh",
+		"{type: ssh, url: 'ssh://u@h', user: u, agent_socket: /s, known_hosts: " + hosts + "}":             "carries a user",
+		"{type: ssh, url: 'ssh://h/x', user: u, agent_socket: /s, known_hosts: " + hosts + "}":             "is not ssh://HOST",
+		"{type: ssh, url: 'ssh://h', agent_socket: /s, known_hosts: " + hosts + "}":                        "no name of a user",
+		"{type: ssh, url: 'ssh://h', user: u, known_hosts: " + hosts + "}":                                 "one of key_file and agent_socket",
+		"{type: ssh, url: 'ssh://h', user: u, agent_socket: /s}":                                           "needs known_hosts",
+		"{type: ssh, url: 'ssh://h', user: u, agent_socket: /s, known_hosts: /nowhere}":                    "sources[0].known_hosts",
+		"{type: ssh, url: 'ssh://h', user: u, key_file: /nowhere, known_hosts: " + hosts + "}":             "sources[0].key_file",
+		"{type: ssh, url: 'ssh://h', user: u, agent_socket: /s, known_hosts: " + hosts + ", worker: w}":    "not for type: ssh",
+		"{type: ssh, url: 'ssh://h', user: u, agent_socket: /s, known_hosts: " + hosts + ", backfill: 1h}": "only of now",
 	} {
 		_, err := Read("x.yaml", []byte(least+"sources:\n- "+text+"\n"), all)
 		var ps Problems
 		if !errors.As(err, &ps) || len(ps) != 1 || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want one problem with %q", text, err, want)
+		}
+	}
+}
+
+func TestShell(t *testing.T) {
+	for url, want := range map[string]string{"ssh://h": "h:22", "ssh://h:2222": "h:2222", "ssh://[::1]": "[::1]:22", "ssh://[::1]:7/": "[::1]:7"} {
+		if got := (Source{URL: url}).Shell().Address; got != want {
+			t.Errorf("%s is reached at %s, want %s", url, got, want)
 		}
 	}
 }

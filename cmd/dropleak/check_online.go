@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/shell"
 	"github.com/dropleak/dropleak/bot/slackapp"
 	"github.com/dropleak/dropleak/bot/store"
 	"github.com/dropleak/dropleak/configs"
@@ -69,7 +70,27 @@ func probes(c configs.Config) []probe {
 			return "its token reads; that it may snapshot and reboot shows only when it does", nil
 		}})
 	}
+	for _, src := range c.Sources {
+		if src.Type == "ssh" {
+			ps = append(ps, probe{"SSH source " + src.Name, func(ctx context.Context) (string, error) { return probeSSH(ctx, src) }})
+		}
+	}
 	return append(ps, slackProbes(c, quiet())...)
+}
+
+// probeSSH takes one pass and says what is seen and what is not.
+func probeSSH(ctx context.Context, src configs.Source) (string, error) {
+	d := shell.NewDroplet(src.Shell())
+	defer d.Close()
+	r, _, err := d.Look(ctx)
+	if err != nil {
+		return "", err
+	}
+	said := fmt.Sprintf("%s answers; %d Celery workers of %d processes", d.Host(), len(r.Nodes), len(r.Pass.Processes))
+	for _, n := range r.Notes {
+		said += "; " + n
+	}
+	return printable(said), nil
 }
 
 func probeStore(ctx context.Context, c configs.Config) (string, error) {
