@@ -109,6 +109,9 @@ func (r *reading) line(line []byte) error {
 		r.tree[rest] = []byte{}
 	case "D":
 		r.tree[rest] = nil // there, and not to be read
+	case "L": // a link, and where it leads
+		name, target, _ := strings.Cut(rest, " ")
+		r.tree[name] = []byte(target)
 	case "P":
 		return r.process(rest)
 	case "C":

@@ -42,6 +42,9 @@ func script(t *testing.T) string {
 // three ways the script is used, and through /proc: the same workers, the same
 // processes, the same lives.
 func TestSameAsTheAgent(t *testing.T) {
+	if testbed.Apart(t) {
+		return
+	}
 	app := testbed.Celery(t, testbed.Redis(t))
 	app.Start(t, testbed.Worker{Name: "mail@web-1", Concurrency: 3, Args: []string{"-B", "-s", filepath.Join(testbed.Folder(t), "beat")}})
 	testbed.Supervisor(t, app.Program("video", testbed.Worker{Name: "video@web-1", Pool: "solo"}))
@@ -105,6 +108,9 @@ func compare(t *testing.T, far, near procfs.Reading) {
 // TestSecretsStay: what a command line carries beside the worker's name does
 // not leave the droplet.
 func TestSecretsStay(t *testing.T) {
+	if testbed.Apart(t) {
+		return
+	}
 	path := filepath.Join(testbed.Folder(t), "celery")
 	if err := os.WriteFile(path, []byte("import time\ntime.sleep(600)\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -131,6 +137,9 @@ func TestSecretsStay(t *testing.T) {
 // TestWithoutRights looks at root's worker as somebody else: what is lost is
 // said.
 func TestWithoutRights(t *testing.T) {
+	if testbed.Apart(t) {
+		return
+	}
 	growing := filepath.Join(testbed.Folder(t), "celery")
 	if err := os.WriteFile(growing, []byte("import time\ntime.sleep(600)\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -161,6 +170,7 @@ func faulty(t *testing.T, text string) Options {
 }
 
 func TestFarEndFaults(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ far, want string }{
 		"hangs":            {"echo dropleak-ssh 1; sleep 600", "no answer within"},
 		"floods":           {"yes", "too large"},
@@ -193,6 +203,7 @@ func TestFarEndFaults(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	s := testbed.SSHD(t, "")
 	other := filepath.Join(testbed.Folder(t), "known_hosts")
 	if err := os.WriteFile(other, []byte("elsewhere ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8g2MgHvEUJkwVVQHmCrtIyDM5CGL4jDxnDbG4yG3eN\n"), 0o600); err != nil {
@@ -229,6 +240,7 @@ func TestRefusals(t *testing.T) {
 // sent to it, over and over; and when the file is mended, it goes on without
 // a restart.
 func TestHostKeyChanged(t *testing.T) {
+	t.Parallel()
 	s, imposter := testbed.SSHD(t, ""), testbed.SSHD(t, "")
 	known, err := os.ReadFile(imposter.KnownHosts)
 	if err != nil {
@@ -261,6 +273,7 @@ func TestHostKeyChanged(t *testing.T) {
 // TestKindsOfHostKeys: of a host that has several keys the one that is known
 // is asked for; one that has only others has changed.
 func TestKindsOfHostKeys(t *testing.T) {
+	t.Parallel()
 	s := testbed.SSHD(t, "")
 	rsa := filepath.Join(testbed.Folder(t), "rsa")
 	if said, err := exec.Command("ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", rsa).CombinedOutput(); err != nil {
@@ -287,6 +300,7 @@ func TestKindsOfHostKeys(t *testing.T) {
 // TestOneConnection: words go over one connection; it is made anew after it
 // broke; a host that refuses is not asked again at once.
 func TestOneConnection(t *testing.T) {
+	t.Parallel()
 	s := testbed.SSHD(t, "")
 	d := droplet(t, to(s))
 	logins := func() int { return strings.Count(s.Log(), "Accepted publickey") }
@@ -325,6 +339,9 @@ func TestOneConnection(t *testing.T) {
 // TestHostFallsSilent: a host that takes no more bytes is found out by the
 // keepalive, and words asked of it end in time.
 func TestHostFallsSilent(t *testing.T) {
+	if testbed.Apart(t) {
+		return
+	}
 	s := testbed.SSHD(t, "")
 	o := to(s)
 	o.KeepAlive, o.Timeout = 200*time.Millisecond, 3*time.Second
@@ -362,6 +379,7 @@ func TestHostFallsSilent(t *testing.T) {
 
 // TestAgentKey logs in with a key that an ssh-agent holds.
 func TestAgentKey(t *testing.T) {
+	t.Parallel()
 	s := testbed.SSHD(t, "")
 	o := to(s)
 	o.AgentSocket = filepath.Join(testbed.Folder(t), "agent")

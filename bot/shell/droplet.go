@@ -39,6 +39,12 @@ func (t turning) Open(name string) (fs.File, error) { return t.to().Open(name) }
 // ReadDir implements [fs.ReadDirFS].
 func (t turning) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(t.to(), name) }
 
+// ReadLink implements [fs.ReadLinkFS].
+func (t turning) ReadLink(name string) (string, error) { return fs.ReadLink(t.to(), name) }
+
+// Lstat implements [fs.ReadLinkFS].
+func (t turning) Lstat(name string) (fs.FileInfo, error) { return fs.Stat(t.to(), name) }
+
 // hugePSS is from where smaps_rollup is not read any more, as in the script:
 // it keeps the process's memory locked meanwhile.
 const hugePSS = 4 << 30

@@ -35,23 +35,40 @@ func (b below) Open(name string) (fs.File, error) {
 	return file{bytes.NewReader(content), entry{name, false}}, nil
 }
 
-// ReadDir implements [fs.ReadDirFS]; only the first level is ever listed.
+// ReadDir implements [fs.ReadDirFS].
 func (b below) ReadDir(name string) ([]fs.DirEntry, error) {
+	dir := b.prefix
 	if name != "." {
-		return nil, &fs.PathError{Op: "readdir", Path: name, Err: fs.ErrNotExist}
+		dir += name + "/"
 	}
 	seen := map[string]bool{}
 	var out []fs.DirEntry
 	for path := range b.tree {
-		rest, ok := strings.CutPrefix(path, b.prefix)
+		rest, ok := strings.CutPrefix(path, dir)
 		first, _, deep := strings.Cut(rest, "/")
 		if ok && !seen[first] {
 			seen[first] = true
 			out = append(out, fs.FileInfoToDirEntry(entry{first, deep}))
 		}
 	}
+	if len(out) == 0 && name != "." {
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: fs.ErrNotExist}
+	}
 	return out, nil
 }
+
+// ReadLink implements [fs.ReadLinkFS]: what leads elsewhere says so by its
+// content.
+func (b below) ReadLink(name string) (string, error) {
+	content, ok := b.tree[b.prefix+name]
+	if !ok {
+		return "", &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrNotExist}
+	}
+	return string(content), nil
+}
+
+// Lstat implements [fs.ReadLinkFS].
+func (b below) Lstat(name string) (fs.FileInfo, error) { return fs.Stat(b, name) }
 
 // file is one open file.
 type file struct {

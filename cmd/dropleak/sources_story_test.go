@@ -129,7 +129,7 @@ func TestSSHStory(t *testing.T) {
 	w := newTown(t, 53)
 	w.faster(720)
 	w.cloud.AddDroplet(dosim.Droplet{ID: dropletID, Name: dropletName, Tags: []string{"dropleak"}})
-	growing(t)
+	growing(t, "grower@web-1")
 	script := filepath.Join(w.dir, "dropleak-ssh")
 	w.write(script, w.run("ssh", "print-command"))
 	if err := os.Chmod(script, 0o755); err != nil {
@@ -142,7 +142,7 @@ func TestSSHStory(t *testing.T) {
 		t.Errorf("check --online says\n%s", said)
 	}
 	w.serve()
-	w.await(4*time.Minute, "the leak is found", "grower@web-1", dropletName, "Grows")
+	w.await(2*testbed.Patience, "the leak is found", "grower@web-1", dropletName, "Grows")
 	said := w.run("sources", "--config", w.config)
 	if !strings.Contains(said, "web-1-ssh") || strings.Contains(said, "web-1-ssh: ") {
 		t.Errorf("sources does not say that the source is well:\n%s", said)
@@ -151,7 +151,7 @@ func TestSSHStory(t *testing.T) {
 		t.Errorf("%d logins: the connection is not kept", n)
 	}
 	server.Stop()
-	testbed.Eventually(t, 30*time.Second, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		if said = w.run("sources", "--config", w.config); !strings.Contains(said, "does not answer") {
 			return fmt.Errorf("sources says\n%s", said)
 		}
