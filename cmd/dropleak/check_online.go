@@ -16,26 +16,26 @@ import (
 	"github.com/dropleak/dropleak/doclient"
 )
 
-// probe is one question to the outside, and its answer in a few words.
-type probe struct {
+// question is asked of the outside, and answered in a few words.
+type question struct {
 	name string
 	ask  func(context.Context) (string, error)
 }
 
-// probeWithin is more than an upload takes until it is ready.
-const probeWithin = time.Minute
+// answerWithin is more than an upload takes until it is ready.
+const answerWithin = time.Minute
 
 // checkOnline asks everything the service will speak to, and says how to mend
 // what does not answer.
 func checkOnline(ctx context.Context, s streams, c configs.Config) error {
-	return ask(ctx, s.out, probes(c))
+	return ask(ctx, s.out, questions(c))
 }
 
 // ask tells the answer to each question, a line each; exit 1 when one is bad.
-func ask(ctx context.Context, out io.Writer, ps []probe) error {
+func ask(ctx context.Context, out io.Writer, ps []question) error {
 	bad := 0
 	for _, p := range ps {
-		ctx, cancel := context.WithTimeout(ctx, probeWithin)
+		ctx, cancel := context.WithTimeout(ctx, answerWithin)
 		said, err := p.ask(ctx)
 		cancel()
 		if err != nil {
@@ -53,13 +53,13 @@ func ask(ctx context.Context, out io.Writer, ps []probe) error {
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-func probes(c configs.Config) []probe {
-	ps := []probe{
-		{"store", func(ctx context.Context) (string, error) { return probeStore(ctx, c) }},
-		{"DigitalOcean reader", func(ctx context.Context) (string, error) { return probeReader(ctx, c, quiet()) }},
+func questions(c configs.Config) []question {
+	ps := []question{
+		{"store", func(ctx context.Context) (string, error) { return askStore(ctx, c) }},
+		{"DigitalOcean reader", func(ctx context.Context) (string, error) { return askReader(ctx, c, quiet()) }},
 	}
 	if c.Secrets.ExecutorToken != "" {
-		ps = append(ps, probe{"DigitalOcean executor", func(ctx context.Context) (string, error) {
+		ps = append(ps, question{"DigitalOcean executor", func(ctx context.Context) (string, error) {
 			x, err := doclient.NewExecutor(cloudOptions(c, c.Secrets.ExecutorToken, quiet()))
 			if err != nil {
 				return "", err
@@ -72,14 +72,14 @@ func probes(c configs.Config) []probe {
 	}
 	for _, src := range c.Sources {
 		if src.Type == "ssh" {
-			ps = append(ps, probe{"SSH source " + src.Name, func(ctx context.Context) (string, error) { return probeSSH(ctx, src) }})
+			ps = append(ps, question{"SSH source " + src.Name, func(ctx context.Context) (string, error) { return askSSH(ctx, src) }})
 		}
 	}
-	return append(ps, slackProbes(c, quiet())...)
+	return append(ps, slackQuestions(c, quiet())...)
 }
 
-// probeSSH takes one pass and says what is seen and what is not.
-func probeSSH(ctx context.Context, src configs.Source) (string, error) {
+// askSSH takes one pass and says what is seen and what is not.
+func askSSH(ctx context.Context, src configs.Source) (string, error) {
 	d := shell.NewDroplet(src.Shell())
 	defer d.Close()
 	r, _, err := d.Look(ctx)
@@ -93,7 +93,7 @@ func probeSSH(ctx context.Context, src configs.Source) (string, error) {
 	return printable(said), nil
 }
 
-func probeStore(ctx context.Context, c configs.Config) (string, error) {
+func askStore(ctx context.Context, c configs.Config) (string, error) {
 	st, err := store.Open(ctx, c.StoreDSN(), store.Options{Beside: true})
 	if err != nil {
 		return "", err
@@ -101,7 +101,7 @@ func probeStore(ctx context.Context, c configs.Config) (string, error) {
 	return string(st.Engine()), errors.Join(st.Ping(ctx), st.Close())
 }
 
-func probeReader(ctx context.Context, c configs.Config, log *slog.Logger) (string, error) {
+func askReader(ctx context.Context, c configs.Config, log *slog.Logger) (string, error) {
 	r, err := doclient.NewReader(cloudOptions(c, c.Secrets.ReaderToken, log))
 	if err != nil {
 		return "", err

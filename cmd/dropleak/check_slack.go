@@ -15,23 +15,23 @@ import (
 	"github.com/dropleak/dropleak/configs"
 )
 
-// slackProbes ask Slack for everything the service will need of it. What they
+// slackQuestions ask Slack for everything the service will need of it. What they
 // put up they take away again, and nobody in the workspace sees any of it.
-func slackProbes(c configs.Config, log *slog.Logger) []probe {
+func slackQuestions(c configs.Config, log *slog.Logger) []question {
 	app, err := slackapp.New(slackapp.Options{BotToken: c.Secrets.SlackBot, AppToken: c.Secrets.SlackApp, SigningSecret: c.Secrets.SlackSigning,
 		APIURL: c.Slack.APIURL, Mode: slackapp.Mode(c.Slack.Mode), Logger: log, Handler: deaf{}})
 	if err != nil {
-		return []probe{{"Slack", func(context.Context) (string, error) { return "", err }}}
+		return []question{{"Slack", func(context.Context) (string, error) { return "", err }}}
 	}
 	s := slackCheck{app, c}
-	ps := []probe{{"Slack bot token", s.token}, {"Slack scopes", s.scopes}}
+	ps := []question{{"Slack bot token", s.token}, {"Slack scopes", s.scopes}}
 	if slackapp.Mode(c.Slack.Mode) != slackapp.HTTP {
-		ps = append(ps, probe{"Slack sockets", s.sockets})
+		ps = append(ps, question{"Slack sockets", s.sockets})
 	}
 	for _, channel := range channels(c) {
-		ps = append(ps, probe{"Slack channel " + channel, func(ctx context.Context) (string, error) { return s.channel(ctx, channel) }})
+		ps = append(ps, question{"Slack channel " + channel, func(ctx context.Context) (string, error) { return s.channel(ctx, channel) }})
 	}
-	return append(ps, probe{"Slack upload", s.upload}, probe{"Slack approvers", s.approvers})
+	return append(ps, question{"Slack upload", s.upload}, question{"Slack approvers", s.approvers})
 }
 
 // slackCheck is Slack as the configuration has it.

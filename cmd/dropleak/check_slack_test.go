@@ -45,7 +45,7 @@ func TestSlackProbes(t *testing.T) {
 			c.Approvals.Approvers = []string{"S0ONCALL"}
 			tt.alter(&c)
 			var out bytes.Buffer
-			err := ask(t.Context(), &out, slackProbes(c, quiet()))
+			err := ask(t.Context(), &out, slackQuestions(c, quiet()))
 			var failed []string
 			for line := range strings.Lines(out.String()) {
 				if rest, bad := strings.CutPrefix(line, "FAIL  "); bad {
