@@ -74,12 +74,14 @@ const (
 	EventResize  EventKind = "resize"
 )
 
-// TaskRun is one execution of a task in one process.
+// TaskRun is one execution of a task in one process, or a count of them.
 type TaskRun struct {
 	PID        int
 	Start      time.Time // of the process; zero or two seconds off is fine
 	Task       string
 	Begin, End time.Time
+	Count      int // executions it stands for, which ended by End; 0: one
+	Beside     int // without a Task: how many executions ran beside another in the process
 }
 
 // Limit is the line at which memory runs out.

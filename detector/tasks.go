@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -35,15 +36,7 @@ func attribute(w Worker, o Options) []TaskVerdict {
 	if len(w.Tasks) == 0 {
 		return nil
 	}
-	names := taskNames(w.Tasks)
-	lives := tidyLives(w.Lives)
-	runs := runsByLife(w.Tasks, lives)
-	var rows []taskRow
-	overlap := false
-	for i, l := range lives {
-		overlap = overlap || overlapping(runs[i])
-		rows = append(rows, taskRows(i, l, runs[i], names, o)...)
-	}
+	rows, names, overlap := layTasks(w, o)
 	out := make([]TaskVerdict, len(names))
 	for k, n := range names {
 		out[k] = TaskVerdict{Task: n, Kind: TaskUnsure}
@@ -57,6 +50,19 @@ func attribute(w Worker, o Options) []TaskVerdict {
 	return out
 }
 
+// layTasks lays growth and calls out by slots, and reports whether tasks ran
+// beside one another.
+func layTasks(w Worker, o Options) (rows []taskRow, names []string, overlap bool) {
+	names = taskNames(w.Tasks)
+	lives := tidyLives(w.Lives)
+	runs := runsByLife(w.Tasks, lives)
+	for i, l := range lives {
+		overlap = overlap || overlapping(runs[i])
+		rows = append(rows, taskRows(i, l, runs[i], names, o)...)
+	}
+	return rows, names, overlap
+}
+
 func before2f(a, b float64) int {
 	switch {
 	case a < b:
@@ -67,13 +73,23 @@ func before2f(a, b float64) int {
 	return 0
 }
 
-func taskNames(ts []TaskRun) []string {
-	var names []string
-	for _, t := range ts {
-		names = append(names, t.Task)
+// runs is how many executions a record stands for; one without a task only
+// says how many ran beside another.
+func (t TaskRun) runs() int {
+	if t.Task == "" {
+		return 0
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return max(t.Count, 1)
+}
+
+func taskNames(ts []TaskRun) []string {
+	seen := map[string]bool{}
+	for _, t := range ts {
+		if t.Task != "" {
+			seen[t.Task] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
 }
 
 // runsByLife gives each life its executions, in order of their end.
@@ -100,13 +116,15 @@ func runsByLife(ts []TaskRun, lives []Life) [][]TaskRun {
 // overlapping reports whether more than one run in twenty began before the
 // one before it ended: then the memory of a process tells tasks apart no more.
 func overlapping(rs []TaskRun) bool {
-	n := 0
-	for i := 1; i < len(rs); i++ {
-		if rs[i].Begin.Before(rs[i-1].End.Add(-10 * time.Millisecond)) {
+	n, all := 0, 0
+	for i, r := range rs {
+		n += r.Beside
+		all += r.runs()
+		if i > 0 && r.Begin.Before(rs[i-1].End.Add(-10*time.Millisecond)) {
 			n++
 		}
 	}
-	return n > 5 && n > len(rs)/20
+	return n > 5 && n > all/20
 }
 
 // taskRows cuts a life into slots. The first hour, or the first twelfth of a
@@ -144,9 +162,9 @@ func taskRows(life int, l Life, rs []TaskRun, names []string, o Options) []taskR
 		calls[i] = make([]float64, len(names))
 	}
 	for _, r := range rs {
-		if i := int(r.End.Sub(from) / slot); !r.End.Before(from) && i < n {
+		if i := int(r.End.Sub(from) / slot); r.Task != "" && !r.End.Before(from) && i < n {
 			k, _ := slices.BinarySearch(names, r.Task)
-			calls[i][k]++
+			calls[i][k] += float64(r.runs())
 		}
 	}
 	var out []taskRow

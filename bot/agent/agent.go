@@ -48,6 +48,7 @@ type Options struct {
 	// SupervisorConfig is where supervisord's configuration lies when the
 	// processes do not tell; "" Debian's place.
 	SupervisorConfig string
+	Probe            string // socket for the probe in Celery's processes; "" none
 	MetadataURL      string // where DigitalOcean tells the droplet's id
 	Version          string
 	Log              *slog.Logger
@@ -77,6 +78,7 @@ type Agent struct {
 	shipper  *shipper
 	orders   *orders
 	executor *executor
+	probe    *probeSocket // nil: none
 	metadata *http.Client
 	host     string
 }
@@ -126,11 +128,24 @@ func (a *Agent) open() (err error) {
 		j.close()
 		return err
 	}
+	a.listen()
 	a.orders = &orders{server: o.Server, http: a.wire.client(pollWait + 15*time.Second)}
 	a.executor = &executor{journal: j, wire: a.orders, allow: o.Allow, id: a.id, now: a.wire.now, log: o.Log,
 		man: realManagers{o.SupervisorConfig}, kill: syscall.Kill, every: 200 * time.Millisecond, reader: reader(o),
 		fresh: func() *procfs.Reader { return reader(o) }, disk: diskUsed}
 	return nil
+}
+
+// listen opens the probe's socket. An agent that cannot goes on without: it
+// measures, and names no tasks.
+func (a *Agent) listen() {
+	if a.opts.Probe == "" {
+		return
+	}
+	var err error
+	if a.probe, err = openProbe(a.opts.Probe, &a.sampler.tasks, a.opts.Log); err != nil {
+		a.opts.Log.Warn("tasks will not be counted", "error", err)
+	}
 }
 
 func withDefaults(o Options) Options {
@@ -224,7 +239,11 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.opts.Log.Info("agent runs", "droplet", a.droplet(), "every", a.opts.Every, "server", a.opts.Server, "allowed", fmt.Sprint(a.opts.Allow))
 	var wg sync.WaitGroup
-	for _, loop := range []func(context.Context){a.sampleLoop, a.shipper.run, a.orderLoop, a.identifyLoop} {
+	loops := []func(context.Context){a.sampleLoop, a.shipper.run, a.orderLoop, a.identifyLoop}
+	if a.probe != nil {
+		loops = append(loops, a.probe.run)
+	}
+	for _, loop := range loops {
 		wg.Go(func() { loop(ctx) })
 	}
 	wg.Wait()
@@ -310,7 +329,9 @@ func (a *Agent) pass(at time.Time) ([]string, error) {
 		return nil, err
 	}
 	a.opts.Log.Debug("pass taken", "processes", len(p.Processes), "with_pss", withPSS(p))
-	body, err := encodeV2(a.sampler.series(p))
+	series, more := a.sampler.series(p)
+	notes = append(notes, more...)
+	body, err := encodeV2(series)
 	if err != nil {
 		return notes, err
 	}

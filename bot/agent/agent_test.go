@@ -442,7 +442,11 @@ func TestStaleMarkers(t *testing.T) {
 		at = at.Add(time.Minute)
 		p, _, err := s.take(at, "42")
 		must(t, err)
-		return s.series(p)
+		all, notes := s.series(p)
+		if len(notes) > 0 {
+			t.Error(notes)
+		}
+		return all
 	}
 	stale := func(all []sample.Series) (out []string) {
 		for _, x := range all {

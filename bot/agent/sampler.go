@@ -13,6 +13,7 @@ type sampler struct {
 	reader *procfs.Reader
 	slots  sample.Slots
 	budget budget
+	tasks  taskCounts
 	last   []sample.Series
 }
 
@@ -30,19 +31,21 @@ func (s *sampler) take(at time.Time, droplet string) (sample.Pass, []string, err
 	return r.Pass, r.Notes, nil
 }
 
-// series encodes a pass, with a stale marker for every series the pass
-// before it had and this one lacks. PSS left out by the budget is no end.
-func (s *sampler) series(p sample.Pass) []sample.Series {
-	now := sample.Encode(p)
+// series encodes a pass and the tasks counted until then, with a stale marker
+// for every series the pass before it had and this one lacks. PSS left out by
+// the budget is no end.
+func (s *sampler) series(p sample.Pass) ([]sample.Series, []string) {
+	counts, notes := s.tasks.counts(p)
+	now := append(sample.Encode(p), sample.EncodeTasks(counts)...)
 	at, ok := p.At()
 	if !ok {
-		return now
+		return now, notes
 	}
 	gone := slices.DeleteFunc(sample.Stale(s.last, now, at.UnixMilli()), func(g sample.Series) bool {
 		return paused(g, now)
 	})
 	s.last = now
-	return append(now, gone...)
+	return append(now, gone...), notes
 }
 
 // paused holds for a PSS or USS whose process still reports RSS.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dropleak/dropleak/bot/order"
 	"github.com/dropleak/dropleak/bot/testbed"
+	"github.com/dropleak/dropleak/detector/sample"
 )
 
 // shipped reads a file that operators install.
@@ -58,13 +59,14 @@ func TestShippedUnit(t *testing.T) {
 	source, err := os.ReadFile(filepath.Join(app.Dir, "app.py"))
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(m.Shared, "app.py"), source, 0o644))
+	must(t, os.WriteFile(filepath.Join(m.Shared, "dropleak_probe.py"), []byte(shipped(t, "celery/dropleak_probe.py")), 0o644))
 	var env strings.Builder
 	for k, v := range app.Env() {
 		fmt.Fprintf(&env, "Environment=%q\n", k+"="+v)
 	}
 	worker := func(restarts string) string {
 		return "[Service]\nUser=nobody\nWorkingDirectory=/mnt\n" + env.String() + "ExecStart=" +
-			strings.ReplaceAll(strings.Join(app.Command(testbed.Worker{Name: "mail@h", Concurrency: 2, Queue: "mail"}), " "), "%", "%%") +
+			strings.ReplaceAll(strings.Join(app.Command(testbed.Worker{Name: "mail@h", Concurrency: 2, Queue: "mail", Args: []string{"-I", "dropleak_probe"}}), " "), "%", "%%") +
 			"\nTimeoutStopSec=33\nKillMode=mixed\nRestart=" + restarts + "\n"
 	}
 	m.Unit(t, "celery.service", worker("always"))
@@ -81,6 +83,15 @@ func TestShippedUnit(t *testing.T) {
 		return n >= 3
 	})
 	checkUnit(t, m)
+	app.Feed(t, testbed.Load{Task: testbed.Steady, Amount: 4096, Every: 50 * time.Millisecond, Count: 200, Queue: "mail"})
+	s.await(30*time.Second, "the probe's counts through the sandbox", func() bool {
+		for _, x := range s.series {
+			if x.Name() == sample.NameTaskRuns && x.Get("worker") == "celery" && x.Get("task") == testbed.Steady {
+				return true
+			}
+		}
+		return false
+	})
 
 	facts := inspect(t, s, "r1", "celery")
 	if facts.StopTimeout != 33 || facts.KillMode != "mixed" || facts.AutoRestart != "always" || facts.StopSignal != "SIGTERM" ||

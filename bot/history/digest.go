@@ -131,7 +131,8 @@ func runsOf(starts []int64) (runs [][]int64) {
 	return runs
 }
 
-var aboutAll = regexp.MustCompile(`^dropleak_`)
+// aboutAll is what a pass is made of; counts of tasks are not.
+var aboutAll = regexp.MustCompile(`^dropleak_(process|worker|droplet|other)_`)
 
 // read makes the stretches of a run out of samples.
 func (g *digesting) read(ctx context.Context, run []int64) error {

@@ -18,12 +18,18 @@ type Query struct {
 	DropletIDs []string // none: all that were ever heard of
 	Worker     string   // "": all
 	From, To   time.Time
+	// Tasks asks for the executions too that were counted in Worker on one
+	// droplet, and for nothing where none were.
+	Tasks bool
 }
 
 // Workers assembles the workers of droplets over a time, by droplet and
 // name. Where several sources speak of one worker, the one with the most
 // samples is believed; sources are never mixed.
 func (h *History) Workers(ctx context.Context, q Query) ([]detector.Worker, error) {
+	if q.Tasks {
+		return h.withTasks(ctx, q)
+	}
 	ids, err := h.droplets(ctx, q)
 	if err != nil {
 		return nil, err
@@ -196,8 +202,7 @@ func (h *History) Latest(ctx context.Context, dropletID string, since time.Time)
 	var latest sample.Pass
 	found := false
 	q := Query{From: since, To: time.UnixMilli(math.MaxInt64 / 4)}
-	all := regexp.MustCompile(`^dropleak_`)
-	err := h.eachSource(ctx, dropletID, all, q, func(source string, passes []sample.Pass) {
+	err := h.eachSource(ctx, dropletID, aboutAll, q, func(source string, passes []sample.Pass) {
 		if source == "" && len(passes) > 0 {
 			latest, found = passes[len(passes)-1], true
 		}

@@ -58,7 +58,7 @@ func (w *Watch) Look(ctx context.Context, d Droplet, at time.Time) (View, error)
 		worker = StretchWorker(worker, w.o.Scale, at)
 		worker.Limit = w.limit(d, worker, available)
 		v.Workers = append(v.Workers, worker)
-		v.Verdicts = append(v.Verdicts, detector.Judge(worker, at, detector.Options{}))
+		v.Verdicts = append(v.Verdicts, w.blame(ctx, d, worker.Name, detector.Judge(worker, at, detector.Options{}), at))
 	}
 	v.Verdict = detector.JudgeDroplet(v.Host, v.Workers, v.Verdicts, at, detector.Options{})
 	return v, nil
@@ -96,7 +96,7 @@ func (w *Watch) glance(ctx context.Context, d Droplet, at time.Time) (View, erro
 		sums[i] = x.Summary
 		recent.Limit, recent.Lives = x.Summary.Limit, nil
 		v.Workers = append(v.Workers, recent)
-		v.Verdicts = append(v.Verdicts, detector.JudgeSummary(x.Summary, at, detector.Options{}))
+		v.Verdicts = append(v.Verdicts, w.blame(ctx, d, recent.Name, detector.JudgeSummary(x.Summary, at, detector.Options{}), at))
 	}
 	v.Verdict = detector.JudgeDropletSummary(g.Host, sums, v.Verdicts, detector.Options{})
 	return v, nil

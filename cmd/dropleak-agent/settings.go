@@ -55,6 +55,7 @@ func parse(args []string, env func(string) string, help io.Writer) (settings, er
 	f.BoolVar(&o.Insecure, "insecure", false, "send the token over http:// to other hosts too")
 	f.BoolVar(&o.HugePSS, "huge-pss", false, "read PSS and USS of processes above 4 GiB too; costs 35 µs a MiB with the process's memory locked")
 	f.StringVar(&o.SupervisorConfig, "supervisor-config", "", "supervisord's configuration `FILE`, where its processes do not tell")
+	f.StringVar(&o.Probe, "probe", agent.DefaultProbe, "`SOCKET` to which the probe in Celery's processes reports what ran; empty for none")
 	f.StringVar(&o.MetadataURL, "metadata-url", agent.MetadataURL, "`URL` that tells the droplet's id")
 	f.TextVar(&s.level, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	f.Var(&onceFlag{&s.once}, "once", "take one pass, print it and end; --once=json for machines")

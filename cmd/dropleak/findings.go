@@ -72,6 +72,7 @@ type findingJSON struct {
 	RunsOut   *time.Time       `json:"runs_out"`
 	OOMKills  int              `json:"oom_kills"`
 	Evidence  []string         `json:"evidence"`
+	Tasks     []taskResult     `json:"tasks"`
 	Summary   string           `json:"summary"`
 	Opened    time.Time        `json:"opened"`
 	LastSeen  time.Time        `json:"last_seen"`
@@ -87,7 +88,7 @@ func findingsJSON(found []finding.Finding) []findingJSON {
 		j := findingJSON{ID: f.ID, Kind: f.Subject.Kind, State: f.State, Severity: f.Severity,
 			DropletID: f.Subject.DropletID, Droplet: f.Subject.DropletName, Worker: f.Subject.Worker,
 			Verdict: f.Verdict.Kind, Reason: f.Verdict.Reason, OOMKills: f.OOMKills,
-			Evidence: append([]string{}, f.Verdict.Evidence...), Summary: f.Summary,
+			Evidence: append([]string{}, f.Verdict.Evidence...), Tasks: taskResults(f.Verdict), Summary: f.Summary,
 			Opened: f.Opened, LastSeen: f.LastSeen, Closed: given(f.Closed), By: f.By, Why: f.Why, Run: f.RunID}
 		if f.Verdict.Rate != nil {
 			j.Rate = &f.Verdict.Rate.Value

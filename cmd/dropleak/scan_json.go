@@ -68,6 +68,14 @@ type taskResult struct {
 	Verdict detector.TaskKind `json:"verdict"`
 }
 
+func taskResults(v detector.Verdict) []taskResult {
+	out := []taskResult{}
+	for _, t := range v.Tasks {
+		out = append(out, taskResult{t.Task, t.BytesPerCall.Value, t.BytesPerCall.Low, t.BytesPerCall.High, t.Kind})
+	}
+	return out
+}
+
 func scanJSON(files []judged) scanResult {
 	out := scanResult{Files: []fileResult{}}
 	for _, file := range files {
@@ -112,9 +120,7 @@ func workerJSON(w detector.Worker, v detector.Verdict) workerResult {
 		}
 		r.Processes = append(r.Processes, one)
 	}
-	for _, t := range v.Tasks {
-		r.Tasks = append(r.Tasks, taskResult{t.Task, t.BytesPerCall.Value, t.BytesPerCall.Low, t.BytesPerCall.High, t.Kind})
-	}
+	r.Tasks = taskResults(v)
 	return r
 }
 
