@@ -20,7 +20,7 @@ import (
 // Pull is a source that is pulled beside DigitalOcean, as the operator wrote
 // it.
 type Pull struct {
-	Type          string // prometheus, exporter, ssh
+	Type          string // prometheus, exporter, ssh, influxdb
 	Name          string
 	URL           string
 	Access        source.Access
@@ -28,6 +28,7 @@ type Pull struct {
 	Every         time.Duration
 	Backfill      time.Duration
 	Queries       []string
+	Database      string // influxdb only
 	Droplet       string // id, name or address; "": found by labels
 	DropletLabels []string
 	Worker        string
@@ -64,8 +65,12 @@ func (s *Service) fetcher(p Pull) (source.Fetcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.Type == "exporter" {
+	switch p.Type {
+	case "exporter":
 		return source.NewExporter(p.URL, client)
+	case "influxdb":
+		return source.NewInflux(source.InfluxOptions{Name: p.Name, URL: p.URL, Client: client, Database: p.Database, Queries: p.Queries,
+			Backfill: s.d.Scale.Real(p.Backfill), WorkerTags: p.WorkerLabels, DropletTags: p.DropletLabels, Cursors: s.d.Store})
 	}
 	return source.NewPrometheus(source.PrometheusOptions{Name: p.Name, URL: p.URL, Client: client, Queries: p.Queries,
 		Backfill: s.d.Scale.Real(p.Backfill), Step: s.d.Scale.Real(time.Minute), Cursors: s.d.Store})

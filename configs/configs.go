@@ -152,13 +152,14 @@ type Size int64
 
 // Source is where samples are pulled from beside DigitalOcean.
 type Source struct {
-	Type          string   `yaml:"type"`     // prometheus, exporter, ssh
+	Type          string   `yaml:"type"`     // prometheus, exporter, ssh, influxdb
 	Name          string   `yaml:"name"`     // unique; empty: the type
-	URL           string   `yaml:"url"`      // of the server without /api/v1, of the exporter's page, or ssh://HOST[:PORT]
+	URL           string   `yaml:"url"`      // of the server without /api/v1 or /query, of the exporter's page, or ssh://HOST[:PORT]
 	Every         Duration `yaml:"every"`    // between two pulls
 	Timeout       Duration `yaml:"timeout"`  // of one answer
-	Backfill      Duration `yaml:"backfill"` // how far the first pull goes back; prometheus only
-	Queries       []string `yaml:"queries"`  // prometheus only; empty: those for the usual exporters
+	Backfill      Duration `yaml:"backfill"` // how far the first pull goes back; not for an exporter
+	Queries       []string `yaml:"queries"`  // not for an exporter; empty: those for what is usual
+	Database      string   `yaml:"database"` // influxdb only; empty: collectd
 	Droplet       string   `yaml:"droplet"`  // id, name or address: all of it is about this one; empty: found by labels
 	DropletLabels []string `yaml:"droplet_labels"`
 	Worker        string   `yaml:"worker"` // of what names none

@@ -24,7 +24,7 @@ func (v *validator) sources(env Getenv) {
 	seen := map[string]bool{}
 	for i := range v.c.Sources {
 		s, key := &v.c.Sources[i], fmt.Sprintf("sources[%d]", i)
-		v.oneOf(key+".type", s.Type, "prometheus", "exporter", "ssh")
+		v.oneOf(key+".type", s.Type, "prometheus", "exporter", "ssh", "influxdb")
 		if s.Name == "" {
 			s.Name = s.Type
 		}
@@ -64,10 +64,29 @@ func (v *validator) sourcePace(key string, s *Source) {
 			s.Backfill = Duration(7 * 24 * time.Hour)
 		}
 		v.atLeast(key+".backfill", s.Backfill, time.Minute)
+		v.sourceQueries(key, s)
 		return
 	}
 	if s.Backfill != 0 || len(s.Queries) > 0 {
-		v.bad(key, "type: %s tells only of now: backfill and queries are for type: prometheus", s.Type)
+		v.bad(key, "type: %s tells only of now: backfill and queries are for type: prometheus and influxdb", s.Type)
+	}
+}
+
+// sourceQueries checks what only an InfluxDB has, or must have.
+func (v *validator) sourceQueries(key string, s *Source) {
+	if s.Type != "influxdb" {
+		if s.Database != "" {
+			v.bad(key+".database", "is for type: influxdb")
+		}
+		return
+	}
+	for i, q := range s.Queries {
+		if !strings.Contains(q, "$range") {
+			v.bad(fmt.Sprintf("%s.queries[%d]", key, i), "has no $range, which stands for the time that is asked for")
+		}
+	}
+	if s.Groupname != "" {
+		v.bad(key+".groupname", "is for process-exporter, which no InfluxDB speaks of")
 	}
 }
 

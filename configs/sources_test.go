@@ -18,6 +18,7 @@ func TestSources(t *testing.T) {
 - {type: prometheus, url: "https://p.internal:9090", user: u, password_env: P, ca_file: `+ca+`, queries: [a, 'b{c="d"}'], worker_labels: [queue]}
 - {type: exporter, name: web-1, url: "http://10.0.0.5:9256/metrics", droplet: 7, every: 15s, groupname: '^(?P<worker>\w+)$'}
 - {type: prometheus, name: vm, url: "http://10.0.0.9:8428", token_env: T, insecure: true}
+- {type: influxdb, url: "http://127.0.0.1:8086", database: telegraf, queries: ['SELECT rss FROM x WHERE $range GROUP BY *']}
 `), all)
 	if err != nil {
 		t.Fatal(err)
@@ -26,6 +27,9 @@ func TestSources(t *testing.T) {
 	if p.Name != "prometheus" || p.Password != "secret-P" || string(p.CA) != "a certificate" || p.Every != Duration(time.Minute) ||
 		p.Backfill != Duration(7*24*time.Hour) || p.Timeout != Duration(30*time.Second) || len(p.Queries) != 2 || p.WorkerLabels[0] != "queue" {
 		t.Errorf("%+v", p)
+	}
+	if i := c.Sources[3]; i.Name != "influxdb" || i.Database != "telegraf" || i.Backfill != Duration(7*24*time.Hour) || len(i.Queries) != 1 {
+		t.Errorf("%+v", i)
 	}
 	if e.Droplet != "7" || e.Every != Duration(15*time.Second) || e.Backfill != 0 || !e.Group.MatchString("mail") || v.Token != "secret-T" {
 		t.Errorf("%+v %+v", e, v)
@@ -64,6 +68,9 @@ func TestSourceProblems(t *testing.T) {
 		"{type: ssh, url: 'ssh://h', user: u, key_file: /nowhere, known_hosts: " + hosts + "}":             "sources[0].key_file",
 		"{type: ssh, url: 'ssh://h', user: u, agent_socket: /s, known_hosts: " + hosts + ", worker: w}":    "not for type: ssh",
 		"{type: ssh, url: 'ssh://h', user: u, agent_socket: /s, known_hosts: " + hosts + ", backfill: 1h}": "only of now",
+		"{type: influxdb, url: 'http://127.0.0.1:1', queries: ['SELECT rss FROM x']}":                      "sources[0].queries[0]: has no $range",
+		"{type: influxdb, url: 'http://127.0.0.1:1', groupname: '(?P<worker>x)'}":                          "no InfluxDB speaks of",
+		"{type: prometheus, url: 'http://127.0.0.1:1', database: x}":                                       "is for type: influxdb",
 	} {
 		_, err := Read("x.yaml", []byte(least+"sources:\n- "+text+"\n"), all)
 		var ps Problems

@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/api"
@@ -49,24 +45,13 @@ type PrometheusOptions struct {
 // as they were scraped; an expression is worked out every step, where the
 // server itself carries a value over up to five minutes of silence.
 type Prometheus struct {
-	o      PrometheusOptions
-	api    promv1.API
-	cursor string
-	asked  map[string]bool // queries that are to have an answer: written by the operator, or answered once
+	queried
+	o   PrometheusOptions
+	api promv1.API
 }
 
 // NewPrometheus returns a reader of the server.
 func NewPrometheus(o PrometheusOptions) (*Prometheus, error) {
-	asked := map[string]bool{}
-	for _, q := range o.Queries {
-		asked[q] = true
-	}
-	if len(o.Queries) == 0 {
-		o.Queries = DefaultQueries() // nobody has all of these
-	}
-	if o.Backfill <= 0 {
-		o.Backfill = 7 * 24 * time.Hour
-	}
 	if o.Step <= 0 {
 		o.Step = time.Minute
 	}
@@ -74,69 +59,9 @@ func NewPrometheus(o PrometheusOptions) (*Prometheus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", o.Name, err)
 	}
-	h := fnv.New64a() // other queries begin anew
-	h.Write([]byte(o.URL + "\x00" + strings.Join(o.Queries, "\x00")))
-	return &Prometheus{o: o, asked: asked, api: promv1.NewAPI(c), cursor: fmt.Sprintf("prometheus/%s/%x", o.Name, h.Sum64())}, nil
-}
-
-// smallest is the window that is not cut any further.
-const smallest = time.Minute
-
-// Fetch implements [Fetcher]: oldest first, and what was taken is not asked
-// for again.
-func (p *Prometheus) Fetch(ctx context.Context, take func([]sample.Series) error) (missing []string, err error) {
-	text, err := p.o.Cursors.Cursor(ctx, p.cursor)
-	if err != nil {
-		return nil, err
-	}
-	var have time.Time
-	if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
-		have = time.UnixMilli(ms)
-	}
-	from, to := doclient.Window(have, time.Now(), overlap, p.o.Backfill)
-	for _, span := range slices.Backward(doclient.Spans(from, to, chunk)) {
-		if missing, err = p.span(ctx, span, take); err != nil {
-			return missing, err
-		}
-		if err := p.o.Cursors.SetCursor(ctx, p.cursor, strconv.FormatInt(span.To.UnixMilli(), 10)); err != nil {
-			return missing, err
-		}
-	}
-	return missing, nil
-}
-
-// span reads all queries over one window, in halves where it is too much at
-// once.
-func (p *Prometheus) span(ctx context.Context, s doclient.Span, take func([]sample.Series) error) (missing []string, err error) {
-	var all []sample.Series
-	for _, q := range p.o.Queries {
-		series, err := p.ask(ctx, q, s)
-		if tooMuch(err) && s.To.Sub(s.From) > smallest {
-			half := s.From.Add(s.To.Sub(s.From) / 2)
-			before, err := p.span(ctx, doclient.Span{From: s.From, To: half}, take)
-			if err != nil {
-				return before, err
-			}
-			return p.span(ctx, doclient.Span{From: half, To: s.To}, take)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("query %s: %w", q, err)
-		}
-		if len(series) == 0 && p.asked[q] {
-			missing = append(missing, q)
-		}
-		p.asked[q] = p.asked[q] || len(series) > 0
-		all = append(all, series...)
-	}
-	return missing, take(all)
-}
-
-// tooMuch reports whether a smaller window may be answered.
-func tooMuch(err error) bool {
-	if errors.Is(err, ErrTooLarge) {
-		return true
-	}
-	return err != nil && (strings.Contains(err.Error(), "too many samples") || strings.Contains(err.Error(), "-search.max"))
+	p := &Prometheus{o: o, api: promv1.NewAPI(c)}
+	p.queried = newQueried("prometheus/"+o.Name, o.URL, o.Queries, DefaultQueries(), o.Backfill, o.Cursors, p.ask)
+	return p, nil
 }
 
 // plain is a query that only names series.

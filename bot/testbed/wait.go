@@ -79,7 +79,7 @@ func answers(ctx context.Context, url string) func() error {
 			return err
 		}
 		response.Body.Close()
-		if response.StatusCode != http.StatusOK {
+		if response.StatusCode/100 != 2 {
 			return fmt.Errorf("GET %s: %s", url, response.Status)
 		}
 		return nil

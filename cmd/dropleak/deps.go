@@ -41,7 +41,7 @@ func deps(c configs.Config, st *store.Store, log *slog.Logger) (bot.Deps, error)
 	}
 	for _, p := range c.Sources {
 		d.Pulls = append(d.Pulls, bot.Pull{Type: p.Type, Name: p.Name, URL: p.URL, Every: time.Duration(p.Every), Backfill: time.Duration(p.Backfill),
-			Queries: p.Queries, Droplet: p.Droplet, DropletLabels: p.DropletLabels, Worker: p.Worker, WorkerLabels: p.WorkerLabels, Group: p.Group, Shell: p.Shell(),
+			Queries: p.Queries, Database: p.Database, Droplet: p.Droplet, DropletLabels: p.DropletLabels, Worker: p.Worker, WorkerLabels: p.WorkerLabels, Group: p.Group, Shell: p.Shell(),
 			Access: source.Access{User: p.User, Password: p.Password, Token: p.Token, CA: p.CA, Timeout: time.Duration(p.Timeout)}})
 	}
 	reader, err := doclient.NewReader(cloudOptions(c, c.Secrets.ReaderToken, log))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -106,6 +107,29 @@ func TestExporterStory(t *testing.T) {
 		if !strings.Contains(said, want) || strings.Contains(said, want+": ") {
 			t.Errorf("sources does not say that %s is well:\n%s", want, said)
 		}
+	}
+}
+
+// TestInfluxStory follows docs/sources/influxdb.md: a real collectd sends to a
+// real InfluxDB, which is asked.
+func TestInfluxStory(t *testing.T) {
+	t.Parallel()
+	w := newTown(t, 34)
+	w.cloud.AddDroplet(dosim.Droplet{ID: dropletID, Name: dropletName, Tags: []string{"dropleak"}})
+	w.faster(2400)
+	growing(t, "mail@i34")
+	db := testbed.InfluxWith(t, passages(t, "influxdb.md", "influxdb"))
+	_, port, err := net.SplitHostPort(db.Collectd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	testbed.Collectd(t, dropletName, strings.NewReplacer(" -n mail@", " -n mail@i34", "25826", port).Replace(
+		passages(t, "collectd.md", "collectd")+passages(t, "influxdb.md", "network")))
+	w.append(strings.ReplaceAll(passages(t, "influxdb.md", "dropleak"), "http://127.0.0.1:8086", db.URL))
+	w.serve()
+	w.await(2*time.Minute, "the leak is found", "mail", dropletName, "Grows", "which of them grows")
+	if said := w.run("sources", "--config", w.config); !strings.Contains(said, "influxdb  influxdb") || strings.Contains(said, "influxdb: ") {
+		t.Errorf("sources does not say that influxdb is well:\n%s", said)
 	}
 }
 
