@@ -109,9 +109,3 @@ func unmeasured(at time.Time, worker string) sample.Process {
 	return sample.Process{At: at, Worker: worker, Role: "unknown",
 		RSS: sample.NaN, PSS: sample.NaN, USS: sample.NaN, Swap: sample.NaN, CPU: sample.NaN}
 }
-
-// host is a droplet of which nothing is known yet.
-func host(at time.Time, droplet string) sample.Droplet {
-	return sample.Droplet{At: at, Droplet: droplet, Available: sample.NaN, Total: sample.NaN,
-		Shmem: sample.NaN, Slab: sample.NaN, SwapUsed: sample.NaN, OOMKills: sample.NaN}
-}
