@@ -53,9 +53,12 @@ type Options struct {
 	Version          string
 	Log              *slog.Logger
 
-	Proc, Cgroup fs.FS             // default /proc and /sys/fs/cgroup
-	MachineID    string            // file; default /etc/machine-id
-	Transport    http.RoundTripper // default a transport of our own
+	Proc, Cgroup fs.FS // default /proc and /sys/fs/cgroup
+	// Disk tells how many bytes a snapshot would copy; default what the root
+	// file system holds.
+	Disk      func() (float64, error)
+	MachineID string            // file; default /etc/machine-id
+	Transport http.RoundTripper // default a transport of our own
 }
 
 // MetadataURL is DigitalOcean's own address for a droplet's id.
@@ -132,7 +135,7 @@ func (a *Agent) open() (err error) {
 	a.orders = &orders{server: o.Server, http: a.wire.client(pollWait + 15*time.Second)}
 	a.executor = &executor{journal: j, wire: a.orders, allow: o.Allow, id: a.id, now: a.wire.now, log: o.Log,
 		man: realManagers{o.SupervisorConfig}, kill: syscall.Kill, every: 200 * time.Millisecond, reader: reader(o),
-		fresh: func() *procfs.Reader { return reader(o) }, disk: diskUsed}
+		fresh: func() *procfs.Reader { return reader(o) }, disk: o.Disk}
 	return nil
 }
 
@@ -154,6 +157,9 @@ func withDefaults(o Options) Options {
 	}
 	if o.Cgroup == nil {
 		o.Cgroup = os.DirFS("/sys/fs/cgroup")
+	}
+	if o.Disk == nil {
+		o.Disk = diskUsed
 	}
 	if o.MachineID == "" {
 		o.MachineID = "/etc/machine-id"

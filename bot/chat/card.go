@@ -2,6 +2,7 @@ package chat
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,8 +100,13 @@ func stopping(v remedy.View) string {
 	return ""
 }
 
-// killing is what the manager's kill mode adds to its time.
+// killing is what the manager's kill mode adds to its time, where there is a
+// pool for it to matter to.
 func killing(v remedy.View) string {
+	alone := func(n order.Node) bool { return n.Pool != "" && n.Processes == 0 && !n.Beat }
+	if len(v.Facts.Nodes) > 0 && !slices.ContainsFunc(v.Facts.Nodes, func(n order.Node) bool { return !alone(n) }) {
+		return ""
+	}
 	switch mode := v.Facts.KillMode; {
 	case mode == "control-group":
 		return ". The stop signal goes to pool processes too (`KillMode=control-group`), so tasks may be cut off at once"

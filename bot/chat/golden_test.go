@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"slices"
 	"testing"
 	"time"
@@ -255,6 +256,26 @@ func TestGolden(t *testing.T) {
 		want, err := os.ReadFile(file)
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s differs from what was found good (%v); look at it, then go test -update:\n%s", name, err, got)
+		}
+	}
+}
+
+// TestKillingSpeaksOfAPool: nothing is said of pool processes where there are
+// none to stay behind.
+func TestKillingSpeaksOfAPool(t *testing.T) {
+	for mode, words := range map[string]string{"process": "stay behind", "control-group": "pool processes too"} {
+		v := asked()
+		v.Facts.KillMode = mode
+		if got := stopping(v); !strings.Contains(got, words) {
+			t.Errorf("%s of a pool: %q", mode, got)
+		}
+		v.Facts.Nodes = []order.Node{{Worker: "mail", App: "shop", Pool: "solo"}}
+		if got := stopping(v); got != "get 10 s to finish, then are killed" {
+			t.Errorf("%s of one process: %q", mode, got)
+		}
+		v.Facts.Nodes = nil // an agent of before tells no nodes
+		if got := stopping(v); !strings.Contains(got, words) {
+			t.Errorf("%s of nobody knows what: %q", mode, got)
 		}
 	}
 }

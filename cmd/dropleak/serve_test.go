@@ -155,7 +155,7 @@ func (w *town) tokens(prom *testbed.PrometheusServer) string {
 		return nil
 	})
 	code, said := w.program("token", "revoke", "--config", w.config, "nobody")
-	wants(w.t, "revoking what is not there", code, 1, said, "nobody")
+	wants(w.t, "revoking what is not there", code, 1, said, "dropleak: revoke token nobody: no such token")
 	code, said = w.program("token", "create", "--config", w.config, "--name", "x")
 	wants(w.t, "a token for nobody", code, 2, said, "--droplet", "--tag")
 	return secret

@@ -165,7 +165,7 @@ func tokenRevoke(s streams) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withStore(cmd.Context(), s, path, func(st *store.Store) error {
 				if err := st.RevokeToken(cmd.Context(), args[0], time.Now()); err != nil {
-					return fmt.Errorf("revoke %s: %w", args[0], err)
+					return err
 				}
 				if err := auditToken(cmd.Context(), st, args[0], "good", "revoked"); err != nil {
 					return err

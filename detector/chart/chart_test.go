@@ -197,3 +197,23 @@ func TestLabelsFit(t *testing.T) {
 		}
 	}
 }
+
+// TestForecastStaysInSight: where no limit is in the picture, the forecast
+// leaves it on the right and not through the top; one that is steep beyond
+// measure does not squeeze what was measured.
+func TestForecastStaysInSight(t *testing.T) {
+	c := story()
+	c.Limit, c.Exhaustion = detector.Limit{Bytes: 1 << 40, Source: "droplet"}, &detector.Exhaustion{Expected: now.Add(1000 * time.Hour)}
+	for high, seen := range map[float64]bool{55 * mib: true, 55 << 30: false} {
+		c.Rate = &detector.Interval{Low: 33 * mib, Value: 44 * mib, High: high}
+		f, ok := c.frame()
+		end := 1042*mib + high*f.to.Sub(now).Hours()
+		if !ok || f.limit || f.to.Sub(now) < 20*time.Hour || (end < f.top) != seen || f.top > 4*1042*mib {
+			t.Errorf("at %g MiB an hour: to %v, the upper edge at %g MiB, the forecast's end at %g", high/mib, f.to, f.top/mib, end/mib)
+		}
+	}
+	c.Lines[0].Points, c.Fit = nil, nil // only the others were measured
+	if _, err := c.PNG(); err != nil {
+		t.Error(err)
+	}
+}

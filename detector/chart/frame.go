@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"gonum.org/v1/plot/vg"
+
+	"github.com/dropleak/dropleak/detector"
 )
 
 // frame maps time and bytes to the picture.
@@ -41,8 +43,11 @@ func (c Chart) frame() (frame, bool) {
 	if f.limit {
 		f.top = math.Max(f.top, c.Limit.Bytes)
 	}
-	f.top *= 1.12
 	f.to = c.horizon(f.from)
+	if ahead := f.to.Sub(c.At); c.Rate != nil && c.Leaks && !f.limit { // the forecast stays in sight
+		f.top = math.Max(f.top, math.Min(3*f.top, c.anchor().V+c.Rate.High*ahead.Hours()))
+	}
+	f.top *= 1.12
 	if !f.to.After(f.from) {
 		f.to = f.from.Add(time.Minute)
 	}
@@ -58,6 +63,23 @@ func (c Chart) horizon(from time.Time) time.Time {
 		ahead = c.Exhaustion.Expected.Sub(c.At) * 21 / 20
 	}
 	return c.At.Add(min(max(ahead, past/4), past))
+}
+
+// anchor is where the forecast begins: the fit's end, else the line's; without
+// either, now and at nothing.
+func (c Chart) anchor() detector.Point {
+	ps := c.Fit
+	if len(ps) == 0 {
+		ps = c.Lines[0].Points
+	}
+	if len(ps) == 0 {
+		return detector.Point{At: c.At}
+	}
+	last := ps[len(ps)-1]
+	if last.At.Before(c.At) {
+		last.At = c.At
+	}
+	return last
 }
 
 // x returns where a moment stands; past the edges it stands on the edge.

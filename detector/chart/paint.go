@@ -118,7 +118,7 @@ func (p painter) forecast() {
 	if r == nil || !p.chart.Leaks {
 		return
 	}
-	from := p.anchor()
+	from := p.chart.anchor()
 	at := func(rate float64) vg.Point {
 		ahead := p.to.Sub(from.At)
 		v := from.V + rate*ahead.Hours()
@@ -143,19 +143,6 @@ func (p painter) fit() {
 	if fit := p.path(p.chart.Fit); len(fit) > 1 {
 		p.stroke(dark, 0.9, []vg.Length{4, 3}, fit...)
 	}
-}
-
-// anchor is where the forecast begins: the fit's end, else the line's.
-func (p painter) anchor() detector.Point {
-	ps := p.chart.Fit
-	if len(ps) == 0 {
-		ps = p.chart.Lines[0].Points
-	}
-	last := ps[len(ps)-1]
-	if last.At.Before(p.chart.At) {
-		last.At = p.chart.At
-	}
-	return last
 }
 
 func (p painter) path(ps []detector.Point) []vg.Point {

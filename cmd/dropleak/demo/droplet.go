@@ -17,6 +17,7 @@ const (
 	dropletName = "web-1"
 	total       = 1024 * mib
 	others      = 180 * mib // held by what else would run there
+	diskGB      = 18        // of disk in use, which a snapshot copies
 )
 
 // droplet is the /proc of the imagined machine: of the real one, only the

@@ -81,6 +81,8 @@ func TestStory(t *testing.T) {
 		"ok  memory came back: the detector says recovered",
 		"Memory freed, worker working",
 		"*Memory*",
+		"About 18 GB, $1.08 a month", // asked about the same disk that is copied
+		", 18.0 GB: $1.08 a month",
 	}
 	for _, c := range []struct {
 		name   string

@@ -218,7 +218,7 @@ func (w *world) startAgent(ctx context.Context) error {
 	}
 	a, err := agent.New(agent.Options{Server: "http://" + w.service.listen, TokenFile: w.token, Spool: filepath.Join(w.dir, "spool"), Every: every,
 		Allow: []order.Unit{{Kind: order.SupervisorProgram, Name: leaker}}, MetadataURL: w.cloudURL + "/metadata/v1/id",
-		Proc: w.droplet, Cgroup: os.DirFS(nothing), MachineID: machine, Transport: w.tap, Log: slog.New(slog.NewTextHandler(log, nil))})
+		Proc: w.droplet, Cgroup: os.DirFS(nothing), Disk: func() (float64, error) { return diskGB * 1e9, nil }, MachineID: machine, Transport: w.tap, Log: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		return errors.Join(err, log.Close())
 	}
@@ -237,7 +237,7 @@ func (w *world) observe(ctx context.Context) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	seen.Observe(time.Now(), w.droplet.available(), total)
-	w.cloud.AddDroplet(dosim.Droplet{ID: dropletID, Name: dropletName, Tags: []string{"dropleak"}, MemoryMiB: total / mib, Memory: seen.Memory})
+	w.cloud.AddDroplet(dosim.Droplet{ID: dropletID, Name: dropletName, Tags: []string{"dropleak"}, MemoryMiB: total / mib, UsedGiB: diskGB, Memory: seen.Memory})
 	for {
 		select {
 		case <-ctx.Done():
