@@ -15,6 +15,11 @@ import (
 // Decide takes a decision on a run; see [remedy.Service.Decide].
 func (s *Service) Decide(ctx context.Context, run string, d remedy.Decision) (remedy.Answer, error) {
 	d.Team = s.ours
+	if d.Terms != nil {
+		terms := *d.Terms
+		terms.Below = s.d.Scale.Real(terms.Below)
+		d.Terms = &terms
+	}
 	return s.remedy.Decide(ctx, run, d)
 }
 

@@ -20,6 +20,7 @@ import (
 func approveCommand(s streams) *cobra.Command {
 	var a actFlags
 	var reason string
+	var lease leaseFlags
 	chosen := map[remedy.Kind]*bool{}
 	cmd := &cobra.Command{
 		Use:     "approve --config FILE --as SLACK_USER RUN",
@@ -40,7 +41,8 @@ decision out and updates the message.
 Exit status: 0 the decision was taken, 1 it was refused or could not be made,
 2 wrong usage or configuration.`,
 		Example: `  dropleak approve --config /etc/dropleak/dropleak.yaml --as U0123456789 k3x7q2
-  dropleak approve --as U0123456789 --skip-snapshot --reason "backup of 02:00" k3x7q2`,
+  dropleak approve --as U0123456789 --skip-snapshot --reason "backup of 02:00" k3x7q2
+  dropleak approve --as U0123456789 --keep-alive-until 08:00 --below 30m --times 3 k3x7q2`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d := remedy.Decision{By: a.as, Kind: remedy.Approve, Reason: reason, Via: via()}
@@ -51,7 +53,14 @@ Exit status: 0 the decision was taken, 1 it was refused or could not be made,
 					n++
 				}
 			}
+			terms, err := lease.terms(time.Now())
+			if terms != nil {
+				d.Kind, d.Terms = remedy.Grant, terms
+				n++
+			}
 			switch {
+			case err != nil:
+				return usage(err)
 			case n > 1:
 				return usage(errors.New("give one decision, not several"))
 			case d.Kind == remedy.Skip && strings.TrimSpace(reason) == "":
@@ -70,9 +79,11 @@ Exit status: 0 the decision was taken, 1 it was refused or could not be made,
 		{remedy.Cancel, "cancel", "stop it; until the restart order is sent"},
 		{remedy.KeepSnapshot, "keep-snapshot", "of an ended run: its snapshot stays until somebody deletes it"},
 		{remedy.DeleteSnapshot, "delete-snapshot", "of an ended run: delete its snapshot now"},
+		{remedy.Revoke, "revoke-lease", "end the lease that RUN granted or belongs to"},
 	} {
 		chosen[f.kind] = cmd.Flags().Bool(f.name, false, f.help)
 	}
+	lease.add(cmd)
 	cmd.Flags().StringVar(&reason, "reason", "", "`TEXT` for the audit log and the message")
 	return cmd
 }
@@ -85,6 +96,9 @@ func approve(ctx context.Context, s streams, b *bot.Service, a actFlags, run str
 	}
 	if err != nil && !errors.Is(err, workflow.ErrNotFound) { // the gate says that one, and writes it down
 		return err
+	}
+	if d.Kind == remedy.Revoke && v.Lease != nil {
+		run = v.Lease.ID
 	}
 	answer, err := b.Decide(ctx, run, d)
 	if err != nil {
@@ -132,6 +146,8 @@ func told(s streams, asJSON bool, a remedy.Answer) error {
 func consequence(v remedy.View, d remedy.Decision, now time.Time) string {
 	lines := []string{v.Title() + ", asked " + report.Duration(now.Sub(v.Asked)) + " ago"}
 	switch d.Kind {
+	case remedy.Grant, remedy.Revoke:
+		lines = append(lines, leaseWords(v, d)...)
 	case remedy.Cancel:
 		lines = append(lines, "Nothing is restarted.")
 	case remedy.KeepSnapshot:
