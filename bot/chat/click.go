@@ -94,16 +94,22 @@ func (c *Chat) decide(ctx context.Context, in slackapp.Envelope, who slackapp.Wh
 
 // answered tells whoever decided what came of it.
 func (c *Chat) answered(ctx context.Context, in slackapp.Envelope, who slackapp.Who, a remedy.Answer) {
-	words := report.Escape(a.Words)
-	if !a.Accepted {
-		words = ":no_entry: " + words
-		if no := a.Refusal; no != nil && no.By != "" && no.By != who.User {
-			words += " It was " + report.Mention(no.By) + "."
-		}
-	}
-	if words != "" {
+	if words := answerWords(a, who.User); words != "" {
 		c.tell(ctx, in, words)
 	}
+}
+
+// answerWords is what to tell a user about the answer to their decision.
+func answerWords(a remedy.Answer, user string) string {
+	words := report.Escape(a.Words)
+	if a.Accepted {
+		return words
+	}
+	words = ":no_entry: " + words
+	if no := a.Refusal; no != nil && no.By != "" && no.By != user {
+		words += " It was " + report.Mention(no.By) + "."
+	}
+	return words
 }
 
 // setAside is "not now" and "false alarm" as buttons: see [Chat.SetAside].

@@ -258,10 +258,35 @@ func (c *Chat) commandMute(ctx context.Context, k slackapp.Command, arg string) 
 		}
 		until = time.Now().Add(c.o.Scale.Real(d))
 	}
-	if err := c.mayHide(ctx, remedy.Decision{By: k.User, Team: k.Team, Kind: remedy.NotNow}, subjectOf(line)); err != nil {
+	return c.quieten(ctx, k, line, until)
+}
+
+// quieten mutes the live finding about a worker as its button does: a question
+// that stands about it is answered with it.
+func (c *Chat) quieten(ctx context.Context, k slackapp.Command, line report.WorkerLine, until time.Time) error {
+	f, err := c.liveFinding(ctx, line)
+	if err != nil {
 		return err
 	}
-	return c.onLive(ctx, k, line, "mute", func(f *finding.Finding) error { return f.Mute(k.User, until, time.Now()) })
+	a, err := c.SetAside(ctx, f.ID, remedy.Decision{By: k.User, Team: k.Team, Kind: remedy.NotNow, Until: until})
+	if err != nil {
+		return err
+	}
+	words := answerWords(a, k.User)
+	if words == "" {
+		words = "Done: mute " + report.Code(line.Worker) + "."
+	}
+	return c.answerTo(ctx, k, say(words))
+}
+
+// liveFinding is the one about a worker, or a refusal.
+func (c *Chat) liveFinding(ctx context.Context, line report.WorkerLine) (finding.Finding, error) {
+	subject := subjectOf(line)
+	f, err := c.o.Findings.LiveFinding(ctx, subject.Key())
+	if errors.Is(err, finding.ErrNotFound) {
+		return f, refusal{"There is no open finding about " + report.Code(line.Worker) + "."}
+	}
+	return f, err
 }
 
 func (c *Chat) commandUnmute(ctx context.Context, k slackapp.Command, arg string) error {
@@ -269,21 +294,12 @@ func (c *Chat) commandUnmute(ctx context.Context, k slackapp.Command, arg string
 	if err != nil || !ok {
 		return err
 	}
-	return c.onLive(ctx, k, line, "unmute", func(f *finding.Finding) error { return f.Unmute(k.User, time.Now()) })
-}
-
-// onLive alters the live finding about a worker.
-func (c *Chat) onLive(ctx context.Context, k slackapp.Command, line report.WorkerLine, what string, fn func(*finding.Finding) error) error {
-	subject := subjectOf(line)
-	f, err := c.o.Findings.LiveFinding(ctx, subject.Key())
-	if errors.Is(err, finding.ErrNotFound) {
-		return refusal{"There is no open finding about " + report.Code(line.Worker) + "."}
-	}
+	f, err := c.liveFinding(ctx, line)
 	if err != nil {
 		return err
 	}
-	if err := c.alter(ctx, f.ID, Note{Who: k.User, What: what}, fn); err != nil {
+	if err := c.Unmute(ctx, f.ID, remedy.Decision{By: k.User, Team: k.Team}); err != nil {
 		return err
 	}
-	return c.answerTo(ctx, k, say("Done: "+what+" "+report.Code(line.Worker)+"."))
+	return c.answerTo(ctx, k, say("Done: unmute "+report.Code(line.Worker)+"."))
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/dropleak/dropleak/bot/chat"
 	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/report"
 )
 
@@ -46,8 +47,17 @@ func TestCommands(t *testing.T) {
 		} {
 			wantText(t, c.line, d.say(carla, c.line).PlainText(), c.want)
 		}
-		wantText(t, "an approver's mute", d.say(anna, "/leaks mute mail 24h").PlainText(), "Done: mute `mail`.")
+		wantText(t, "an approver's mute", d.say(anna, "/leaks mute mail 24h").PlainText(), "Noted: not now.")
+		if v := d.run(); v.Outcome != remedy.Declined || v.Settled.By != anna || v.Until.IsZero() {
+			t.Errorf("the question that stood is answered %q by %+v until %v", v.Outcome, v.Settled, v.Until)
+		}
+		if f := d.finding(f.ID); f.State != finding.Muted || f.By != anna {
+			t.Errorf("the finding is %s by %s", f.State, f.By)
+		}
 		wantText(t, "anybody's unmute", d.say(carla, "/leaks unmute mail").PlainText(), "Done: unmute `mail`.")
+		wantText(t, "a mute without a question", d.say(anna, "/leaks mute mail until-worse").PlainText(), "Done: mute `mail`.")
+		wantText(t, "anybody's unmute", d.say(carla, "/leaks unmute mail").PlainText(), "Done: unmute `mail`.")
+		d.press(anna, f.ID, report.ActionAskAgain)
 		d.press(anna, f.ID, report.ActionRestart)
 		d.rest(time.Hour)
 		wantText(t, "/leaks snapshots", d.say(carla, "/leaks snapshots").PlainText(), "11.2 GB, $0.67 a month")
@@ -56,7 +66,7 @@ func TestCommands(t *testing.T) {
 		for _, n := range d.notes {
 			mutes = append(mutes, n.Who+" "+n.What+" "+n.After)
 		}
-		if got := strings.Join(mutes, ", "); got != "U0CARLA refusal , U0ANNA mute muted, U0CARLA unmute open" {
+		if got := strings.Join(mutes, ", "); got != "U0CARLA unmute open, U0ANNA not_now muted, U0CARLA unmute open" {
 			t.Errorf("written down: %s", got)
 		}
 	})
