@@ -289,6 +289,11 @@ func (s *Service) trouble() (out []string) {
 			out = append(out, fmt.Sprintf("the source %s: %s", f.Name(), why))
 		}
 	}
+	if told, err := s.alerts.Trouble(context.Background()); err != nil {
+		out = append(out, "alerts: "+err.Error())
+	} else {
+		out = append(out, told...)
+	}
 	for _, id := range st.Missing {
 		out = append(out, fmt.Sprintf("droplet %d has no memory metrics: install DigitalOcean's metrics agent on it", id))
 	}

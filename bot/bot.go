@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/alert"
 	"github.com/dropleak/dropleak/bot/audit"
 	"github.com/dropleak/dropleak/bot/chat"
 	"github.com/dropleak/dropleak/bot/finding"
@@ -33,6 +34,7 @@ type Store interface {
 	hub.Store
 	history.Store
 	chat.Inbox
+	alert.Store
 	source.Cursors
 	Ping(ctx context.Context) error
 }
@@ -85,6 +87,7 @@ type Deps struct {
 	Keep        int            // of dropleak's own snapshots, for each droplet; 0: any number
 	MaxAge      time.Duration  // of those; 0: any
 	Limits      remedy.Limits  // on how many runs act at a time
+	Alerts      Alerts         // whom to call beside Slack
 	Rehearse    bool
 	OwnDroplet  int64 // the droplet the service runs on; 0 elsewhere or unknown
 	Retention   time.Duration
@@ -108,6 +111,7 @@ type Service struct {
 	remedy  *remedy.Service
 	chat    *chat.Chat
 	slack   *slackapp.App
+	alerts  *alert.Desk
 	started time.Time
 	ours    string // the workspace
 	latest  atomic.Pointer[watch.Summary]
@@ -140,6 +144,7 @@ func New(ctx context.Context, d Deps) (*Service, error) {
 	if err := s.assembleSlack(ctx); err != nil {
 		return nil, err
 	}
+	s.assembleAlerts()
 	return s, nil
 }
 

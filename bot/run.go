@@ -47,6 +47,9 @@ func (s *Service) Run(ctx context.Context) error {
 	loop("schedule", s.runSchedule)
 	loop("survey", s.runSurvey)
 	loop("tidy", s.runTidy)
+	if len(s.d.Alerts.Endpoints) > 0 {
+		loop("alerts", s.alerts.Run)
+	}
 	s.ready.Store(true)
 	defer context.AfterFunc(ctx, func() { s.ready.Store(false) })() // draining is not ready
 	wg.Wait()

@@ -87,6 +87,7 @@ func (s *Service) Metrics() http.Handler {
 		return 0
 	})
 	gauge("slack_last_contact_timestamp_seconds", "When Slack was last heard.", func() float64 { return stamp(s.slack.LastContact()) })
+	gauge("alerts_untold", "Alerts that an endpoint has not taken yet.", func() float64 { return float64(s.alerts.Untold(context.Background())) })
 	gauge("digitalocean_last_pull_timestamp_seconds", "When every droplet was last pulled without an error.", func() float64 { return stamp(s.source.Status().Pulled) })
 	gauge("digitalocean_droplets", "Droplets with the tag.", func() float64 { return float64(s.source.Status().Droplets) })
 	mux := http.NewServeMux()

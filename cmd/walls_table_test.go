@@ -54,6 +54,8 @@ var rooms = map[string]room{
 		may: []string{"detector/procfs", "detector/sample"}, bans: []ban{{path: "os/exec", why: "what is run, is run at the other end"}}},
 	"bot/history": {says: "keeps and serves series", may: []string{"detector", "detector/sample"}},
 	"bot/finding": {says: "what we believe is wrong", may: []string{"detector"}},
+	"bot/alert": {says: "calls those who are not looking at Slack", bans: []ban{
+		{path: "database/sql", why: "the store keeps its outbox"}}},
 	"bot/watch": {says: "series in, verdict, correlation of droplet and workers, finding out",
 		may: []string{"bot/schedule", "detector", "bot/finding", "bot/history"}},
 	"bot/workflow": {says: "runs of named steps that survive the process", bans: []ban{
@@ -72,13 +74,13 @@ var rooms = map[string]room{
 	"bot/chat": {says: "the conversation",
 		may: []string{"bot/slackapp", "bot/report", "bot/finding", "bot/remedy", "bot/schedule", "bot/order", "bot/watch", "bot/workflow", "detector", "detector/chart"}}, // order: what a run knows of its worker
 	"bot/store": {says: "on SQLite or PostgreSQL behind the small interfaces the others declare",
-		may: []string{"bot/finding", "bot/workflow", "bot/history", "bot/schedule", "bot/audit", "bot/hub", "bot/order"}},
+		may: []string{"bot/finding", "bot/workflow", "bot/history", "bot/schedule", "bot/audit", "bot/hub", "bot/order", "bot/alert"}},
 	"bot/store/storetest": {says: "conformance", testOnly: true, may: []string{"*"}},
 	"bot/testbed": {says: "starts the real programs that tests talk to, on loopback, and stops them by the pid it started",
 		testOnly: true},
 	"bot": {says: "the assembled service",
 		may: []string{"bot/order", "bot/hub", "bot/source", "bot/shell", "bot/history", "bot/finding", "bot/watch", "bot/workflow", "bot/schedule",
-			"bot/audit", "bot/restart", "bot/remedy", "bot/report", "bot/slackapp", "bot/chat",
+			"bot/audit", "bot/alert", "bot/restart", "bot/remedy", "bot/report", "bot/slackapp", "bot/chat",
 			"detector", "detector/sample", "detector/chart", "doclient"},
 		bans: []ban{{path: "database/sql", why: "only cmd picks the store"}}},
 

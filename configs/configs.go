@@ -30,6 +30,7 @@ type Config struct {
 	TimeScale      float64      `yaml:"time_scale"`
 	Workers        []WorkerRule `yaml:"workers"`
 	Sources        []Source     `yaml:"sources"`
+	Alerts         Alerts       `yaml:"alerts"`
 	Secrets        Secrets      `yaml:"-"`
 	Path           string       `yaml:"-"` // the file it was read from
 }
@@ -180,6 +181,40 @@ type Source struct {
 	Group    *regexp.Regexp `yaml:"-"`
 }
 
+// Alerts say whom to call beside Slack, and when.
+type Alerts struct {
+	Below        Duration       `yaml:"below"`      // call for a finding with less time left
+	LostAfter    Duration       `yaml:"lost_after"` // call when Slack or a droplet was not heard for so long
+	Webhook      Webhook        `yaml:"webhook"`
+	PagerDuty    PagerDuty      `yaml:"pagerduty"`
+	Alertmanager []Alertmanager `yaml:"alertmanager"` // each member of a cluster
+}
+
+// Webhook is where signed JSON is posted to.
+type Webhook struct {
+	URL       string `yaml:"url"`
+	SecretEnv string `yaml:"secret_env"` // the variable, or NAME_FILE, that holds it
+
+	Secret []byte `yaml:"-"`
+}
+
+// PagerDuty takes events for the service that a routing key names.
+type PagerDuty struct {
+	URL    string `yaml:"url"`     // empty: https://events.pagerduty.com
+	KeyEnv string `yaml:"key_env"` // the variable, or NAME_FILE, that holds the key; empty: not used
+
+	Key string `yaml:"-"`
+}
+
+// Alertmanager is one member of a cluster, or the only one.
+type Alertmanager struct {
+	URL         string `yaml:"url"` // without /api/v2
+	User        string `yaml:"user"`
+	PasswordEnv string `yaml:"password_env"`
+
+	Password string `yaml:"-"`
+}
+
 // Secrets are read from the environment, or from the file that NAME_FILE
 // names, and never from the configuration file.
 type Secrets struct {
@@ -205,6 +240,7 @@ func defaults() Config {
 		Schedule:      Schedule{Scan: "@every 5m", Report: Reports{{Cron: "0 9 * * *", TimeZone: "UTC"}}},
 		Approvals:     Approvals{Mute: "approvers", Quorum: 1, AllowSelf: true, Expires: Duration(4 * time.Hour)},
 		Snapshots:     Snapshots{Keep: 3, MaxAge: Duration(14 * 24 * time.Hour)},
+		Alerts:        Alerts{Below: Duration(2 * time.Hour), LostAfter: Duration(10 * time.Minute)},
 		TimeScale:     1,
 	}
 }

@@ -49,6 +49,7 @@ func read(path string, text []byte, env Getenv, beside bool) (Config, error) {
 	v.secrets(env)
 	v.all()
 	v.sources(env)
+	v.alerts(env)
 	if len(d.problems) > 0 {
 		return Config{}, d.problems.sorted()
 	}

@@ -66,6 +66,7 @@ var (
 		{name: "finding", order: "id"},
 		{name: "fire", order: "job"},
 		{name: "envelope", order: "id"},
+		{name: "alert_due", order: "endpoint, name"},
 	}
 	historyTables = []saved{
 		{name: "series_counter", order: "one", single: true},

@@ -47,7 +47,7 @@ func configFlag(cmd *cobra.Command, into *string) {
 
 func checkCommand(s streams) *cobra.Command {
 	var path string
-	var online bool
+	var online, ring bool
 	cmd := &cobra.Command{
 		Use:     "check --config FILE",
 		GroupID: "serve",
@@ -57,7 +57,8 @@ every problem with its line and column. With --online it also asks
 DigitalOcean and Slack whether the tokens are good, proves in Slack what the
 service will need (scopes, sockets, its channels, uploads, approvers) without
 anybody seeing it, and opens the store. What is missing comes with how to
-mend it.
+mend it. With --ring it calls every endpoint of alerts: once, with a trial
+alert that is taken back at once; whoever is on call may hear it.
 
 Exit status: 0 good, 1 problems, 2 wrong usage.`,
 		Args: cobra.NoArgs,
@@ -67,13 +68,18 @@ Exit status: 0 good, 1 problems, 2 wrong usage.`,
 				return err
 			}
 			fmt.Fprintf(s.out, "ok    %s\n", path)
-			if !online {
-				return nil
+			var asked []probe
+			if online {
+				asked = probes(c)
 			}
-			return checkOnline(cmd.Context(), s, c)
+			if ring {
+				asked = append(asked, rings(c)...)
+			}
+			return ask(cmd.Context(), s.out, asked)
 		},
 	}
 	configFlag(cmd, &path)
 	cmd.Flags().BoolVar(&online, "online", false, "ask DigitalOcean and Slack, and open the store")
+	cmd.Flags().BoolVar(&ring, "ring", false, "call every endpoint of alerts: with a trial alert")
 	return cmd
 }

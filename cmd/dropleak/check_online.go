@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/alert"
 	"github.com/dropleak/dropleak/bot/shell"
 	"github.com/dropleak/dropleak/bot/slackapp"
 	"github.com/dropleak/dropleak/bot/store"
@@ -53,6 +55,19 @@ func ask(ctx context.Context, out io.Writer, ps []question) error {
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
+// rings are trial alerts to every endpoint.
+func rings(c configs.Config) (ps []probe) {
+	for _, e := range endpoints(c) {
+		ps = append(ps, probe{"alerts to " + e.Name(), func(ctx context.Context) (string, error) { return probeAlert(ctx, e) }})
+	}
+	return ps
+}
+
+// probes ask everything the service will speak to.
+func probes(c configs.Config) []probe {
+	ps := []probe{
+		{"store", func(ctx context.Context) (string, error) { return probeStore(ctx, c) }},
+		{"DigitalOcean reader", func(ctx context.Context) (string, error) { return probeReader(ctx, c, quiet()) }},
 func questions(c configs.Config) []question {
 	ps := []question{
 		{"store", func(ctx context.Context) (string, error) { return askStore(ctx, c) }},
@@ -78,6 +93,19 @@ func questions(c configs.Config) []question {
 	return append(ps, slackQuestions(c, quiet())...)
 }
 
+// probeAlert rings and takes it back at once.
+func probeAlert(ctx context.Context, e alert.Endpoint) (string, error) {
+	now := time.Now()
+	d := alert.Due{Endpoint: e.Name(), Firing: true, Changed: now, Version: now.UnixNano(), Alert: alert.Alert{Key: "check/" + rand.Text()[:8], Kind: alert.Probe,
+		Severity: alert.Warning, Title: "dropleak check: this only tries whether alerts arrive", Since: now}}
+	if err := e.Send(ctx, d); err != nil {
+		return "", err
+	}
+	d.Firing, d.Changed, d.Version = false, time.Now(), d.Version+1
+	return "took a trial alert, and its end", e.Send(ctx, d)
+}
+
+func probeStore(ctx context.Context, c configs.Config) (string, error) {
 // askSSH takes one pass and says what is seen and what is not.
 func askSSH(ctx context.Context, src configs.Source) (string, error) {
 	d := shell.NewDroplet(src.Shell())

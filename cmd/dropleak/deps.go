@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dropleak/dropleak/bot"
+	"github.com/dropleak/dropleak/bot/alert"
 	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/schedule"
@@ -44,6 +45,7 @@ func deps(c configs.Config, st *store.Store, log *slog.Logger) (bot.Deps, error)
 			Queries: p.Queries, Database: p.Database, Droplet: p.Droplet, DropletLabels: p.DropletLabels, Worker: p.Worker, WorkerLabels: p.WorkerLabels, Group: p.Group, Shell: p.Shell(),
 			Access: source.Access{User: p.User, Password: p.Password, Token: p.Token, CA: p.CA, Timeout: time.Duration(p.Timeout)}})
 	}
+	d.Alerts = bot.Alerts{Below: time.Duration(c.Alerts.Below), LostAfter: time.Duration(c.Alerts.LostAfter), Endpoints: endpoints(c)}
 	reader, err := doclient.NewReader(cloudOptions(c, c.Secrets.ReaderToken, log))
 	if err != nil {
 		return d, fmt.Errorf("DigitalOcean reader: %w", err)
@@ -57,6 +59,20 @@ func deps(c configs.Config, st *store.Store, log *slog.Logger) (bot.Deps, error)
 		}
 	}
 	return d, schedules(&d, c)
+}
+
+// endpoints are those that are called beside Slack.
+func endpoints(c configs.Config) (out []alert.Endpoint) {
+	if w := c.Alerts.Webhook; w.URL != "" {
+		out = append(out, alert.Webhook{URL: w.URL, Secret: w.Secret})
+	}
+	if p := c.Alerts.PagerDuty; p.KeyEnv != "" {
+		out = append(out, alert.PagerDuty{URL: p.URL, RoutingKey: p.Key, Source: c.DigitalOcean.Tag})
+	}
+	for _, m := range c.Alerts.Alertmanager {
+		out = append(out, alert.Alertmanager{URL: m.URL, User: m.User, Secret: m.Password})
+	}
+	return out
 }
 
 // limits are on how many runs act at a time.

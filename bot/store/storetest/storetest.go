@@ -29,6 +29,8 @@ var cases = []struct {
 	{"findings/one live one a subject", findingUnique},
 	{"findings/two writers", findingRace},
 	{"findings/list", findingList},
+	{"alerts/outbox", alertOutbox},
+	{"alerts/two writers", alertRace},
 	{"schedule/one replica fires", fireClaimed},
 	{"runs", runs},
 	{"audit/chain", auditChain},
