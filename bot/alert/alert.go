@@ -23,7 +23,7 @@ const (
 	FailedRun   Kind = "failed_run"   // a run that left something for a person to do
 	LostSlack   Kind = "lost_slack"   // nothing was heard from Slack
 	LostDroplet Kind = "lost_droplet" // nothing was heard from a droplet
-	Probe       Kind = "probe"        // somebody tries whether the endpoint answers
+	Trial       Kind = "trial"        // somebody tries whether the endpoint answers
 )
 
 // Severity is how urgent an alert is, in PagerDuty's words.

@@ -68,9 +68,9 @@ Exit status: 0 good, 1 problems, 2 wrong usage.`,
 				return err
 			}
 			fmt.Fprintf(s.out, "ok    %s\n", path)
-			var asked []probe
+			var asked []question
 			if online {
-				asked = probes(c)
+				asked = questions(c)
 			}
 			if ring {
 				asked = append(asked, rings(c)...)

@@ -27,12 +27,6 @@ type question struct {
 // answerWithin is more than an upload takes until it is ready.
 const answerWithin = time.Minute
 
-// checkOnline asks everything the service will speak to, and says how to mend
-// what does not answer.
-func checkOnline(ctx context.Context, s streams, c configs.Config) error {
-	return ask(ctx, s.out, questions(c))
-}
-
 // ask tells the answer to each question, a line each; exit 1 when one is bad.
 func ask(ctx context.Context, out io.Writer, ps []question) error {
 	bad := 0
@@ -56,18 +50,26 @@ func ask(ctx context.Context, out io.Writer, ps []question) error {
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // rings are trial alerts to every endpoint.
-func rings(c configs.Config) (ps []probe) {
+func rings(c configs.Config) (qs []question) {
 	for _, e := range endpoints(c) {
-		ps = append(ps, probe{"alerts to " + e.Name(), func(ctx context.Context) (string, error) { return probeAlert(ctx, e) }})
+		qs = append(qs, question{"alerts to " + e.Name(), func(ctx context.Context) (string, error) { return ring(ctx, e) }})
 	}
-	return ps
+	return qs
 }
 
-// probes ask everything the service will speak to.
-func probes(c configs.Config) []probe {
-	ps := []probe{
-		{"store", func(ctx context.Context) (string, error) { return probeStore(ctx, c) }},
-		{"DigitalOcean reader", func(ctx context.Context) (string, error) { return probeReader(ctx, c, quiet()) }},
+// ring calls an endpoint and takes it back at once.
+func ring(ctx context.Context, e alert.Endpoint) (string, error) {
+	now := time.Now()
+	d := alert.Due{Endpoint: e.Name(), Firing: true, Changed: now, Version: now.UnixNano(), Alert: alert.Alert{Key: "check/" + rand.Text()[:8], Kind: alert.Trial,
+		Severity: alert.Warning, Title: "dropleak check: this only tries whether alerts arrive", Since: now}}
+	if err := e.Send(ctx, d); err != nil {
+		return "", err
+	}
+	d.Firing, d.Changed, d.Version = false, time.Now(), d.Version+1
+	return "took a trial alert, and its end", e.Send(ctx, d)
+}
+
+// questions ask everything the service will speak to.
 func questions(c configs.Config) []question {
 	ps := []question{
 		{"store", func(ctx context.Context) (string, error) { return askStore(ctx, c) }},
@@ -93,19 +95,6 @@ func questions(c configs.Config) []question {
 	return append(ps, slackQuestions(c, quiet())...)
 }
 
-// probeAlert rings and takes it back at once.
-func probeAlert(ctx context.Context, e alert.Endpoint) (string, error) {
-	now := time.Now()
-	d := alert.Due{Endpoint: e.Name(), Firing: true, Changed: now, Version: now.UnixNano(), Alert: alert.Alert{Key: "check/" + rand.Text()[:8], Kind: alert.Probe,
-		Severity: alert.Warning, Title: "dropleak check: this only tries whether alerts arrive", Since: now}}
-	if err := e.Send(ctx, d); err != nil {
-		return "", err
-	}
-	d.Firing, d.Changed, d.Version = false, time.Now(), d.Version+1
-	return "took a trial alert, and its end", e.Send(ctx, d)
-}
-
-func probeStore(ctx context.Context, c configs.Config) (string, error) {
 // askSSH takes one pass and says what is seen and what is not.
 func askSSH(ctx context.Context, src configs.Source) (string, error) {
 	d := shell.NewDroplet(src.Shell())
