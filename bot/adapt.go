@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,7 +105,10 @@ func (s *Service) choose(sub finding.Subject) (remedy.Choice, error) {
 		}
 	}
 	c := remedy.Choice{Way: restart.Way(way), ConfigHash: r.Hash}
-	if unit != "" && !c.Way.WholeDroplet() {
+	if c.Way == restart.SSH {
+		kind, name, _ := strings.Cut(unit, ":")
+		c.Unit = order.Unit{Kind: order.UnitKind(kind), Name: name}
+	} else if unit != "" && !c.Way.WholeDroplet() {
 		kind := order.SystemdUnit
 		if way == string(restart.Supervisor) || way == string(restart.Celery) && !strings.HasSuffix(unit, ".service") {
 			kind = order.SupervisorProgram
@@ -135,8 +139,13 @@ func (s *Service) manager(ctx context.Context, sub finding.Subject) (string, err
 	if err != nil {
 		return "", err
 	}
-	slices.SortFunc(infos, func(a, b sample.Series) int { return int(last(b) - last(a)) })
+	slices.SortFunc(infos, func(a, b sample.Series) int {
+		return cmp.Or(strings.Compare(a.Get(history.LabelSource), b.Get(history.LabelSource)), cmp.Compare(last(b), last(a))) // an agent's word first
+	})
 	for _, i := range infos {
+		if source := i.Get(history.LabelSource); slices.ContainsFunc(s.shells, func(x shellOf) bool { return x.name == source }) {
+			return string(restart.SSH), nil
+		}
 		switch m := i.Get("manager"); m {
 		case "systemd", "supervisor":
 			return m, nil

@@ -49,7 +49,7 @@ type Executor interface {
 // Rule says how a worker is restarted. The zero Rule leaves it to what the
 // agent found.
 type Rule struct {
-	Restart string        // systemd, supervisor, celery, reboot, power_cycle; "" as found
+	Restart string        // systemd, supervisor, celery, ssh, reboot, power_cycle; "" as found
 	Unit    string        // "" as found
 	Limit   float64       // bytes; 0 as found
 	Policy  remedy.Policy // by which dropleak restarts it by itself; zero: never
@@ -215,8 +215,12 @@ func (s *Service) remedyDeps() remedy.Deps {
 	orders := orders{s.hub}
 	agent := restart.Agent{Orders: orders}
 	ways := restart.Ways{restart.Systemd: agent, restart.Supervisor: agent, restart.Celery: agent}
+	look := looker{s: s, agent: agent, shell: restart.Shell{Far: s.far}}
+	if len(s.shells) > 0 {
+		ways[restart.SSH] = look.shell
+	}
 	deps := remedy.Deps{Store: s.d.Store, Audit: s.d.Store, Findings: s.d.Store, People: people{s.slack},
-		Watcher: measure{s}, Looker: agent, Ways: ways, Choose: s.choose, Policy: s.policy, Expect: s.expect, Tags: s.tags, Log: s.log,
+		Watcher: measure{s}, Looker: look, Ways: ways, Choose: s.choose, Policy: s.policy, Expect: s.expect, Tags: s.tags, Log: s.log,
 		Announce: func(ctx context.Context, v remedy.View) error { return s.chat.RunChanged(ctx, v) },
 		Rolled:   func(ctx context.Context, v remedy.RolloutView) error { return s.chat.RolloutChanged(ctx, v) }}
 	if s.d.Executor != nil {

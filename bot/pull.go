@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/dropleak/dropleak/bot/hub"
+	"github.com/dropleak/dropleak/bot/order"
+	"github.com/dropleak/dropleak/bot/restart"
 	"github.com/dropleak/dropleak/bot/shell"
 	"github.com/dropleak/dropleak/bot/source"
 	"github.com/dropleak/dropleak/doclient"
@@ -81,6 +83,53 @@ type shellOf struct {
 	name    string // of the source
 	place   string // id, name or address
 	droplet *shell.Droplet
+}
+
+// far finds the droplet over SSH.
+func (s *Service) far(ctx context.Context, id int64) (restart.Far, error) {
+	for _, x := range s.shells {
+		found, err := s.locate(ctx, x.place)
+		if err != nil {
+			return nil, fmt.Errorf("find the droplet of source %s: %w", x.name, err)
+		}
+		if found == strconv.FormatInt(id, 10) {
+			return x.droplet, nil
+		}
+	}
+	return nil, fmt.Errorf("no source of type ssh is about droplet %d", id)
+}
+
+// looker looks at a worker the way it would be restarted.
+type looker struct {
+	s     *Service
+	agent restart.Agent
+	shell restart.Shell
+}
+
+// over reports whether it is looked at over SSH: where it is restarted over
+// it, and where the whole droplet is that SSH reaches.
+func (l looker) over(ctx context.Context, t restart.Target) bool {
+	if !t.Way.WholeDroplet() || len(l.s.shells) == 0 {
+		return t.Way == restart.SSH
+	}
+	_, err := l.s.far(ctx, t.DropletID)
+	return err == nil
+}
+
+// Inspect implements [remedy.Looker].
+func (l looker) Inspect(ctx context.Context, t restart.Target, look string) (order.Facts, error) {
+	if l.over(ctx, t) {
+		return l.shell.Inspect(ctx, t, look)
+	}
+	return l.agent.Inspect(ctx, t, look)
+}
+
+// Evidence implements [remedy.Looker].
+func (l looker) Evidence(ctx context.Context, t restart.Target) (order.Findings, error) {
+	if l.over(ctx, t) {
+		return l.shell.Evidence(ctx, t)
+	}
+	return l.agent.Evidence(ctx, t)
 }
 
 // locate finds the one droplet of ours that a name means: its id, name, the

@@ -110,7 +110,7 @@ mode: rehearse
 		"d.yaml:26:12: workers[2].limit: \"lots\" is not a size",
 		"d.yaml:27:15: workers[3].droplets[1]: \"web\" is not a droplet id",
 		"d.yaml:28:14: workers[3].restart: \"magic\" is none of",
-		"d.yaml:30:14: workers[4].restart: ssh is not carried out by this version: use systemd",
+		"d.yaml:30:14: workers[4].restart: ssh goes over a source of type: ssh, and there is none",
 		"d.yaml:31:1: mode: given twice",
 		"DIGITALOCEAN_ACCESS_TOKEN: is not set",
 		"DIGITALOCEAN_EXECUTOR_TOKEN: is not set",

@@ -87,3 +87,18 @@ func TestShell(t *testing.T) {
 		}
 	}
 }
+
+func TestRestartOverSSH(t *testing.T) {
+	hosts := filepath.Join(t.TempDir(), "known_hosts")
+	if err := os.WriteFile(hosts, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for unit, good := range map[string]bool{"": true, "systemd:celery@mail.service": true, "supervisor:shop:mail_00": true, "docker:shop-worker-1": true,
+		"compose:/srv/shop:worker": true, "command:mail": true, "celery.service": false, "systemd:celery": false, "docker:a b": false, "docker:$x": false,
+		"compose:shop:worker": false, "compose:/srv/../etc:worker": false, "lxc:mail": false, "command:": false} {
+		_, err := Read("x.yaml", []byte(least+"sources:\n- {type: ssh, url: 'ssh://h', user: u, agent_socket: /s, known_hosts: "+hosts+"}\nworkers:\n- {restart: ssh, unit: '"+unit+"'}\n"), all)
+		if good != (err == nil) || err != nil && !strings.Contains(err.Error(), "workers[0].unit") {
+			t.Errorf("unit %q: %v", unit, err)
+		}
+	}
+}

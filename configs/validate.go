@@ -258,9 +258,7 @@ func (v *validator) workers() {
 			v.bad(key+".node", "%q is not a glob", r.Node)
 		}
 		v.oneOf(key+".restart", r.Restart, "systemd", "supervisor", "celery", "ssh", "reboot", "power_cycle")
-		if r.Restart == "ssh" {
-			v.bad(key+".restart", "ssh is not carried out by this version: use systemd, supervisor or celery with an agent on the droplet, or reboot or power_cycle without one")
-		}
+		v.overSSH(key, r)
 		if r.Unit != "" && (r.Restart == "reboot" || r.Restart == "power_cycle") {
 			v.bad(key+".unit", "contradicts restart: %s, which restarts the whole droplet", r.Restart)
 		}
@@ -271,6 +269,23 @@ func (v *validator) workers() {
 				break
 			}
 		}
+	}
+}
+
+// sshUnit is a unit with its manager: over SSH there are more than an agent
+// knows.
+var sshUnit = regexp.MustCompile(`^(systemd:[A-Za-z0-9_.@-]+\.service|(supervisor|docker|command):[A-Za-z0-9][A-Za-z0-9_.:-]*|compose:/[A-Za-z0-9_./-]*:[A-Za-z0-9][A-Za-z0-9_.-]*)$`)
+
+// overSSH checks a rule whose restarts go over SSH.
+func (v *validator) overSSH(key string, r WorkerRule) {
+	if r.Restart != "ssh" {
+		return
+	}
+	if !slices.ContainsFunc(v.c.Sources, func(s Source) bool { return s.Type == "ssh" }) {
+		v.bad(key+".restart", "ssh goes over a source of type: ssh, and there is none under sources")
+	}
+	if r.Unit != "" && (!sshUnit.MatchString(r.Unit) || strings.Contains(r.Unit, "..")) {
+		v.bad(key+".unit", "%q is none of systemd:NAME.service, supervisor:PROGRAM, docker:CONTAINER, compose:/DIRECTORY:SERVICE, command:NAME", r.Unit)
 	}
 }
 

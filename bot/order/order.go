@@ -52,6 +52,14 @@ const (
 	SupervisorProgram UnitKind = "supervisor"
 )
 
+// What else the script at the other end of an SSH connection can be allowed;
+// to an agent they are unknown.
+const (
+	DockerContainer UnitKind = "docker"
+	ComposeService  UnitKind = "compose" // DIRECTORY:SERVICE
+	OwnCommand      UnitKind = "command" // what root wrote down under that name
+)
+
 // Unit is one thing a manager runs: a systemd unit with its suffix, or a
 // supervisor program as "name" or "group:name".
 type Unit struct {

@@ -150,7 +150,7 @@ func (s *Service) afterOrder(ctx context.Context, w *work, way restart.Restarter
 		if w.now.Sub(w.r.Entered) > s.c.Pace.Order {
 			return w.end(Failed, "the order was not taken in time: "+a.Why, w.untouched())
 		}
-		w.d.Why = "DigitalOcean does not take the order yet: " + a.Why
+		w.d.Why = "the order is not taken yet: " + a.Why
 		return workflow.Wait(w.now.Add(s.c.Pace.Poll)), nil
 	case a.State == workflow.Refused:
 		return w.end(Failed, "the restart was refused: "+a.Why, w.untouched())

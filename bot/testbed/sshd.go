@@ -14,7 +14,7 @@ import (
 )
 
 // SSHServer is an sshd of the test's own: own host key, own port, one key that may log in as whoever runs the test. It
-// sees folders of its own in the place of /etc/dropleak and /var/lib/dropleak-ssh.
+// sees folders of its own in the place of /etc/dropleak, /etc/supervisor and /var/lib/dropleak-ssh.
 type SSHServer struct {
 	*Process
 	Addr       string // host:port on loopback
@@ -22,13 +22,16 @@ type SSHServer struct {
 	KeyFile    string // of the client
 	KnownHosts string // with the server's key
 	Etc        string // what it sees as /etc/dropleak
+	Supervisor string // what it sees as /etc/supervisor
+	Memory     string // what it sees as /var/lib/dropleak-ssh
 	dir        string
 }
 
 // sshdStart gives the server its own folders. Their places stay behind, empty.
 const sshdStart = `set -e
-mkdir -p /run/sshd /etc/dropleak /var/lib/dropleak-ssh
+mkdir -p /run/sshd /etc/dropleak /etc/supervisor /var/lib/dropleak-ssh
 mount --bind "$1/etc" /etc/dropleak
+mount --bind "$1/supervisor" /etc/supervisor
 mount --bind "$1/memory" /var/lib/dropleak-ssh
 exec "$2" -D -e -f "$1/sshd_config"`
 
@@ -40,8 +43,8 @@ func SSHD(t testing.TB, options string) *SSHServer {
 		t.Fatal("an sshd with folders of its own needs root: run the tests with sudo")
 	}
 	dir := Folder(t)
-	s := &SSHServer{User: "root", dir: dir, KeyFile: filepath.Join(dir, "id"), KnownHosts: filepath.Join(dir, "known_hosts"), Etc: filepath.Join(dir, "etc")}
-	for _, folder := range []string{s.Etc, filepath.Join(dir, "memory")} {
+	s := &SSHServer{User: "root", dir: dir, KeyFile: filepath.Join(dir, "id"), KnownHosts: filepath.Join(dir, "known_hosts"), Etc: filepath.Join(dir, "etc"), Supervisor: filepath.Join(dir, "supervisor"), Memory: filepath.Join(dir, "memory")}
+	for _, folder := range []string{s.Etc, s.Supervisor, s.Memory} {
 		if err := os.Mkdir(folder, 0o755); err != nil {
 			t.Fatal(err)
 		}

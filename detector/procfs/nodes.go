@@ -25,7 +25,7 @@ type Member struct {
 	Start     time.Time
 	Role      string // parent, child, other
 	CPU       float64
-	ticks     uint64 // start, exact
+	Ticks     uint64 // of the start, since boot: exact
 }
 
 // Node is one Celery node as found: a main process and those it forked.
@@ -198,7 +198,7 @@ func (r *Reader) node(main process, children []process, byPID map[int]process, a
 
 func member(p process, role string, boot time.Time) Member {
 	return Member{PID: p.pid, PPID: p.ppid, Start: started(boot, p.stat.start), Role: role,
-		CPU: float64(p.cpu) / ticksPerSecond, ticks: p.stat.start}
+		CPU: float64(p.cpu) / ticksPerSecond, Ticks: p.stat.start}
 }
 
 // embeddedBeat finds the beat that -B forked among children that all look
