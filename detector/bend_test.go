@@ -112,8 +112,74 @@ func TestLoadCarries(t *testing.T) {
 	} {
 		c := curveFrom(n, k.bytes, cpu)
 		g, ok := loadOf([]curve{c}).beside(c, 0, th)
-		if got := ok && g.byLoad(th); got != k.want {
+		if got := ok && g.follows(th) && g.byLoad(th); got != k.want {
 			t.Errorf("%s: carried by the load %v, want %v", name, got, k.want)
 		}
 	}
+}
+
+// TestClimbs: load and memory on their way up together are a cause at hand
+// though nothing was given back yet; a load that stays, or goes its own way,
+// is none.
+func TestClimbs(t *testing.T) {
+	th, rng := Options{}.defaults(), rand.New(rand.NewPCG(5, 5))
+	up := func(h float64) float64 { return 1 + h/10 }
+	for name, k := range map[string]struct {
+		load, bytes func(h float64) float64
+		want        bool
+	}{
+		"both rise":         {up, func(h float64) float64 { return 20 * up(h) }, true},
+		"load stays":        {func(float64) float64 { return 1 }, func(h float64) float64 { return 20 * up(h) }, false},
+		"load falls":        {func(h float64) float64 { return 2 - h/10 }, func(h float64) float64 { return 20 * up(h) }, false},
+		"memory only jumps": {up, func(h float64) float64 { return 20 + 20*math.Floor(math.Mod(h, 2)) }, false},
+	} {
+		done := 0.0
+		c := curveFrom(96, func(h float64) float64 { return (60 + k.bytes(h) + rng.NormFloat64()) * MiB }, func(h float64) float64 {
+			done += k.load(h) * 300 / 12
+			return done
+		})
+		g, ok := loadOf([]curve{c}).beside(c, 0, th)
+		if got := ok && g.climbs(th); got != k.want || got && g.follows(th) {
+			t.Errorf("%s: climbs %v, want %v; load rose %.2f times, alike %.2f, gave back %.2f", name, got, k.want, g.rise, g.alike, g.back)
+		}
+	}
+}
+
+// TestPieces: the fewer the events a growth came in, the likelier it passes.
+func TestPieces(t *testing.T) {
+	th, last := Options{}.defaults(), math.Inf(1)
+	for _, n := range []float64{5, 10, 15, 25} {
+		odds := (&trend{neff: n}).pieces(th)
+		if odds >= last || (n < 15) != (odds > 1) {
+			t.Errorf("%v events: odds %.2f after %.2f", n, odds, last)
+		}
+		last = odds
+	}
+	if odds := (&trend{neff: 1e6}).pieces(th); odds != th.piecesLeast {
+		t.Errorf("very many events prove %.3f, want no more than %.3f", odds, th.piecesLeast)
+	}
+}
+
+// TestWeakEvidenceWaits: the same leak is called later where the threshold for
+// strong evidence makes its evidence weak, and earlier once the process is a
+// day old.
+func TestWeakEvidenceWaits(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	c := curveFrom(300, func(h float64) float64 { return (80 + 3*h + 0.3*rng.NormFloat64()) * MiB }, func(h float64) float64 { return 300 * h })
+	first := func(th thresholds) float64 {
+		for h := 2.5; h <= 24; h += 0.25 {
+			if assess(c.until(h), setting{age: h, quiet: math.NaN(), lag: 1, odds: 1}, th).kind == Leak {
+				return h
+			}
+		}
+		return math.Inf(1)
+	}
+	strong, weak, old := Options{}.defaults(), Options{}.defaults(), Options{}.defaults()
+	strong.warmSure, weak.warmSure, old.warmSure = 1, 0, 0
+	old.warmDay, old.warmSureOld = 3, 1
+	s, w, o := first(strong), first(weak), first(old)
+	if !(s < w && !math.IsInf(w, 1)) || !(o < w && o >= 3) {
+		t.Errorf("strong evidence called at %.2f h, weak at %.2f h, of an old process at %.2f h", s, w, o)
+	}
+	t.Logf("strong %.2f h, weak %.2f h, old %.2f h", s, w, o)
 }

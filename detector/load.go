@@ -145,18 +145,17 @@ func (l load) rises(c curve) bool {
 // as a window has.
 type grown struct {
 	bytes, now, record, done []float64 // done: the work, load's integral
+
+	back  float64 // of what memory rose, the share it gave back
+	rise  float64 // load in the last quarter over that in the first
+	alike float64 // correlation of memory and load
 }
 
 // beside lays the load beside a curve from an hour on; ok is false where the
-// load was not measured, did not rise, or memory did not rise with it. Memory
-// that is never given back does not follow load: a leak may rather be what
-// makes each call work harder.
+// load was not measured.
 func (l load) beside(c curve, from float64, th thresholds) (g grown, ok bool) {
 	c = c.since(math.Max(from, c.t[0]+th.startUp))
 	if len(l.t) == 0 || c.len() < 24 {
-		return g, false
-	}
-	if up, down := ups(hourly(c)); down < th.givenBack*up {
 		return g, false
 	}
 	s := c.coarse(th.blocks)
@@ -172,8 +171,25 @@ func (l load) beside(c curve, from float64, th thresholds) (g grown, ok bool) {
 		}
 	}
 	first, last := mean(g.now[:n/4]), mean(g.now[n-n/4:])
-	return g, first > 0 && last >= th.loadRise*first && correlation(g.now, g.bytes) >= th.loadAlike
+	if first <= 0 {
+		return g, false
+	}
+	up, down := ups(hourly(c))
+	g.rise, g.alike, g.back = last/first, correlation(g.now, g.bytes), down/math.Max(up, 1)
+	return g, true
 }
+
+// follows reports whether memory rose with the load and fell with it too.
+// What is never given back may rather be a leak that makes each call work
+// harder.
+func (g grown) follows(th thresholds) bool {
+	return g.back >= th.givenBack && g.rise >= th.loadRise && g.alike >= th.loadAlike
+}
+
+// climbs reports whether memory and load rose so much alike that load is a
+// cause at hand though nothing has been given back yet: the first slope of a
+// cycle.
+func (g grown) climbs(th thresholds) bool { return g.rise >= th.loadClimb && g.alike >= th.loadClose }
 
 // byLoad reports whether the load by itself may carry the growth: the
 // work done adds little to what load and its record so far say of memory. A

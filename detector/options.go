@@ -56,12 +56,21 @@ type thresholds struct {
 	warmLongest  float64
 	warmLate     float64
 	warmMax      float64
+	warmSure     float64
+	warmSureOld  float64
+	warmDay      float64
+	pieces       float64
+	piecesPower  float64
+	piecesLeast  float64
 	parentOdds   float64
 	arenaBytes   float64
 	arenaHours   float64
 	loadShare    float64
 	loadRise     float64
 	loadAlike    float64
+	loadClimb    float64
+	loadClose    float64
+	loadSlope    float64
 	loadGain     float64
 	loadOdds     float64
 	minWindow    float64
@@ -134,6 +143,12 @@ func (o Options) defaults() thresholds {
 		warmLongest: 9.5, // no warm-up recorded was still straight after this,
 		warmLate:    0.3, // so odds fall
 		warmMax:     0.3, // made leaks in their first hours lie mostly below it, straight warm-ups above (seeds 20001 to 20060)
+		warmSure:    0.1, // of what passed falsely at 0.3, two in three lay above this (seeds 30000 to 30059, 31000 to 31129);
+		warmSureOld: 0.2, // of a process a day old less passes, and recordings l7, l11, l12 show their leak by then
+		warmDay:     24,
+		pieces:      15,  // growth events; at the first alarm two in three false ones had fewer, one made leak in twelve,
+		piecesPower: 1.5, // and recorded leaks 10 to 20 (same seeds, and the calibration half)
+		piecesLeast: 0.3, // many events alone prove little
 		parentOdds:  3,   // tasks not yet due fill a parent more often than a leak does (made h18)
 		arenaBytes:  2,   // glibc keeps up to eight arenas of 64 MiB a core for threads (made h16)
 		arenaHours:  1.4,
@@ -146,6 +161,9 @@ func (o Options) defaults() thresholds {
 		loadShare:  0.6,         // more of the growth than this follows the load: the load is judged, not the code
 		loadRise:   1.25,        // first quarter to last: made h10 show 1.3 and more where they fooled, nine leaks in ten less
 		loadAlike:  0.5,         // correlation of memory and load: the same
+		loadClimb:  1.35,        // and where nothing was given back yet: a third of the false alarms,
+		loadClose:  0.8,         // one made leak in twenty (seeds 31000 to 31129);
+		loadSlope:  14,          // hours: half a day, and a little; what climbs for longer is no slope of a cycle
 		loadGain:   25,          // log-likelihood, twice, that work must add at 96 readings: made h10 7 to 32, leaks 28 and more
 		givenBack:  0.1,         // of what it rises, memory that follows load gives back
 		loadOdds:   6,           // times: made growing load (h10, seeds 20001 to 20060) still passed at 4, none at 6

@@ -39,18 +39,24 @@ type setting struct {
 }
 
 // assess judges one series by itself, and again on what was known a little
-// earlier: a random walk that passes once seldom passes twice.
+// earlier: a random walk that passes once seldom passes twice. Where the
+// evidence is strong, the earlier looks must only not say healthy; where it is
+// weak they lie further back and must each have said leak.
 func assess(c curve, s setting, th thresholds) opinion {
 	o := assessOnce(c, s, th)
 	if o.kind != Leak {
 		return o
 	}
+	weak := o.warm > th.sureBelow(s.age)
 	for k := 1; k <= th.confirm; k++ {
 		back := float64(k) * math.Max((o.win.to-o.win.from)/16, 0.1)
+		if weak {
+			back *= 2
+		}
 		before := s
 		before.age -= back
 		earlier := assessOnce(c.until(c.t[c.len()-1]-back), before, th)
-		if earlier.kind == Healthy || earlier.reason == ReasonNoData {
+		if earlier.kind == Healthy || earlier.reason == ReasonNoData || weak && earlier.kind != Leak {
 			o.kind, o.reason, o.need = Unsure, earlier.reason, 2*back
 			break
 		}
@@ -101,10 +107,11 @@ func assessOnce(c curve, s setting, th thresholds) opinion {
 	case found == nil:
 		o.kind, o.reason, o.win = Healthy, reason, *first
 	default:
-		var beside grown
-		beside, s.loaded = s.load.beside(even, found.from, th)
+		beside, known := s.load.beside(even, found.from, th)
+		follows := known && beside.follows(th)
+		s.loaded = follows || known && found.to-found.from < th.loadSlope && beside.climbs(th)
 		o.settle(even, *found, s, th)
-		if o.kind == Leak && (s.load.rises(even) || s.loaded && beside.byLoad(th)) {
+		if o.kind == Leak && (s.load.rises(even) || follows && beside.byLoad(th)) {
 			o.kind, o.reason, o.need = Unsure, ReasonLoad, math.Max(c.span()/2, 1)
 		}
 	}

@@ -29,7 +29,7 @@ func warmUpOdds(w trend, b bends, s setting, th thresholds) float64 {
 	if s.age/math.Max(s.lag, 1) >= th.warmLongest && math.Max(b.work.by, b.clock.by) > -th.bendLeak {
 		odds *= th.warmLate
 	}
-	odds = (odds + th.passing*s.chances(w, th)) * b.odds(th)
+	odds = (odds + th.passing*s.chances(w, th)) * b.odds(th) * w.pieces(th)
 	if s.odds > 0 {
 		odds *= s.odds
 	}
@@ -37,6 +37,22 @@ func warmUpOdds(w trend, b bends, s setting, th thresholds) float64 {
 		odds *= th.warmQuiet
 	}
 	return odds
+}
+
+// sureBelow are the odds below which one look is enough. What passes has
+// mostly passed within a day.
+func (th thresholds) sureBelow(age float64) float64 {
+	if age >= th.warmDay {
+		return th.warmSureOld
+	}
+	return th.warmSure
+}
+
+// pieces are the odds, against a leak, that growth comes in so few pieces as
+// this did. A leak leaves something with every call; what passes comes from
+// few causes, each with a share one can see.
+func (w *trend) pieces(th thresholds) float64 {
+	return math.Max(math.Pow(th.pieces/math.Max(w.neff, 1), th.piecesPower), th.piecesLeast)
 }
 
 // chances is how many times as often as one chance growth that passes may
