@@ -129,10 +129,8 @@ func (o Options) defaults() thresholds {
 		materialSum:  8 * MiB * s,    // slower growth that has added up to this matters too
 
 		// Warm-ups: size and duration are log-normal (medians, log spreads).
-		warmBytes:   85 * MiB * s, // recordings h2, h7 gain 55 to 90 MB a process
-		warmSigma:   0.3,
-		warmHours:   7, // in 4 to 9 hours
-		warmSpread:  0.32,
+		warmBytes: 85 * MiB * s, warmSigma: 0.3, // recordings h2, h7 gain 55 to 90 MB a process
+		warmHours: 7, warmSpread: 0.32, // in 4 to 9 hours
 		passing:     0.1, // odds of a passing cause that is no warm-up, before the bend is looked at
 		startUp:     0.6, // hours: what a process gains by starting says nothing of its pace
 		bendLeak:    0.1, // made leaks: nine in ten bend by less than this over work (seeds 20001 to 20020),
@@ -143,27 +141,23 @@ func (o Options) defaults() thresholds {
 		warmLongest: 9.5, // no warm-up recorded was still straight after this,
 		warmLate:    0.3, // so odds fall
 		warmMax:     0.3, // made leaks in their first hours lie mostly below it, straight warm-ups above (seeds 20001 to 20060)
-		warmSure:    0.1, // of what passed falsely at 0.3, two in three lay above this (seeds 30000 to 30059, 31000 to 31129);
-		warmSureOld: 0.2, // of a process a day old less passes, and recordings l7, l11, l12 show their leak by then
-		warmDay:     24,
-		pieces:      15,  // growth events; at the first alarm two in three false ones had fewer, one made leak in twelve,
-		piecesPower: 1.5, // and recorded leaks 10 to 20 (same seeds, and the calibration half)
-		piecesLeast: 0.3, // many events alone prove little
-		parentOdds:  3,   // tasks not yet due fill a parent more often than a leak does (made h18)
-		arenaBytes:  2,   // glibc keeps up to eight arenas of 64 MiB a core for threads (made h16)
-		arenaHours:  1.4,
-		leakPace:    3 * MiB * s, // recordings: leaking processes grow by 0.5 to 31 MB an hour
-		leakSigma:   1.3,
+		// Odds for which one look is enough: two in three of what passed falsely lay above (made, seeds 30000 to 31129);
+		// of what is a day old less passes, and recordings l7, l11, l12 show their leak by then.
+		warmSure: 0.1, warmSureOld: 0.2, warmDay: 24,
+		// Growth events: at the first alarm two in three false ones had fewer, one made leak in twelve, recorded ones 10 to 20.
+		pieces: 15, piecesPower: 1.5, piecesLeast: 0.3,
+		parentOdds: 3,                  // tasks not yet due fill a parent more often than a leak does (made h18)
+		arenaBytes: 2, arenaHours: 1.4, // glibc keeps up to eight arenas of 64 MiB a core for threads (made h16)
+		leakPace: 3 * MiB * s, leakSigma: 1.3, // recordings: leaking processes grow by 0.5 to 31 MB an hour
 
 		// Caches, load, pools, tasks.
-		fall:       0.3,         // of the range so far: more given back at once is a cache that clears (recordings h7)
-		fallBytes:  4 * MiB * s, // and less than this is noise
-		loadShare:  0.6,         // more of the growth than this follows the load: the load is judged, not the code
-		loadRise:   1.25,        // first quarter to last: made h10 show 1.3 and more where they fooled, nine leaks in ten less
-		loadAlike:  0.5,         // correlation of memory and load: the same
-		loadClimb:  1.35,        // and where nothing was given back yet: a third of the false alarms,
-		loadClose:  0.8,         // one made leak in twenty (seeds 31000 to 31129);
-		loadSlope:  14,          // hours: half a day, and a little; what climbs for longer is no slope of a cycle
+		fall:      0.3,         // of the range so far: more given back at once is a cache that clears (recordings h7)
+		fallBytes: 4 * MiB * s, // and less than this is noise
+		loadShare: 0.6,         // more of the growth than this follows the load: the load is judged, not the code
+		loadRise:  1.25,        // first quarter to last: made h10 show 1.3 and more where they fooled, nine leaks in ten less
+		loadAlike: 0.5,         // correlation of memory and load: the same
+		// The same where nothing was given back yet, for half a day: a third of the false alarms, one made leak in twenty.
+		loadClimb: 1.35, loadClose: 0.8, loadSlope: 14,
 		loadGain:   25,          // log-likelihood, twice, that work must add at 96 readings: made h10 7 to 32, leaks 28 and more
 		givenBack:  0.1,         // of what it rises, memory that follows load gives back
 		loadOdds:   6,           // times: made growing load (h10, seeds 20001 to 20060) still passed at 4, none at 6
@@ -180,9 +174,7 @@ func (o Options) defaults() thresholds {
 
 		// Intervals, set so that nine in ten true rates and times of made
 		// leaks fall inside (seeds 101 to 105; held-back seeds: 0.90).
-		conformal:  1.15,
-		rateSpread: 0.1,
-		timeSpread: 0.2,
+		conformal: 1.15, rateSpread: 0.1, timeSpread: 0.2,
 	}
 }
 
