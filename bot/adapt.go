@@ -85,6 +85,13 @@ func (s *Service) rule(d watch.Droplet, worker string) Rule {
 
 func (s *Service) limit(d watch.Droplet, worker string) float64 { return s.rule(d, worker).Limit }
 
+func (s *Service) threshold(d watch.Droplet, worker string, limit float64) float64 {
+	if of := s.rule(d, worker).Threshold; of != nil {
+		return of(limit)
+	}
+	return 0
+}
+
 func noWay(format string, args ...any) error { return &remedy.NoWay{Why: fmt.Sprintf(format, args...)} }
 
 // choose says how a worker is restarted: as configured, else by the manager

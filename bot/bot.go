@@ -49,11 +49,14 @@ type Executor interface {
 // Rule says how a worker is restarted. The zero Rule leaves it to what the
 // agent found.
 type Rule struct {
-	Restart string        // systemd, supervisor, celery, ssh, reboot, power_cycle; "" as found
-	Unit    string        // "" as found
-	Limit   float64       // bytes; 0 as found
-	Policy  remedy.Policy // by which dropleak restarts it by itself; zero: never
-	Hash    string        // of the configuration keys it came from
+	Restart string  // systemd, supervisor, celery, ssh, reboot, power_cycle; "" as found
+	Unit    string  // "" as found
+	Limit   float64 // bytes; 0 as found
+	// Threshold is what a worker that may use limit bytes (0: unknown) may
+	// hold before somebody is asked, in bytes, 0 for none; nil: none.
+	Threshold func(limit float64) float64
+	Policy    remedy.Policy // by which dropleak restarts it by itself; zero: never
+	Hash      string        // of the configuration keys it came from
 }
 
 // Report is one scheduled report.
@@ -136,7 +139,7 @@ func New(ctx context.Context, d Deps) (*Service, error) {
 	s.source = source.NewDigitalOcean(source.DigitalOceanOptions{Cloud: d.Reader, Tag: d.Tag, Sink: s.history,
 		Cursors: d.Store, Scale: d.Scale, Log: d.Log})
 	s.hub = hub.New(d.Store, s.history, hub.Options{InTag: s.inTag, Locate: s.locateIn, OnClone: s.clone, Log: d.Log})
-	s.watch = watch.New(watch.Options{Series: s.history, Findings: d.Store, Fleet: s.fleet, Limit: s.limit,
+	s.watch = watch.New(watch.Options{Series: s.history, Findings: d.Store, Fleet: s.fleet, Limit: s.limit, Threshold: s.threshold,
 		Changed: s.findingChanged, Scale: d.Scale, Log: d.Log})
 	if err := s.assembleFeeds(); err != nil {
 		return nil, err

@@ -127,15 +127,19 @@ type WorkerRule struct {
 	Restart  string   `yaml:"restart"`  // systemd, supervisor, celery, ssh, reboot, power_cycle
 	Unit     string   `yaml:"unit"`     // empty: what the agent found
 	Limit    Size     `yaml:"limit"`    // 0: what the agent found
-	Auto     Auto     `yaml:"auto"`     // off unless written
+	// Threshold prompts as soon as it is reached, trend or not; zero: never.
+	// Left out of the hash of what does not have it, which approvals hold.
+	Threshold Threshold `yaml:"threshold" json:",omitzero"`
+	Auto      Auto      `yaml:"auto"` // off unless written
 }
 
 // Auto is the policy by which dropleak approves restarts of a worker by
 // itself, under the same snapshot rule as everybody.
 type Auto struct {
-	Below  Duration `yaml:"below"`      // act when less is left until memory runs out; 0: never
-	Window string   `yaml:"window"`     // only then: HH:MM-HH:MM and a time zone; empty: always
-	Line   string   `yaml:"-" json:"-"` // where it stands: file:line
+	Below       Duration `yaml:"below"`                          // act when less is left until memory runs out; 0: never
+	AtThreshold bool     `yaml:"at_threshold" json:",omitempty"` // act when the threshold is reached
+	Window      string   `yaml:"window"`                         // only then: HH:MM-HH:MM and a time zone; empty: always
+	Line        string   `yaml:"-" json:"-"`                     // where it stands: file:line
 }
 
 // Droplets is a tag or a list of droplet ids.

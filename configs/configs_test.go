@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -256,6 +257,39 @@ func FuzzRead(f *testing.F) {
 // auto is a file with one rule and its policy.
 func auto(keys string) string {
 	return "slack: {channel: C1}\napprovals: {approvers: [U012]}\nworkers:\n  - restart: systemd\n    auto: {" + keys + "}\n"
+}
+
+// TestThreshold: a size, or a share of what may be used, and nothing else.
+func TestThreshold(t *testing.T) {
+	for text, want := range map[string]float64{"80%": 80, "12.5 %": 12.5, "300M": 300 << 20, "100": 100, "0": -1, "0%": -1, "101%": -1, "-5%": -1, "much": -1, "NaN%": -1} {
+		got, err := ParseThreshold(text)
+		if of := got.Of(100); want < 0 && err == nil || want >= 0 && (err != nil || of != want) {
+			t.Errorf("%s is %g of 100, %v; want %g", text, of, err, want)
+		}
+	}
+	if (Threshold{Percent: 80}).Of(0) != 0 {
+		t.Error("a share of a limit that nobody knows is no threshold")
+	}
+	c, err := beside(t, strings.Replace(auto("at_threshold: true"), "    auto", "    threshold: 80%\n    auto", 1))
+	if err != nil || c.Workers[0].Threshold.Percent != 80 || !c.Workers[0].Auto.AtThreshold {
+		t.Errorf("%+v, %v", c.Workers, err)
+	}
+	if _, err = beside(t, auto("at_threshold: true")); err == nil || !strings.Contains(err.Error(), "needs the worker's threshold") {
+		t.Errorf("without a threshold: %v", err)
+	}
+	if a, b := hashed(t, WorkerRule{}), hashed(t, WorkerRule{Threshold: Threshold{Percent: 1}}); strings.Contains(a, "hreshold") || !strings.Contains(b, "Percent") {
+		t.Errorf("the hash of a rule is over %s and %s", a, b)
+	}
+}
+
+// hashed is what an approval holds the hash of.
+func hashed(t *testing.T, r WorkerRule) string {
+	t.Helper()
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // TestAutoNamesItsLine: off unless written, and what is written knows where.

@@ -103,6 +103,9 @@ func (d *decoder) value(n ast.Node, v reflect.Value, path string) {
 	case *Size:
 		d.scalar(n, path, func(s string) (err error) { *p, err = ParseSize(s); return })
 		return
+	case *Threshold:
+		d.scalar(n, path, func(s string) (err error) { *p, err = ParseThreshold(s); return })
+		return
 	}
 	switch v.Kind() {
 	case reflect.Struct:

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -31,4 +32,37 @@ func ParseSize(text string) (Size, error) {
 		return 0, fmt.Errorf("%q is not a size such as 512MiB, 1.5G or 500MB", text)
 	}
 	return Size(math.Round(n * unit)), nil
+}
+
+// Threshold is an amount of memory: bytes, or a share of what may be used.
+// The zero Threshold is none.
+type Threshold struct {
+	Bytes   Size    `json:",omitempty"`
+	Percent float64 `json:",omitempty"` // of the limit
+}
+
+// ParseThreshold reads a size, or a number of percent of the limit: 80%.
+func ParseThreshold(text string) (Threshold, error) {
+	number, percent := strings.CutSuffix(strings.TrimSpace(text), "%")
+	if !percent {
+		size, err := ParseSize(text)
+		if err == nil && size == 0 {
+			err = errors.New("0 would always be reached: leave the key out for no threshold")
+		}
+		return Threshold{Bytes: size}, err
+	}
+	n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if err != nil || !(n > 0 && n <= 100) {
+		return Threshold{}, fmt.Errorf("%q is no share above 0%% and up to 100%%", text)
+	}
+	return Threshold{Percent: n}, nil
+}
+
+// Of is the threshold in bytes where limit bytes may be used, 0 for none, or
+// where it is a share of a limit that is not known (0).
+func (t Threshold) Of(limit float64) float64 {
+	if t.Percent > 0 {
+		return limit * t.Percent / 100
+	}
+	return float64(t.Bytes)
 }

@@ -295,11 +295,13 @@ func (v *validator) auto(key string, r WorkerRule) {
 		v.bad(key+".window", "%q is not HH:MM-HH:MM, with or without a time zone", r.Auto.Window)
 	}
 	switch {
-	case r.Auto.Below == 0 && r.Auto.Window != "":
+	case r.Auto.AtThreshold && r.Threshold == Threshold{}:
+		v.bad(key+".at_threshold", "needs the worker's threshold")
+	case r.Auto.Below == 0 && !r.Auto.AtThreshold && r.Auto.Window != "":
 		v.bad(key+".below", "is not set; a window alone lets nothing happen")
 	case r.Auto.Below != 0 && time.Duration(r.Auto.Below) < time.Minute:
 		v.atLeast(key+".below", r.Auto.Below, time.Minute)
-	case r.Auto.Below != 0 && (r.Restart == "reboot" || r.Restart == "power_cycle"):
+	case (r.Auto.Below != 0 || r.Auto.AtThreshold) && (r.Restart == "reboot" || r.Restart == "power_cycle"):
 		v.bad(key, "dropleak reboots no droplet by itself: restart: %s needs a person", r.Restart)
 	}
 }

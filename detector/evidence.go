@@ -6,6 +6,12 @@ import (
 	"slices"
 )
 
+// Size writes bytes for people: binary units, three digits.
+func Size(bytes float64) string { return size(bytes) }
+
+// InWords is a reason in a few words, as in "steady growth".
+func InWords(r Reason) string { return plain(r) }
+
 // size writes bytes for people: binary units, three digits.
 func size(b float64) string {
 	sign := ""

@@ -24,7 +24,7 @@ func (c *Chat) FindingChanged(ctx context.Context, ch watch.Change) error {
 	if f.Incident != "" {
 		return c.memberChanged(ctx, ch)
 	}
-	if ch.View != nil && f.Subject.Kind == finding.KindLeak && (ch.What != watch.Seen || f.Picture == "") {
+	if ch.View != nil && f.Subject.Kind.OfWorker() && (ch.What != watch.Seen || f.Picture == "") {
 		if err := c.draw(ctx, f, *ch.View); err != nil {
 			c.o.Log.Warn("draw chart", "subject", f.Subject.Title(), "err", err) // the words go without it
 		}
@@ -32,7 +32,7 @@ func (c *Chat) FindingChanged(ctx context.Context, ch watch.Change) error {
 	if err := c.refresh(ctx, f.ID, ch.What != watch.Seen); err != nil {
 		return err
 	}
-	if ch.What == watch.Seen || f.Subject.Kind != finding.KindLeak || f.State != finding.Open {
+	if ch.What == watch.Seen || !f.Subject.Kind.OfWorker() || f.State != finding.Open {
 		return nil
 	}
 	switch run, err := c.runOf(ctx, f); {

@@ -14,7 +14,9 @@ import (
 type Kind string
 
 // The kinds. KindSilent is its own finding because silence never reads as
-// health; KindUnexplained is growth of a droplet that no worker explains.
+// health; KindUnexplained is growth of a droplet that no worker explains;
+// KindThreshold is a worker that holds what its operator called too much,
+// whether it leaks or not.
 const (
 	KindLeak        Kind = "leak"
 	KindThreshold   Kind = "threshold"
@@ -23,6 +25,9 @@ const (
 	KindNoMetrics   Kind = "no_metrics"
 	KindClone       Kind = "clone"
 )
+
+// OfWorker reports whether it is trouble that a restart of the worker may end.
+func (k Kind) OfWorker() bool { return k == KindLeak || k == KindThreshold }
 
 // State is where a finding stands in its life.
 type State string
@@ -99,7 +104,7 @@ type Finding struct {
 	OOMKills int                      // seen since Opened
 	Summary  string                   // one sentence for kinds without a verdict
 
-	Worst      float64   // highest rate in bytes per hour reported so far
+	Worst      float64   // highest rate in bytes per hour reported so far; of a threshold the most bytes held
 	MutedUntil time.Time // zero: muted until worse
 	MuteWorse  bool      // unmute when the rate or severity gets worse
 	By         string    // Slack user id of the last person who changed the state

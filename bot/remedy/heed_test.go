@@ -1,6 +1,7 @@
 package remedy_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -172,6 +173,68 @@ func TestPolicyStops(t *testing.T) {
 		heed(t, p, time.Now().Add(30*time.Minute))
 		if v := question(t, p); v.Settled != nil {
 			t.Error("it tried again after it failed")
+		}
+	})
+}
+
+// TestThresholdPolicy: a policy at the threshold acts once on a worker that
+// reached it, and again only when it fell below in between; a policy on the
+// time that is left does not act on it.
+func TestThresholdPolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		p := trusting(w)
+		runs := func() []workflow.Run {
+			t.Helper()
+			all, err := w.db.Runs(t.Context(), workflow.Filter{Recipe: remedy.Recipe})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return all
+		}
+		reached := func(id string) {
+			t.Helper()
+			w.mu.Lock()
+			f := finding.Finding{ID: id, Version: 1, State: finding.Open, Opened: time.Now(), LastSeen: time.Now(), Severity: finding.High,
+				Subject: finding.Subject{Kind: finding.KindThreshold, DropletID: fmt.Sprint(droplet), DropletName: "web-1", Worker: "mail"}}
+			if known, ok := w.findings[id]; ok {
+				f = known
+			}
+			w.findings[id] = f
+			w.mu.Unlock()
+			if err := p.s.Heed(t.Context(), f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		reached("t1")
+		if n := len(runs()); n != 0 {
+			t.Fatalf("%d runs by a policy that does not speak of thresholds", n)
+		}
+		w.policy.AtThreshold = true
+		reached("t1")
+		begun := runs()
+		if len(begun) != 1 {
+			t.Fatalf("%d runs, want one", len(begun))
+		}
+		if r := w.drive(t, begun[0].ID, 2*time.Hour, p); r.Outcome != string(remedy.FreedWorking) || w.count("restart") != 1 || w.count("snapshot") != 1 {
+			t.Fatalf("outcome %q, %d restarts", r.Outcome, w.count("restart"))
+		}
+		if story := w.story(); !strings.Contains(story, "its memory threshold is reached, as "+line+" says") {
+			t.Errorf("the journal:\n%s", story)
+		}
+		time.Sleep(12 * time.Hour)
+		w.mu.Lock()
+		f := w.findings["t1"]
+		f.State = finding.Open
+		w.findings["t1"] = f
+		w.mu.Unlock()
+		reached("t1")
+		if n := len(runs()); n != 1 {
+			t.Errorf("%d runs about a worker that never fell below", n)
+		}
+		reached("t2")
+		if n := len(runs()); n != 2 {
+			t.Errorf("%d runs, want a second about what was reached anew", n)
 		}
 	})
 }

@@ -15,16 +15,21 @@ import (
 // Policy lets dropleak approve restarts of a worker by itself, because its
 // operator wrote so. The zero Policy never does.
 type Policy struct {
-	Below time.Duration        // when less is left until memory runs out; 0: never
-	Open  func(time.Time) bool // its window; nil: always
-	Line  string               // where it is written: file:line
+	Below time.Duration // when less is left until memory runs out; 0: never
+	// AtThreshold: when the worker's memory threshold is reached.
+	AtThreshold bool
+	Open        func(time.Time) bool // its window; nil: always
+	Line        string               // where it is written: file:line
 }
 
 // ByPolicy begins the name that stands where else a person's would.
 const ByPolicy = "policy "
 
 // on reports whether the policy may act at a moment.
-func (p Policy) on(at time.Time) bool { return p.Below > 0 && (p.Open == nil || p.Open(at)) }
+func (p Policy) on(at time.Time) bool { return p.written() && (p.Open == nil || p.Open(at)) }
+
+// written reports whether there is a policy at all.
+func (p Policy) written() bool { return p.Below > 0 || p.AtThreshold }
 
 func (s *Service) policyOf(sub finding.Subject) (Policy, error) {
 	if s.d.Policy == nil {
@@ -41,15 +46,29 @@ func (s *Service) actBySelf(ctx context.Context, f finding.Finding) error {
 	if err != nil {
 		return fmt.Errorf("reading the policy of %s: %w", f.Subject.Title(), err)
 	}
-	out := s.forecast(f)
-	if !p.on(time.Now()) || out.IsZero() || time.Until(out) > p.Below || f.State != finding.Open && f.State != finding.Acknowledged {
+	why := s.due(p, f)
+	if !p.on(time.Now()) || why == "" || f.State != finding.Open && f.State != finding.Acknowledged {
 		return nil
 	}
 	if rest, err := s.rests(ctx, f); err != nil || rest {
 		return err
 	}
-	why := fmt.Sprintf("less than %v left until memory runs out, as %s says", p.Below, p.Line)
 	return s.approveFor(ctx, f, Vote{By: ByPolicy + p.Line, Kind: Approve, Reason: why}, func(g *gate) { g.Policy = p.Line })
+}
+
+// due says why a policy acts on a finding; empty: it does not.
+func (s *Service) due(p Policy, f finding.Finding) string {
+	if f.Subject.Kind == finding.KindThreshold {
+		if p.AtThreshold {
+			return fmt.Sprintf("its memory threshold is reached, as %s says", p.Line)
+		}
+		return ""
+	}
+	out := s.forecast(f)
+	if p.Below == 0 || out.IsZero() || time.Until(out) > p.Below {
+		return ""
+	}
+	return fmt.Sprintf("less than %v left until memory runs out, as %s says", p.Below, p.Line)
 }
 
 // rests reports whether nobody but a person may restart a worker now: the last
@@ -68,6 +87,11 @@ func (s *Service) rests(ctx context.Context, f finding.Finding) (bool, error) {
 		case !t.g.approved():
 		case Outcome(t.r.Outcome) == Overtaken: // nothing was restarted, by nobody's fault
 			return time.Since(t.r.Ended) < s.c.Pace.Rest, nil
+		case f.Subject.Kind == finding.KindThreshold:
+			// It fell below the threshold since, and reached it again; else a
+			// worker that always holds as much would be restarted for ever.
+			o := Outcome(t.r.Outcome)
+			return o != FreedWorking && o != FreedNotSeenWorking || !f.Opened.After(t.r.Ended), nil
 		default:
 			return !s.grewAgain(t, f), nil
 		}
@@ -128,7 +152,7 @@ func (s *Service) allowed(ctx context.Context, w *work) (string, error) {
 		switch {
 		case err != nil:
 			return "", err
-		case p.Below == 0:
+		case !p.written():
 			return "the policy that began this was taken out of the configuration", nil
 		case !p.on(w.now):
 			return "the window of the policy that began this closed before the worker could be restarted", nil

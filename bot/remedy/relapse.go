@@ -22,10 +22,10 @@ type Relapse struct {
 }
 
 // Heed takes note of how a worker stands, as just judged. It is called for
-// every leak at every scan and when it is over, by one process or by several.
+// every leak and passed threshold at every scan and when it is over, by one process or by several.
 func (s *Service) Heed(ctx context.Context, f finding.Finding) error {
 	switch {
-	case f.Subject.Kind != finding.KindLeak || f.Subject.Worker == "":
+	case !f.Subject.Kind.OfWorker() || f.Subject.Worker == "":
 		return nil
 	case f.State.Final():
 		return s.moot(ctx, f)
@@ -41,13 +41,16 @@ func (s *Service) Heed(ctx context.Context, f finding.Finding) error {
 	if err != nil || held != "" {
 		return err // people have answered
 	}
+	if f.Subject.Kind == finding.KindThreshold {
+		return s.actBySelf(ctx, f) // there is no forecast to remind by
+	}
 	return errors.Join(s.actBySelf(ctx, f), s.remind(ctx, f))
 }
 
 // relapsed writes down, once, that the newest restart of a worker did not
 // last, and asks anew.
 func (s *Service) relapsed(ctx context.Context, f finding.Finding) error {
-	if !f.Verdict.Kind.Leaks() {
+	if f.Subject.Kind != finding.KindLeak || !f.Verdict.Kind.Leaks() {
 		return nil
 	}
 	t, found, err := s.lastRestart(ctx, runKey(f.Subject))

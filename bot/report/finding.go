@@ -90,7 +90,7 @@ func (l Look) buttons(f finding.Finding) []Press {
 		return []Press{{Action: ActionUnmute, Value: f.ID, Text: "Unmute"}, details}
 	}
 	var out []Press
-	if f.Subject.Kind == finding.KindLeak || f.Subject.Kind == finding.KindThreshold {
+	if f.Subject.Kind.OfWorker() {
 		out = append(out, Press{Action: ActionAskAgain, Value: f.ID, Text: "Offer a restart"})
 	}
 	return append(out, Press{Action: ActionNotNow, Value: f.ID, Text: "Not now"}, details)

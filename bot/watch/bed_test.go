@@ -180,6 +180,7 @@ type bed struct {
 	deaf  bool // telling fails
 	scale schedule.Scale
 	limit float64
+	most  func(limit float64) float64 // the threshold; nil: none
 }
 
 var web = watch.Droplet{ID: "1", Name: "web-1"}
@@ -195,6 +196,12 @@ func (b *bed) watch() *watch.Watch {
 			return watch.Fleet{Droplets: b.fleet, Listed: b.at.Add(-b.aged)}, b.broken["fleet"]
 		},
 		Limit: func(watch.Droplet, string) float64 { return b.limit },
+		Threshold: func(_ watch.Droplet, _ string, limit float64) float64 {
+			if b.most == nil {
+				return 0
+			}
+			return b.most(limit)
+		},
 		Changed: func(ctx context.Context, c watch.Change) error {
 			b.told = append(b.told, c)
 			if b.deaf {

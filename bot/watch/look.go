@@ -22,6 +22,13 @@ type View struct {
 	Verdicts []detector.Verdict
 
 	light bool
+	holds []holding // of the workers, in their order
+}
+
+// holding is what a worker's processes hold, and when that was read last.
+type holding struct {
+	bytes float64
+	at    time.Time
 }
 
 // Share returns how much of the droplet's growth a worker explains, 0 where
@@ -57,7 +64,7 @@ func (w *Watch) Look(ctx context.Context, d Droplet, at time.Time) (View, error)
 	for _, worker := range workers {
 		worker = StretchWorker(worker, w.o.Scale, at)
 		worker.Limit = w.limit(d, worker, available)
-		v.Workers = append(v.Workers, worker)
+		v.Workers, v.holds = append(v.Workers, worker), append(v.holds, holding{footprint(worker), newest(worker)})
 		v.Verdicts = append(v.Verdicts, w.blame(ctx, d, worker.Name, detector.Judge(worker, at, detector.Options{}), at))
 	}
 	v.Verdict = detector.JudgeDroplet(v.Host, v.Workers, v.Verdicts, at, detector.Options{})
@@ -94,6 +101,7 @@ func (w *Watch) glance(ctx context.Context, d Droplet, at time.Time) (View, erro
 		}
 		x.Summary.Limit = w.limit(d, recent, g.Available)
 		sums[i] = x.Summary
+		v.holds = append(v.holds, holding{footprint(recent), newest(recent)})
 		recent.Limit, recent.Lives = x.Summary.Limit, nil
 		v.Workers = append(v.Workers, recent)
 		v.Verdicts = append(v.Verdicts, w.blame(ctx, d, recent.Name, detector.JudgeSummary(x.Summary, at, detector.Options{}), at))

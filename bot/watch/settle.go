@@ -29,6 +29,7 @@ func (w *Watch) settle(ctx context.Context, v View) ([]Change, error) {
 	}
 	for i, worker := range v.Workers {
 		add(w.settleWorker(ctx, v, worker, v.Verdicts[i]))
+		add(w.settleThreshold(ctx, v, worker, v.Verdicts[i], v.holds[i]))
 	}
 	add(w.settleHost(ctx, v))
 	return changes, errors.Join(errs...)
@@ -93,7 +94,9 @@ func NewID() string { return strings.ToLower(rand.Text()[:12]) }
 func (w *Watch) open(ctx context.Context, v View, f finding.Finding, e *detector.Exhaustion) (*Change, error) {
 	f.ID, f.State, f.Version = NewID(), finding.Open, 1
 	f.Opened, f.Updated, f.LastSeen = v.At, v.At, v.At
-	f.Severity = finding.Grade(e, 0, v.At)
+	if grade := finding.Grade(e, 0, v.At); grade.Worse(f.Severity) {
+		f.Severity = grade // else it was given as the least
+	}
 	droplet := v.Verdict
 	f.Droplet = &droplet
 	err := w.o.Findings.OpenFinding(ctx, f)

@@ -51,6 +51,9 @@ type Options struct {
 	// Limit returns the configured memory limit of a worker in bytes, 0 for
 	// none.
 	Limit func(d Droplet, worker string) float64
+	// Threshold returns what a worker that may use limit bytes (0: unknown)
+	// may hold by its operator's word, in bytes; 0 for none.
+	Threshold func(d Droplet, worker string, limit float64) float64
 	// Changed is told of each finding that is new, worse, better or over. An
 	// error is logged; what was not told is told again at the next scan.
 	Changed func(context.Context, Change) error
@@ -75,6 +78,9 @@ func New(o Options) *Watch {
 	}
 	if o.Limit == nil {
 		o.Limit = func(Droplet, string) float64 { return 0 }
+	}
+	if o.Threshold == nil {
+		o.Threshold = func(Droplet, string, float64) float64 { return 0 }
 	}
 	if o.Changed == nil {
 		o.Changed = func(context.Context, Change) error { return nil }
@@ -207,7 +213,7 @@ func (w *Watch) tell(ctx context.Context, changes []Change) {
 
 // drawable gives a change that has to be drawn a view with samples.
 func (w *Watch) drawable(ctx context.Context, c Change) Change {
-	if c.View == nil || !c.View.light || c.Finding.Subject.Kind != finding.KindLeak || c.What == Seen && c.Finding.Picture != "" {
+	if c.View == nil || !c.View.light || !c.Finding.Subject.Kind.OfWorker() || c.What == Seen && c.Finding.Picture != "" {
 		return c
 	}
 	v, err := w.Look(ctx, c.View.Droplet, c.View.At)

@@ -122,7 +122,7 @@ func rule(c configs.Config, id int64, tags []string, worker string) bot.Rule {
 		return bot.Rule{Hash: hash(nil)}
 	}
 	out := bot.Rule{Restart: r.Restart, Unit: r.Unit, Limit: float64(r.Limit), Hash: hash(r),
-		Policy: remedy.Policy{Below: time.Duration(r.Auto.Below), Line: r.Auto.Line}}
+		Threshold: r.Threshold.Of, Policy: remedy.Policy{Below: time.Duration(r.Auto.Below), AtThreshold: r.Auto.AtThreshold, Line: r.Auto.Line}}
 	if w, err := schedule.ParseQuiet(r.Auto.Window); err != nil {
 		out.Policy = remedy.Policy{} // the check refuses such a file; nothing acts on half of it
 	} else if r.Auto.Window != "" {
