@@ -148,7 +148,7 @@ func (p Pace) Scale(n float64) Pace {
 	p.Look, p.Fresh, p.Order = max(p.Look, 10*time.Second), max(p.Fresh, 30*time.Second), max(p.Order, time.Minute)
 	p.Recheck, p.Carry = max(p.Recheck, time.Minute), max(p.Carry, time.Minute)
 	p.Poll = max(p.Poll, 250*time.Millisecond)
-	p.Snapshot = max(p.Snapshot, 60*time.Second) // the lease of an owner that died is real time too
+	p.Snapshot = max(p.Snapshot, 5*time.Minute) // the lease of an owner that died is real time too
 	p.Evidence, p.Verify, p.VerifyEvery = max(p.Evidence, 10*time.Second), max(p.Verify, 5*time.Minute), max(p.VerifyEvery, time.Second)
 	return p
 }

@@ -3,15 +3,18 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/report"
 	"github.com/dropleak/dropleak/bot/slacksim"
 	"github.com/dropleak/dropleak/bot/testbed"
+	"github.com/dropleak/dropleak/doclient/dosim"
 )
 
 // leaky starts a worker that leaks beside one that does not, both under a real
@@ -83,12 +86,17 @@ func TestStory(t *testing.T) {
 
 	t.Run("restarted by somebody else during the snapshot", func(t *testing.T) {
 		w.asked(m)
+		var somebody sync.WaitGroup
+		defer somebody.Wait()
 		w.when("in-progress", func() {
-			go func() {
+			// The service does not hear of the snapshot's end before they are done.
+			hear := w.cloud.Inject(dosim.Fault{Method: http.MethodGet, Path: "/v2/actions", Status: http.StatusServiceUnavailable})
+			somebody.Go(func() {
+				defer hear()
 				if said, err := super.Control("restart", w.mailer); err != nil {
 					t.Errorf("restart by somebody else: %v\n%s", err, said)
 				}
-			}()
+			})
 		})
 		w.click(anna, m, report.ActionRestart)
 		w.await(2*testbed.Patience, "the run is overtaken", "Overtaken, nothing was restarted", "is kept")
