@@ -17,6 +17,13 @@ import (
 // is called so.
 func card(v remedy.View, now time.Time) []slack.Block {
 	var out []slack.Block
+	if v.Only {
+		lead := "*Snapshot only* " + expected(v) + "\n*Newest snapshot* " + newest(v.Card) + "\nNothing is restarted."
+		if v.Purpose != "" {
+			lead = "*Why* " + report.Escape(report.Plain(v.Purpose, 300)) + "\n" + lead
+		}
+		return append(out, report.Section(lead), report.Context(foot(v)))
+	}
 	if v.TooLate {
 		out = append(out, report.Section(":rotating_light: *Memory runs out before a snapshot can finish.* Those who may can restart without one."))
 	}
@@ -27,14 +34,7 @@ func card(v remedy.View, now time.Time) []slack.Block {
 	if past := former(v.Card.Past); past != "" {
 		out = append(out, report.Section(past))
 	}
-	foot := "This question ends " + report.Date(v.Expires) + "."
-	if v.Need > 1 {
-		foot = fmt.Sprintf("%d of %d approvals. ", v.Have, v.Need) + foot
-	}
-	if v.AskedBy != "" {
-		foot = "Asked by " + report.Mention(v.AskedBy) + ". " + foot
-	}
-	return append(out, report.Context(foot))
+	return append(out, report.Context(foot(v)))
 }
 
 // scope names everything that restarts.
@@ -184,4 +184,16 @@ func former(past []remedy.Past) string {
 		lines = append(lines, line)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// foot says until when a question stands, and how far it is answered.
+func foot(v remedy.View) string {
+	foot := "This question ends " + report.Date(v.Expires) + "."
+	if v.Need > 1 {
+		foot = fmt.Sprintf("%d of %d approvals. ", v.Have, v.Need) + foot
+	}
+	if v.AskedBy != "" {
+		foot = "Asked by " + report.Mention(v.AskedBy) + ". " + foot
+	}
+	return foot
 }

@@ -44,6 +44,7 @@ type Slack interface {
 type Remedy interface {
 	Propose(ctx context.Context, f finding.Finding, by string) (remedy.View, error)
 	Decide(ctx context.Context, run string, d remedy.Decision) (remedy.Answer, error)
+	ProposeSnapshot(ctx context.Context, f finding.Finding, by, purpose string) (remedy.View, error)
 	View(ctx context.Context, id string) (remedy.View, error)
 	Views(ctx context.Context, f workflow.Filter) ([]remedy.View, error)
 	Shelf(ctx context.Context) ([]remedy.Kept, error)
@@ -106,6 +107,7 @@ type Options struct {
 type Chat struct {
 	o     Options
 	wake  chan struct{}
+	over  chan remedy.View // runs that have just ended, whose chart is to be drawn anew
 	mu    sync.Mutex
 	steps map[string]string // run id → the step last told in the thread
 	noRun map[string]string // finding id → why no restart is offered
@@ -124,7 +126,7 @@ func New(o Options) *Chat {
 	if o.Trouble == nil {
 		o.Trouble = func() []string { return nil }
 	}
-	c := &Chat{o: o, wake: make(chan struct{}, 1), steps: map[string]string{}, noRun: map[string]string{},
+	c := &Chat{o: o, wake: make(chan struct{}, 1), over: make(chan remedy.View, 100), steps: map[string]string{}, noRun: map[string]string{},
 		homes: homes{viewers: map[string]*viewer{}, changed: make(chan struct{}, 1)}}
 	for i := range c.edit {
 		c.edit[i] = make(chan struct{}, 1)

@@ -38,11 +38,12 @@ func init() {
 		{"droplet", "NAME", "how a droplet and its workers stand", (*Chat).commandDroplet},
 		{"why", "NAME", "the evidence about a worker", (*Chat).commandWhy},
 		{"restart", "NAME", "offer a restart; somebody who may approves it", (*Chat).commandRestart},
+		{"snapshot", "NAME [REASON]", "ask for a snapshot, before profiling or a deploy", (*Chat).commandSnapshot},
 		{"mute", "NAME 24h|until-worse", "be quiet about a worker", (*Chat).commandMute},
 		{"unmute", "NAME", "speak about it again", (*Chat).commandUnmute},
 		{"history", "[NAME]", "what was found in the last 30 days", (*Chat).commandHistory},
 		{"runs", "", "the latest runs", (*Chat).commandRuns},
-		{"snapshots", "", "the snapshots that the latest runs made", (*Chat).commandSnapshots},
+		{"snapshots", "", "the snapshots that dropleak made and that stand", (*Chat).commandSnapshots},
 		{"help", "", "this", (*Chat).commandHelp},
 	}
 }

@@ -51,6 +51,15 @@ func asked() remedy.View {
 			{Kind: remedy.FalseAlarm}, {Kind: remedy.Grant}}}
 }
 
+// snapshotOnly is the question of somebody who wants a snapshot alone.
+func snapshotOnly() remedy.View {
+	return change(asked(), func(v *remedy.View) {
+		v.Only, v.Purpose, v.AskedBy, v.Steps = true, "before profiling mail", "U0CARLA", v.Steps[:4]
+		v.Plan.Way, v.Plan.Unit, v.Facts, v.Card.Past = "", order.Unit{}, order.Facts{}, nil
+		v.Buttons = []remedy.Button{{Kind: remedy.Approve}, {Kind: remedy.Cancel}}
+	})
+}
+
 // keptBy adds a lease that Anna granted until the morning.
 func keptBy(v remedy.View, used int, end remedy.LeaseEnd, why string) remedy.View {
 	v.Lease = &remedy.Lease{ID: "lease-r3x7", By: []remedy.Vote{{By: "U0ANNA", Kind: remedy.Grant, At: noon}}, Used: used, End: end, Why: why,
@@ -143,6 +152,14 @@ func runs() map[string]remedy.View {
 	kept := "The snapshot dropleak-mail-r3x7 is kept. Nothing was restarted."
 	return map[string]remedy.View{
 		"card":          asked(),
+		"snapshot-only": snapshotOnly(),
+		"snapshot-only-taking": change(under("snapshot"), func(v *remedy.View) {
+			v.Only, v.Buttons, v.Steps = true, []remedy.Button{{Kind: remedy.Cancel}}, v.Steps[:4]
+		}),
+		"end-snapshot-only": change(ended(remedy.FreedWorking, "", "", ""), func(v *remedy.View) {
+			v.Only, v.Outcome, v.Life, v.New, v.Steps = true, remedy.Snapshotted, nil, order.Fingerprint{}, v.Steps[:4]
+			v.Snapshot = &remedy.Snapshot{ID: "9", Name: v.SnapshotName, SizeGB: 11.2, Done: noon.Add(9 * time.Minute)}
+		}),
 		"card-too-late": change(asked(), func(v *remedy.View) { v.TooLate = true }),
 		"card-quiet": change(asked(), func(v *remedy.View) {
 			v.Buttons = slices.Insert(v.Buttons, 1, remedy.Button{Kind: remedy.Later, At: noon.Add(10 * time.Hour)})
@@ -218,7 +235,7 @@ func golden() map[string]any {
 	out := map[string]any{}
 	for name, v := range runs() {
 		f := stateFor(v)
-		m := report.Finding(f, report.Look{At: noon, Picture: f.Picture, Run: runBlocks(f, v, noon.Add(11*time.Minute)), Ask: ask(v), Story: story(f, v), Before: before(v)})
+		m := report.Finding(f, report.Look{At: noon, Picture: f.Picture, Run: runBlocks(f, v, noon.Add(11*time.Minute)), Row: buttons(f, v), Ask: ask(v), Story: story(f, v), Before: before(v)})
 		out["run-"+name] = map[string]any{"channel": "C0OPS", "text": m.Text, "blocks": m.Blocks}
 	}
 	for name, s := range pages() {

@@ -57,6 +57,7 @@ func (c *Chat) Run(ctx context.Context) {
 		wg.Go(func() { c.work(ctx) })
 	}
 	wg.Go(func() { c.keepHomes(ctx) })
+	wg.Go(func() { c.redraw(ctx) })
 	wg.Wait()
 }
 

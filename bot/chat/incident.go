@@ -209,7 +209,7 @@ func band(incident string, members []finding.Finding, runs map[string]remedy.Vie
 func lone(members []finding.Finding, runs map[string]remedy.View, v remedy.RolloutView, now time.Time) []slack.Block {
 	for _, f := range members {
 		if run := runs[f.ID]; run.Run != "" && run.Outcome == "" && run.Settled == nil && (v.ID == "" || v.End != "") {
-			return append([]slack.Block{report.Section("*" + report.Escape(run.Title()) + "* alone:")}, runBlocks(f, run, now)...)
+			return append([]slack.Block{report.Section("*" + report.Escape(run.Title()) + "* alone:")}, append(runBlocks(f, run, now), buttons(f, run))...)
 		}
 	}
 	return nil

@@ -21,14 +21,17 @@ func ask(v remedy.View) string {
 	switch {
 	case v.Outcome != "":
 		return "Run: " + v.Outcome.Words()
+	case v.Settled == nil && v.Only:
+		return "Approve a snapshot?"
 	case v.Settled == nil:
 		return "Approve a restart?"
+	case v.Only:
+		return "A snapshot is under way"
 	}
 	return "A restart is under way"
 }
 
-// runBlocks shows a run in the state it is in, with the buttons that would be
-// taken now and no others.
+// runBlocks shows a run in the state it is in. Its buttons stand higher up.
 func runBlocks(f finding.Finding, v remedy.View, now time.Time) []slack.Block {
 	var out []slack.Block
 	if v.Rehearsal {
@@ -42,11 +45,7 @@ func runBlocks(f finding.Finding, v remedy.View, now time.Time) []slack.Block {
 	default:
 		out = append(out, progress(v, now)...)
 	}
-	out = append(out, leaseBlocks(v)...)
-	if row := buttons(f, v); row != nil {
-		out = append(out, row)
-	}
-	return out
+	return append(out, leaseBlocks(v)...)
 }
 
 var marks = map[remedy.StepState]string{remedy.Ahead: ":white_circle:", remedy.Doing: ":hourglass_flowing_sand:",
@@ -212,7 +211,7 @@ func proof(f finding.Finding, v remedy.View) (facts []string) {
 // icon is loud where the outcome is.
 func icon(o remedy.Outcome) string {
 	switch o {
-	case remedy.FreedWorking, remedy.Rehearsed:
+	case remedy.FreedWorking, remedy.Rehearsed, remedy.Snapshotted:
 		return ":white_check_mark:"
 	case remedy.FreedNotSeenWorking, remedy.Overtaken, remedy.NotFreed:
 		return ":large_orange_circle:"
@@ -234,6 +233,10 @@ func buttons(f finding.Finding, v remedy.View) slack.Block {
 	for _, b := range v.Buttons {
 		switch b.Kind {
 		case remedy.Approve:
+			if v.Only {
+				row = append(row, report.Press{Action: report.ActionRestart, Value: v.Run, Text: "Take the snapshot", Style: slack.StylePrimary})
+				break
+			}
 			row = append(row, report.Press{Action: report.ActionRestart, Value: v.Run, Text: "Snapshot & restart", Style: slack.StylePrimary, Confirm: confirm(v)})
 		case remedy.NotNow:
 			row = append(row, report.Press{Action: report.ActionNotNow, Value: f.ID, Text: "Not now"})
@@ -430,6 +433,8 @@ func logLine(v remedy.View) string {
 			text += "\n" + evidence(v)
 		}
 		return text
+	case v.Step == "line" && v.Only:
+		return "Snapshot approved by " + voters(v) + "."
 	case v.Step == "line":
 		return "Approved by " + voters(v) + "."
 	case v.Step == "snapshot":

@@ -81,7 +81,12 @@ func (c *Chat) propose(ctx context.Context, id, by string) error {
 
 // draw uploads a chart of a finding and remembers it.
 func (c *Chat) draw(ctx context.Context, f finding.Finding, v watch.View) error {
-	scene := report.Scene{At: v.At, Workers: v.Workers, Verdicts: v.Verdicts}
+	return c.drawStory(ctx, f, v, "")
+}
+
+// drawStory is draw of what a run left: its chart tells of that.
+func (c *Chat) drawStory(ctx context.Context, f finding.Finding, v watch.View, story string) error {
+	scene := report.Scene{At: v.At, Workers: v.Workers, Verdicts: v.Verdicts, Story: story}
 	png, err := scene.Picture(f, c.o.Zone)
 	if errors.Is(err, chart.ErrNoData) {
 		return nil
@@ -94,7 +99,7 @@ func (c *Chat) draw(ctx context.Context, f finding.Finding, v watch.View) error 
 		return err
 	}
 	_, err = finding.Change(ctx, c.o.Findings, f.ID, func(f *finding.Finding) error {
-		f.Picture = file
+		f.Picture, f.Drawn = file, time.Now()
 		return nil
 	})
 	return err
@@ -109,6 +114,7 @@ func (c *Chat) RunChanged(ctx context.Context, v remedy.View) error {
 	if err := c.show(ctx, v.Finding, !v.Passing); err != nil {
 		return err
 	}
+	c.ended(v)
 	return c.log(ctx, v)
 }
 
@@ -234,7 +240,8 @@ func (c *Chat) render(ctx context.Context, f finding.Finding) (slackapp.Message,
 		return slackapp.Message{}, err
 	}
 	if v != nil {
-		look.Run, look.Ask, look.Story, look.Before = runBlocks(f, *v, time.Now()), ask(*v), story(f, *v), before(*v)
+		look.Run, look.Row, look.Ask, look.Story, look.Before = runBlocks(f, *v, time.Now()), buttons(f, *v), ask(*v), story(f, *v), before(*v)
+		look.Redrawn = f.Drawn.After(v.Ended)
 	}
 	return message(report.Finding(f, look)), nil
 }

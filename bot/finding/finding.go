@@ -115,8 +115,9 @@ type Finding struct {
 	Began     time.Time // when its growth began, in real time; zero: not known
 	Incident  string    // the id of the incident it belongs to, see [Gather]; empty: none
 
-	Channel, MessageTS string // the one Slack message of this finding; empty before it is posted
-	Picture            string // Slack file id of its newest chart; empty for none
+	Channel, MessageTS string    // the one Slack message of this finding; empty before it is posted
+	Picture            string    // Slack file id of its newest chart; empty for none
+	Drawn              time.Time // as of when Picture is
 }
 
 // Filter narrows a list of findings. Zero fields do not narrow.

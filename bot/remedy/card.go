@@ -144,7 +144,7 @@ func past(runs []record, now time.Time) []Past {
 	until, still := now, true
 	for _, t := range runs {
 		if !Outcome(t.r.Outcome).Restarted() {
-			if t.d.By == "" { // the fleet's watch found it leaking again
+			if t.d.By == "" && !t.d.Only { // the fleet's watch found it leaking again
 				until, still = t.d.Asked, false
 			}
 			continue

@@ -25,6 +25,7 @@ const (
 	Failed              Outcome = "failed"  // nothing was restarted
 	Unclear             Outcome = "unknown" // nobody can tell; a person has to look
 	NotRunning          Outcome = "not_running"
+	Snapshotted         Outcome = "snapshot_made" // all that was asked
 )
 
 // Words says the outcome in a few words.
@@ -43,6 +44,7 @@ func (o Outcome) Words() string {
 		Overtaken:           "overtaken, nothing was restarted",
 		Failed:              "failed, nothing was restarted",
 		Unclear:             "unknown, a person has to look",
+		Snapshotted:         "snapshot made, nothing was restarted",
 		NotRunning:          "THE WORKER IS NOT RUNNING",
 	}[o]
 }
@@ -84,6 +86,8 @@ type data struct {
 	First     time.Time   `json:"first,omitzero"`     // when the first question about it was asked, where that was another
 	Reminded  Reminder    `json:"reminded,omitempty"` // of earlier questions
 	Rehearsal bool        `json:"rehearsal,omitempty"`
+	Only      bool        `json:"only,omitempty"`    // a snapshot is all that is asked for
+	Purpose   string      `json:"purpose,omitempty"` // with Only: the words of whoever asked
 	Plan      Plan        `json:"plan"`
 	Facts     order.Facts `json:"facts"`
 	Card      Card        `json:"card"`

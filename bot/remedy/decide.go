@@ -188,6 +188,8 @@ func (s *Service) may(ctx context.Context, t record, d Decision) error {
 		return refuse(Expired, "This question expired at %s UTC. Ask for a new one.", clock(t.d.Expires))
 	case d.Kind == Later && s.window(time.Now()).IsZero():
 		return refuse(CannotTell, "No quiet hours are configured, so there is no quiet window to wait for.")
+	case t.d.Only && (d.Kind == Skip || d.Kind == Grant):
+		return refuse(CannotTell, "Only a snapshot is asked for here.")
 	case d.Kind == Grant && !(t.g.Terms.same(d.Terms) && t.g.voted(d.By, Grant)):
 		return s.mayGrant(ctx, t, d.Terms)
 	case t.g.voted(d.By, d.Kind) || d.Kind == Later && t.g.voted(d.By, Approve):
@@ -232,7 +234,7 @@ func (s *Service) apply(ctx context.Context, t *record, d Decision) (string, wor
 	entry := workflow.Entry{At: vote.At, Who: d.By, What: "decision", Run: t.r.ID, Subject: string(d.Kind), Why: d.Journal()}
 	switch {
 	case d.Kind == Approve || d.Kind == Later || d.Kind == Skip || d.Kind == Grant:
-		moved, err := s.look(ctx, t.d, "click-"+newID()[:8])
+		moved, err := s.lookFor(ctx, t.d, "click-"+newID()[:8])
 		if err != nil {
 			return "", entry, err
 		}
@@ -304,6 +306,15 @@ func (s *Service) window(now time.Time) time.Time {
 		return time.Time{}
 	}
 	return s.c.Quiet(now)
+}
+
+// lookFor is look where there is a life to be bound to: a snapshot alone ends
+// none.
+func (s *Service) lookFor(ctx context.Context, d data, look string) ([]string, error) {
+	if d.Only {
+		return nil, nil
+	}
+	return s.look(ctx, d, look)
 }
 
 // look compares the target with the plan, now.

@@ -45,7 +45,7 @@ func (s *Service) recipe() workflow.Recipe {
 		stepAsk:      step(s.ask, []string{stepLine}, Declined, Dismissed, Cancelled, TimedOut, Overtaken, Leased),
 		stepLine:     step(s.line, []string{stepEvidence}, Cancelled),
 		stepEvidence: step(s.evidence, []string{stepSnapshot, stepRecheck}, Cancelled),
-		stepSnapshot: step(s.snapshot, []string{stepRecheck}, Cancelled, Failed, Unclear),
+		stepSnapshot: step(s.snapshot, []string{stepRecheck}, Cancelled, Failed, Unclear, Snapshotted, Rehearsed),
 		stepRecheck:  step(s.recheck, []string{stepRestart}, Cancelled, Overtaken, Failed),
 		stepRestart:  step(s.restart, []string{stepRecheck, stepStart, stepVerify}, Cancelled, Overtaken, Failed, Unclear, Rehearsed),
 		stepStart:    step(s.start, []string{stepVerify}),
@@ -152,6 +152,9 @@ func (s *Service) evidence(ctx context.Context, w *work) (workflow.Next, error) 
 	began := w.d.begin(stepEvidence, w.now)
 	if w.g.Cancel != nil {
 		return w.cancelled()
+	}
+	if w.d.Only { // nothing is destroyed
+		return w.on(stepSnapshot)
 	}
 	if left := s.c.Pace.Evidence - w.now.Sub(began); w.d.Evidence == nil && left > 0 {
 		ctx, cancel := context.WithTimeout(ctx, left)

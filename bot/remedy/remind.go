@@ -65,7 +65,7 @@ func (s *Service) remind(ctx context.Context, f finding.Finding) error {
 		return s.askAnew(ctx, f, out)
 	}
 	t, err := s.open(*live)
-	if err != nil || t.g.Settled != nil || t.d.Finding != f.ID {
+	if err != nil || t.d.Only || t.g.Settled != nil || t.d.Finding != f.ID {
 		return err
 	}
 	level := due(t.d.first(), time.Now(), out)
@@ -125,7 +125,7 @@ func (s *Service) lastAbout(ctx context.Context, f finding.Finding) (record, boo
 		return record{}, false, err
 	}
 	t, err := s.open(runs[0])
-	return t, err == nil && t.d.Finding == f.ID, err
+	return t, err == nil && t.d.Finding == f.ID && !t.d.Only, err
 }
 
 // carryOn lets a question go on with the reminders of the one before it that

@@ -140,7 +140,7 @@ func (s *Service) absorb(ctx context.Context, f finding.Finding) error {
 		return err
 	}
 	t, err := s.open(*live)
-	if err != nil || t.g.Settled != nil || len(t.g.Moved) > 0 || t.d.Finding != f.ID {
+	if err != nil || t.d.Only || t.g.Settled != nil || len(t.g.Moved) > 0 || t.d.Finding != f.ID {
 		return err
 	}
 	v := Vote{By: workflow.Self, Kind: Cancel, Reason: "asked together with the other workers of the incident", At: time.Now()}

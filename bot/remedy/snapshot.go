@@ -72,6 +72,9 @@ func (s *Service) orderSnapshot(ctx context.Context, w *work) (workflow.Next, er
 		return workflow.Next{}, fmt.Errorf("reading the result of act %s: %w", a.Name, err)
 	}
 	w.d.Why, w.d.Action = "", t.Action
+	if t.Rehearsed && w.d.Only {
+		return w.end(Rehearsed, "", "Nothing was carried out.")
+	}
 	if t.Rehearsed {
 		return w.on(stepRecheck)
 	}
@@ -170,6 +173,9 @@ func (s *Service) awaitSnapshot(ctx context.Context, w *work) (workflow.Next, er
 	}
 	w.d.Snapshot = &Snapshot{ID: snap.ID, DropletID: snap.DropletID, Name: snap.Name, SizeGB: snap.SizeGB, Done: w.now}
 	w.Note(workflow.Entry{What: "snapshot", Subject: snap.Name, After: fmt.Sprintf("id %s, %.2f GB", snap.ID, snap.SizeGB)})
+	if w.d.Only {
+		return w.end(Snapshotted, "", "")
+	}
 	return w.on(stepRecheck)
 }
 

@@ -58,6 +58,8 @@ type View struct {
 	ByLease      string    // the lease that let it go; empty: none
 	Rollout      string    // the rolling restart it is part of; empty: none
 	Rang         time.Time // when it was reminded of last
+	Only         bool      // a snapshot is all that is asked for
+	Purpose      string    // with Only: the words of whoever asked
 	Policy       string    // the line of the configuration that let it go; empty: a person did
 	TooLate      bool      // memory runs out before a snapshot can finish
 
@@ -160,7 +162,7 @@ func (s *Service) view(t record, sent bool) View {
 	d, g, r := t.d, t.g, t.r
 	v := View{
 		Run: r.ID, Finding: d.Finding, Version: r.Version, Rehearsal: d.Rehearsal, Plan: d.Plan, Facts: d.Facts, Card: d.Card,
-		AskedBy: d.By, Asked: d.Asked, Expires: d.Expires, Exhausts: g.exhausts(d), Reminded: g.Reminded, Rang: g.Rang, Policy: g.Policy, ByLease: g.Lease, Rollout: g.Rollout,
+		AskedBy: d.By, Asked: d.Asked, Expires: d.Expires, Exhausts: g.exhausts(d), Reminded: g.Reminded, Rang: g.Rang, Policy: g.Policy, ByLease: g.Lease, Rollout: g.Rollout, Only: d.Only, Purpose: d.Purpose,
 		Step: r.Step, Entered: r.Entered, Outcome: Outcome(r.Outcome), Ended: r.Ended, Why: d.Why, State: d.State,
 		Votes: g.Votes, Have: g.count(Approve), Need: s.c.Quorum, Settled: g.Settled, Skip: g.Skip, Cancel: g.Cancel, Until: g.Until,
 		Ahead: d.Ahead, Snapshot: d.Snapshot, SnapshotName: d.SnapshotName, Evidence: d.Evidence,
@@ -180,7 +182,7 @@ func (s *Service) view(t record, sent bool) View {
 	if d.Restart != nil {
 		v.New = d.Restart.New
 	}
-	v.TooLate = r.Live() && d.Snapshot == nil && !v.Exhausts.IsZero() && d.Expected > 0 && g.Skip == nil &&
+	v.TooLate = r.Live() && !d.Only && d.Snapshot == nil && !v.Exhausts.IsZero() && d.Expected > 0 && g.Skip == nil &&
 		time.Now().Add(d.Expected-elapsed(d.Times[stepSnapshot])).After(v.Exhausts)
 	v.Steps = stepViews(t)
 	v.Buttons = s.buttons(t, sent)
@@ -200,11 +202,14 @@ var shown = []struct{ name, title string }{
 	{stepRecheck, "Look at the worker again"}, {stepRestart, "Restart"}, {stepStart, "Start what was stopped"}, {stepVerify, "Verify"},
 }
 
+// onlySteps are shown where a snapshot is all that is asked for.
+var onlySteps = []string{stepAsk, stepLine, stepSnapshot}
+
 func stepViews(t record) []StepView {
 	var out []StepView
 	for _, sh := range shown {
 		sp := t.d.Times[sh.name]
-		if sh.name == stepStart && sp.Began.IsZero() {
+		if sh.name == stepStart && sp.Began.IsZero() || t.d.Only && !slices.Contains(onlySteps, sh.name) {
 			continue // seldom needed
 		}
 		sv := StepView{Name: sh.name, Title: sh.title, State: Ahead, Began: sp.Began, Ended: sp.Ended}
@@ -235,7 +240,7 @@ func stepViews(t record) []StepView {
 
 func good(o Outcome) bool {
 	switch o {
-	case FreedWorking, FreedNotSeenWorking, Rehearsed, Declined, Dismissed, Leased:
+	case FreedWorking, FreedNotSeenWorking, Rehearsed, Declined, Dismissed, Leased, Snapshotted:
 		return true
 	}
 	return false
@@ -248,6 +253,10 @@ func (s *Service) buttons(t record, sent bool) []Button {
 	switch {
 	case !t.r.Live() || g.Cancel != nil || len(g.Moved) > 0 || sent:
 		return nil
+	case t.d.Only && g.Settled == nil && time.Now().Before(t.d.Expires):
+		return []Button{{Kind: Approve}, {Kind: Cancel}}
+	case t.d.Only:
+		return []Button{{Kind: Cancel}}
 	case g.Settled == nil && time.Now().Before(t.d.Expires):
 		all := []Button{{Kind: Approve}, skip, {Kind: NotNow}, {Kind: FalseAlarm}}
 		if !t.d.Plan.Way.WholeDroplet() {

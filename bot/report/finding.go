@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,10 +17,12 @@ import (
 type Look struct {
 	At      time.Time
 	Picture string        // id of the uploaded chart; "" for none
-	Run     []slack.Block // the run about it, put below; its own buttons included
+	Run     []slack.Block // the run about it, put below
+	Row     slack.Block   // its buttons, put below the first section; nil for none
 	Ask     string        // the ask in the notification: "Approve a restart?"
 	NoRun   string        // why no restart can be offered, when that is so
 	Story   string        // what became of the subject, after its name, where that is newer than the forecast
+	Redrawn bool          // the chart is of after the story
 	Before  string        // with Story: what it held and how it grew before that; the verdict may be about what came after
 }
 
@@ -45,10 +48,24 @@ func Finding(f finding.Finding, l Look) Message {
 	if l.NoRun != "" {
 		blocks = append(blocks, Context(":information_source: "+Escape(l.NoRun)))
 	}
+	row := l.Row
 	if buttons := l.buttons(f); len(buttons) > 0 {
-		blocks = append(blocks, Buttons(nil, buttons...))
+		row = Buttons(nil, buttons...)
 	}
-	return laddered(text, blocks)
+	return laddered(text, withRow(blocks, row))
+}
+
+// withRow puts the buttons below the first section: on a phone what stands
+// lower is not seen without scrolling.
+func withRow(blocks []slack.Block, row slack.Block) []slack.Block {
+	if row == nil {
+		return blocks
+	}
+	i := slices.IndexFunc(blocks, func(b slack.Block) bool { return b.BlockType() == slack.MBTSection })
+	if i < 0 {
+		return append(blocks, row)
+	}
+	return slices.Insert(blocks, i+1, row)
 }
 
 // farewell is what became of a finding that ended without being cured: its
@@ -66,6 +83,10 @@ func farewell(f finding.Finding) string {
 // picture is the chart; one that was drawn before the newest news says so.
 func (l Look) picture(f finding.Finding) slack.Block {
 	b := Picture(l.Picture, Alt(f, l.At))
+	if l.Story != "" && l.Redrawn {
+		b.AltText = Plain("Memory of "+f.Subject.Title()+" over time. It "+l.Story, 2000) + "."
+		return b
+	}
 	if l.Story != "" {
 		b.AltText = Plain("Memory of "+f.Subject.Title()+" over time, before the restart", 1900)
 		if l.Before != "" {

@@ -17,6 +17,7 @@ type Scene struct {
 	At       time.Time
 	Workers  []detector.Worker
 	Verdicts []detector.Verdict
+	Story    string // what became of the worker since the verdict; empty: nothing
 }
 
 // shown bounds how many other workers a chart shows behind its story.
@@ -31,7 +32,12 @@ func (s Scene) Picture(f finding.Finding, zone *time.Location) ([]byte, error) {
 		return nil, chart.ErrNoData
 	}
 	c.Lines = append(c.Lines, line(s.Workers[i], v.Metric))
-	c.Fit, c.Rate, c.Exhaustion, c.Limit, c.Events = v.Fit, v.Rate, v.Exhaustion, s.Workers[i].Limit, s.Workers[i].Events
+	c.Limit, c.Events = s.Workers[i].Limit, s.Workers[i].Events
+	if s.Story == "" {
+		c.Fit, c.Rate, c.Exhaustion = v.Fit, v.Rate, v.Exhaustion
+	} else { // the forecast is about a life that is over
+		c.Title, c.Leaks = Plain(f.Subject.Title()+" "+s.Story, maxHeader), false
+	}
 	for j, w := range s.Workers {
 		if j != i && len(c.Lines) <= shown {
 			c.Lines = append(c.Lines, line(w, ""))
@@ -53,7 +59,7 @@ func line(w detector.Worker, metric string) chart.Line {
 // subtitle says what is drawn and how the others stand.
 func (s Scene) subtitle(f finding.Finding) string {
 	parts := []string{metricWords(f.Verdict.Metric) + " per worker"}
-	if r := f.Verdict.Rate; r != nil && f.Verdict.Kind.Leaks() {
+	if r := f.Verdict.Rate; r != nil && f.Verdict.Kind.Leaks() && s.Story == "" {
 		since := ""
 		if f.Verdict.Onset != nil {
 			since = " for " + Duration(s.At.Sub(*f.Verdict.Onset))
@@ -67,6 +73,7 @@ func (s Scene) subtitle(f finding.Finding) string {
 		}
 	}
 	switch {
+	case s.Story != "":
 	case len(s.Workers) > 1 && leaking <= 1 && f.Verdict.Kind.Leaks():
 		parts = append(parts, "the other workers do not leak")
 	case leaking > 1:

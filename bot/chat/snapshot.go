@@ -1,0 +1,38 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/slackapp"
+)
+
+// commandSnapshot offers a snapshot of a worker's droplet, and nothing else;
+// it is approved as a restart is.
+func (c *Chat) commandSnapshot(ctx context.Context, k slackapp.Command, arg string) error {
+	name, purpose, _ := strings.Cut(arg, " ")
+	line, ok, err := c.pick(ctx, k, name)
+	if err != nil || !ok {
+		return err
+	}
+	f, err := c.findingOf(ctx, line, k.User)
+	if err != nil {
+		return err
+	}
+	v, err := c.o.Remedy.ProposeSnapshot(ctx, f, k.User, strings.TrimSpace(purpose))
+	var no *remedy.Refusal
+	if errors.As(err, &no) {
+		return errors.Join(err, c.show(ctx, f.ID, true))
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.RunChanged(ctx, v); err != nil {
+		return err
+	}
+	return c.answerTo(ctx, k, say(fmt.Sprintf("A snapshot of %s is offered in <#%s>. Somebody who may has to approve it.", report.Escape(line.Droplet), c.o.Channel)))
+}
