@@ -23,7 +23,7 @@ lint: ## check the source without running it
 	.ci/lint
 
 .PHONY: mutants
-mutants: ## break the code with each kept patch of .ci/mutants, and expect a test to notice (about 10 minutes)
+mutants: ## break the code with each kept patch of .ci/mutants, and expect a test to notice (about 20 minutes)
 	.ci/mutate
 
 .PHONY: soak

@@ -88,6 +88,7 @@ type world struct {
 	looked        order.Fingerprint // what the agent saw last
 	rebooting     string            // the run whose droplet restart is expected
 	skew          time.Duration     // of the droplet's clock
+	minute        time.Duration     // between two passes of the agent
 	lose          bool              // DigitalOcean no longer knows any action
 	noChoice      error             // instead of choice
 }
@@ -95,7 +96,7 @@ type world struct {
 func newWorld() *world {
 	w := &world{life: map[string]order.Fingerprint{}, boot: "boot-1", pids: 100, names: map[int64]string{},
 		orders: map[string]order.Order{}, claimed: map[string]bool{}, void: map[string]bool{}, results: map[string]order.Result{},
-		findings: map[string]finding.Finding{}, snapshotTakes: 10 * time.Minute, pool: 4,
+		findings: map[string]finding.Finding{}, snapshotTakes: 10 * time.Minute, minute: time.Minute, pool: 4,
 		recovery: detector.DidRecover, working: remedy.Advancing,
 		choice: remedy.Choice{Way: restart.Supervisor, Unit: unit, ConfigHash: "h1"}}
 	w.db = &w.store
@@ -548,7 +549,7 @@ func (x *watcher) NewLife(_ context.Context, _, worker string, old order.Fingerp
 	defer x.mu.Unlock()
 	now := x.life[worker]
 	// Samples bear the droplet's time; what began before the restart is not new.
-	passes := int(time.Now().Add(x.skew).Sub(restarted) / time.Minute)
+	passes := int(time.Now().Add(x.skew).Sub(restarted) / x.minute)
 	fresh := !now.Same(old) && !now.Start.Before(restarted.Add(-order.SameStart))
 	l := remedy.Life{Passes: passes, Seen: passes > 0 && fresh, Lives: 1, Pool: x.pool, Working: x.working,
 		Now: remedy.Numbers{Bytes: 2e8, Metric: "pss+swap", PID: now.PID, Start: now.Start, Processes: x.pool}, Recovery: detector.TooEarly}
