@@ -3,6 +3,7 @@ package shell
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -61,6 +62,9 @@ func keysFrom(o Options) (keys, error) {
 // refused says in our words that a host did not take our key. The library
 // has no type for it.
 func refused(o Options, k keys, err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: the host ended the login and does not say why; its own log does (journalctl -u ssh)", err)
+	}
 	if !strings.Contains(err.Error(), "unable to authenticate") {
 		return err
 	}

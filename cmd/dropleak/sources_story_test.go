@@ -144,45 +144,6 @@ func (w *town) faster(scale int) {
 	w.write(w.config, strings.Replace(string(was), "time_scale: 240", fmt.Sprintf("time_scale: %d", scale), 1))
 }
 
-// TestSSHStory follows docs/sources/ssh.md: a key is bound to the script, and
-// what it shows leads to a verdict.
-func TestSSHStory(t *testing.T) {
-	if apart(t) {
-		return
-	}
-	w := newTown(t, 53)
-	w.faster(720)
-	w.cloud.AddDroplet(dosim.Droplet{ID: dropletID, Name: dropletName, Tags: []string{"dropleak"}})
-	growing(t, "grower@web-1")
-	script := filepath.Join(w.dir, "dropleak-ssh")
-	w.write(script, w.run("ssh", "print-command"))
-	if err := os.Chmod(script, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	server := testbed.SSHD(t, `restrict,command="`+script+`"`)
-	w.append(strings.NewReplacer("10.0.0.5", server.Addr, "dropleak-look", server.User, "/etc/dropleak/id_ed25519", server.KeyFile,
-		"/etc/dropleak/known_hosts", server.KnownHosts).Replace(passages(t, "ssh.md", "dropleak")))
-	if said := w.run("check", "--config", w.config, "--online"); !strings.Contains(said, "1 Celery workers of 1 processes") {
-		t.Errorf("check --online says\n%s", said)
-	}
-	w.serve()
-	w.await(2*testbed.Patience, "the leak is found", "grower@web-1", dropletName, "Grows")
-	said := w.run("sources", "--config", w.config)
-	if !strings.Contains(said, "web-1-ssh") || strings.Contains(said, "web-1-ssh: ") {
-		t.Errorf("sources does not say that the source is well:\n%s", said)
-	}
-	if n := strings.Count(server.Log(), "Accepted publickey"); n > 3 {
-		t.Errorf("%d logins: the connection is not kept", n)
-	}
-	server.Stop()
-	testbed.Eventually(t, testbed.Patience, func() error {
-		if said = w.run("sources", "--config", w.config); !strings.Contains(said, "does not answer") {
-			return fmt.Errorf("sources says\n%s", said)
-		}
-		return nil
-	})
-}
-
 // append adds to the configuration.
 func (w *town) append(text string) {
 	w.t.Helper()
