@@ -91,6 +91,36 @@ func TestStoppingIsNoLevel(t *testing.T) {
 	}
 }
 
+// TestNewLifeAfterASlowStop: what the old life held is told by the readings
+// that the run had when it gave the order, not by a parent that was stopping.
+func TestNewLifeAfterASlowStop(t *testing.T) {
+	s, _ := assembled(t)
+	now := time.Now().Truncate(time.Second)
+	told, restarted := now.Add(-20*time.Minute), now.Add(-10*time.Minute)
+	old := order.Fingerprint{PID: 10, Start: now.Add(-time.Hour)}
+	for at := now.Add(-40 * time.Minute); !at.After(now); at = at.Add(10 * time.Second) {
+		p := sample.Process{At: at, Droplet: "4711", Worker: "mailer", Slot: "main", Role: "parent", PID: 10, Start: old.Start,
+			RSS: 900 << 20, PSS: sample.NaN, USS: sample.NaN, Swap: 0, CPU: 50}
+		if at.After(told) { // its pool has gone
+			p.RSS = 90 << 20
+		}
+		if at.After(restarted) {
+			p.PID, p.Start = 20, restarted.Add(3*time.Second)
+		}
+		pass := sample.Pass{Processes: []sample.Process{p},
+			Droplet: &sample.Droplet{At: at, Droplet: "4711", Available: 1 << 30, Total: 2 << 30, Boot: now.Add(-24 * time.Hour)}}
+		if err := s.history.Write(t.Context(), sample.Encode(pass)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for at, want := range map[time.Time]detector.Recovery{told: detector.DidRecover, restarted: detector.DidNotRecover} {
+		l, err := measure{s}.NewLife(t.Context(), "4711", "mailer", old, remedy.Numbers{At: at, Metric: "rss+swap"}, restarted)
+		if err != nil || l.Recovery != want {
+			t.Errorf("told %v before the restart: %s, want %s; %v", restarted.Sub(at), l.Recovery, want, err)
+		}
+	}
+}
+
 func TestAttendance(t *testing.T) {
 	passes := func(at ...float64) (out []time.Time) {
 		for _, n := range at {

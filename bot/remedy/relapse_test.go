@@ -43,6 +43,18 @@ func TestRelapse(t *testing.T) {
 		if v := heed(30 * time.Hour); v.Relapse != nil {
 			t.Fatalf("old growth is called a relapse: %+v", v.Relapse)
 		}
+		late := leaking(w, 5*time.Hour, 9*time.Hour) // judged while the run still watched the new life, and told now
+		ended, err := p.s.View(t.Context(), run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		late.LastSeen = ended.Ended
+		if err := p.s.Heed(t.Context(), late); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := p.s.View(t.Context(), run); err != nil || v.Relapse != nil {
+			t.Fatalf("what the run itself saw is called a relapse: %+v, %v", v.Relapse, err)
+		}
 		v := heed(5 * time.Hour)
 		if v.Relapse == nil || v.Relapse.Rate != 4e7 || v.Relapse.Helped < 23*3600 {
 			t.Fatalf("relapse %+v", v.Relapse)
