@@ -396,6 +396,20 @@ func TestBudgetServesAll(t *testing.T) {
 
 // TestBudgetSavesForTheCostly: cheap workers that use up the credit of each
 // pass must not keep a costly one waiting for ever.
+// TestBudgetOfALongSleep: what a droplet that slept did not spend is not all
+// spent when it wakes.
+func TestBudgetOfALongSleep(t *testing.T) {
+	b := &budget{}
+	at := time.Unix(1_700_000_000, 0)
+	for after, want := range map[time.Duration]time.Duration{5 * time.Minute: 3600 * time.Millisecond, 10 * time.Hour: 6 * time.Second} {
+		*b = budget{}
+		b.begin(at)
+		if b.begin(at.Add(after)); b.credit != want {
+			t.Errorf("after %v there is room for %v of reading, want %v", after, b.credit, want)
+		}
+	}
+}
+
 func TestBudgetSavesForTheCostly(t *testing.T) {
 	b := &budget{}
 	at := time.Unix(1_700_000_000, 0)

@@ -71,6 +71,40 @@ func TestRemindersFollowTheForecast(t *testing.T) {
 	})
 }
 
+// TestRemindersAreCarriedOn: a question that a person asks anew does not ring
+// for what the one before it, which nobody answered, rang for.
+func TestRemindersAreCarriedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		p := w.start("a", func(c *remedy.Config, _ *remedy.Deps) { c.Expires = 5 * time.Hour })
+		began := time.Now()
+		first := proposed(t, p)
+		time.Sleep(2 * time.Hour)
+		heed(t, p, began.Add(3*time.Hour))
+		if v := question(t, p); v.Reminded != remedy.AtHalf || v.Rang.IsZero() {
+			t.Fatalf("the first question: reminder %d, rang %v", v.Reminded, v.Rang)
+		}
+		time.Sleep(4 * time.Hour)
+		if r := w.drive(t, first, time.Minute, p); r.Outcome != string(remedy.TimedOut) {
+			t.Fatalf("the first question ended %q", r.Outcome)
+		}
+		anew, err := p.s.Propose(t.Context(), leaking(w, 5*time.Hour, 8*time.Hour), bob)
+		if err != nil || anew.Run == first {
+			t.Fatalf("asked anew: %q, %v", anew.Run, err)
+		}
+		time.Sleep(2 * time.Hour)
+		heed(t, p, began.Add(14*time.Hour))
+		if v, err := p.s.View(t.Context(), anew.Run); err != nil || !v.Rang.IsZero() {
+			t.Errorf("at half it rang again at %v; %v", v.Rang, err)
+		}
+		time.Sleep(time.Until(began.Add(11 * time.Hour)))
+		heed(t, p, began.Add(14*time.Hour))
+		if v, err := p.s.View(t.Context(), anew.Run); err != nil || v.Reminded != remedy.AtQuarter {
+			t.Errorf("at a quarter: reminder %d; %v", v.Reminded, err)
+		}
+	})
+}
+
 // TestNoReminders for a question that somebody answered, or a finding that is
 // quiet.
 func TestNoReminders(t *testing.T) {

@@ -1,6 +1,7 @@
 package remedy_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/workflow"
 )
 
 // granted answers mail's question with a lease and returns its id.
@@ -216,4 +218,43 @@ func TestLeaseCovers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestLeaseHasNoRoom: a process that slept may begin a run when the lease's
+// restarts were used up meanwhile. It restarts nothing.
+func TestLeaseHasNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		p := w.start("a", nil)
+		id := granted(t, p, 1)
+		var first workflow.Run
+		heed(t, p, time.Now().Add(30*time.Minute))
+		for first.ID == "" || first.Live() { // and no further: then the lease would end
+			w.drive(t, id, time.Second, p)
+			if runs, err := w.db.Runs(t.Context(), workflow.Filter{Recipe: remedy.Recipe}); err != nil {
+				t.Fatal(err)
+			} else if len(runs) == 2 { // the question that was answered with the lease is one
+				first, _ = w.db.Run(t.Context(), newest(t, p).Run)
+			}
+		}
+		v, err := p.s.Propose(t.Context(), leaking(w, time.Minute, 30*time.Minute), "")
+		if err != nil || v.Run == first.ID || first.Outcome != string(remedy.FreedWorking) {
+			t.Fatalf("the first ended %q, then %q was begun; %v", first.Outcome, v.Run, err)
+		}
+		r, err := w.db.Run(t.Context(), v.Run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		vote := remedy.Vote{By: alice, Kind: remedy.Approve, At: time.Now()}
+		gate, err := json.Marshal(map[string]any{"votes": []remedy.Vote{vote}, "settled": vote, "lease": id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.db.DecideRun(t.Context(), v.Run, r.GateVersion, gate, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if r := w.drive(t, v.Run, time.Hour, p); r.Outcome != string(remedy.Overtaken) || w.count("restart") != 1 {
+			t.Errorf("the second ended %q after %d restarts", r.Outcome, w.count("restart"))
+		}
+	})
 }

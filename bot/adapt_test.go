@@ -1,0 +1,42 @@
+package bot
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/watch"
+	"github.com/dropleak/dropleak/bot/workflow"
+)
+
+// TestNobodyIsAskedOfWhatIsOver: a worker whose droplet left comes without
+// anything to draw, and its question ends all the same; what is only told
+// again, and live, leaves it alone.
+func TestNobodyIsAskedOfWhatIsOver(t *testing.T) {
+	s, st := assembled(t)
+	data, err := json.Marshal(map[string]any{"run": "r1", "finding": "f1", "asked": time.Now(), "expires": time.Now().Add(time.Hour),
+		"plan": remedy.Plan{DropletID: 4711, Droplet: "web-1", Worker: "mail"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.CreateRun(t.Context(), workflow.Run{ID: "r1", Recipe: remedy.Recipe, Key: "4711/mail", Step: "ask", Data: data}); err != nil {
+		t.Fatal(err)
+	}
+	f := finding.Finding{ID: "f1", Subject: finding.Subject{Kind: finding.KindLeak, DropletID: "4711", DropletName: "web-1", Worker: "mail"}}
+	for _, c := range []struct {
+		state finding.State
+		ends  bool
+	}{{finding.Open, false}, {finding.Gone, true}} {
+		f.State = c.state
+		if err := s.findingChanged(t.Context(), watch.Change{What: watch.Left, Finding: f}); err != nil {
+			t.Fatal(err)
+		}
+		r, err := st.Run(t.Context(), "r1")
+		if err != nil || strings.Contains(string(r.Gate), `"settled":{"by":"dropleak","kind":"cancel"`) != c.ends {
+			t.Errorf("%s: the gate is %s; %v", c.state, r.Gate, err)
+		}
+	}
+}
