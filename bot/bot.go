@@ -172,7 +172,7 @@ func (s *Service) assembleSlack(ctx context.Context) error {
 		wire = chat.Rehearsing(app)
 	}
 	s.chat = chat.New(chat.Options{Slack: wire, Inbox: s.d.Store, Findings: s.d.Store, Remedy: s.remedy, Standing: s.remedy, Rolling: s.remedy, Fleet: fleet{s},
-		Person: app.User, Team: team, Audit: s.note, Head: s.head, Trouble: s.trouble, Channel: s.d.Channel, Escalation: s.d.Escalation, AnyoneMutes: s.d.AnyoneMutes,
+		Person: app.User, Team: team, Audit: s.note, Head: s.head, Trouble: s.trouble, Sources: s.pulled, Channel: s.d.Channel, Escalation: s.d.Escalation, AnyoneMutes: s.d.AnyoneMutes,
 		Scale: s.d.Scale, Owner: s.d.Owner, Log: s.log})
 	return nil
 }

@@ -90,6 +90,13 @@ func (s *Service) Metrics() http.Handler {
 	gauge("alerts_untold", "Alerts that an endpoint has not taken yet.", func() float64 { return float64(s.alerts.Untold(context.Background())) })
 	gauge("digitalocean_last_pull_timestamp_seconds", "When every droplet was last pulled without an error.", func() float64 { return stamp(s.source.Status().Pulled) })
 	gauge("digitalocean_droplets", "Droplets with the tag.", func() float64 { return float64(s.source.Status().Droplets) })
+	gauge("workers_leaking", "Workers that leaked by the last scan.", func() float64 {
+		if sum := s.latest.Load(); sum != nil {
+			return float64(sum.Leaking())
+		}
+		return 0
+	})
+	reg.MustRegister(feedMetrics{s})
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	return mux

@@ -24,6 +24,7 @@ func TestEveryExampleLoads(t *testing.T) {
 		"systemd/dropleak-agent.service": loadUnit,
 		"sysusers.d/dropleak.conf":       loadUsers,
 		"sysusers.d/dropleak-agent.conf": loadUsers,
+		"grafana/dropleak.json":          loadDashboard,
 		"celery/dropleak_probe.py":       func(*testing.T, string, []byte) {}, // Celery imports it in the agent's tests
 		"polkit/50-dropleak-agent.rules": func(*testing.T, string, []byte) {}, // polkitd reads it in the agent's tests
 	}

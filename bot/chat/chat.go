@@ -91,6 +91,7 @@ type Options struct {
 	// Head is the end of the audit log's chain, for reports.
 	Head    func(context.Context) (string, error)
 	Trouble func() []string // sources that do not answer
+	Sources func() []string // a line for each that is pulled: how it stands
 	Channel string
 	// AnyoneMutes lets every full member mute a finding; else approvers only.
 	AnyoneMutes bool
@@ -122,6 +123,9 @@ func New(o Options) *Chat {
 	}
 	if o.Audit == nil {
 		o.Audit = func(context.Context, Note) error { return nil }
+	}
+	if o.Sources == nil {
+		o.Sources = func() []string { return nil }
 	}
 	if o.Trouble == nil {
 		o.Trouble = func() []string { return nil }

@@ -26,6 +26,7 @@ const (
 	homeFindings  = 15 // a block each
 	homeFleet     = 30 // blocks of some thirty workers each
 	homeShelf     = 10 // lines
+	homeSources   = 20 // lines
 )
 
 // scene is what an App Home shows one person.
@@ -43,6 +44,7 @@ type scene struct {
 	shelf     []remedy.Kept
 	listed    bool // the shelf has been listed
 	trouble   []string
+	sources   []string // those that are pulled
 }
 
 // standing is a run with what it is about.
@@ -54,7 +56,7 @@ type standing struct {
 
 // scene reads everything anew for one person.
 func (c *Chat) scene(ctx context.Context, who slackapp.Who) (*scene, error) {
-	s := &scene{at: time.Now(), channel: c.o.Channel, trouble: c.o.Trouble()}
+	s := &scene{at: time.Now(), channel: c.o.Channel, trouble: c.o.Trouble(), sources: c.o.Sources()}
 	var err error
 	if s.findings, err = c.o.Findings.Findings(ctx, finding.Filter{Live: true}); err != nil {
 		return nil, err
@@ -186,6 +188,9 @@ func (s *scene) blocks() []slack.Block {
 	out = append(out, s.open()...)
 	out = append(out, s.all()...)
 	out = append(out, s.kept()...)
+	if len(s.sources) > 0 {
+		out = append(out, report.Section("*Where samples are pulled from*"), report.Context(report.Escape(strings.Join(s.sources[:min(len(s.sources), homeSources)], "\n"))))
+	}
 	return append(out, slack.NewDividerBlock(), report.Context("As of "+report.Date(s.stamp())+". Reports stand in <#"+s.channel+">; `/leaks help` says what can be asked."))
 }
 

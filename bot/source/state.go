@@ -23,6 +23,9 @@ type FeedState struct {
 	Nameless []string  `json:"nameless,omitempty"` // instances that name no worker
 }
 
+// Lacks counts what was asked for in vain or could not be placed.
+func (s FeedState) Lacks() int { return len(s.Missing) + len(s.Unplaced) + len(s.Nameless) }
+
 const statePrefix = "source/"
 
 // stand keeps how the feed stands after a pull, and tells the log when that
@@ -83,6 +86,9 @@ func (f *Feed) State() FeedState {
 	defer f.mu.Unlock()
 	return f.state
 }
+
+// Every is the time between two pulls.
+func (f *Feed) Every() time.Duration { return f.o.Every }
 
 // Name is what history calls the feed.
 func (f *Feed) Name() string { return f.o.Name }

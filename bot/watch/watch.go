@@ -127,6 +127,18 @@ func (s Summary) Workers() (n int) {
 	return n
 }
 
+// Leaking counts the workers that leak.
+func (s Summary) Leaking() (n int) {
+	for _, v := range s.Views {
+		for _, verdict := range v.Verdicts {
+			if verdict.Kind.Leaks() {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // Scan judges every droplet of the fleet as of now and settles the findings.
 // One droplet's trouble does not keep the others from being judged: what
 // failed comes back joined.

@@ -24,7 +24,9 @@ func sourcesCommand(s streams) *cobra.Command {
 		GroupID: "operate",
 		Short:   "List who sends samples about what, and when they were last heard of",
 		Long: `Sources lists every droplet and worker that was ever heard of and is not
-forgotten yet, from which source, when last and how often. A droplet without a
+forgotten yet, from which source, when last and how often, and the gaps of the
+last day: how many stretches of over three times the usual step, and how long
+together. A droplet without a
 worker is the droplet's own memory. Then come the sources that the configuration
 has the service pull: when they were asked and what their newest sample is, and
 a line for each thing that is missing: no answer, no data, no droplet of ours,
@@ -49,13 +51,18 @@ no worker named. An agent whose clock is more than 30 s off is warned of. With
 				if err != nil {
 					return err
 				}
-				if f.json {
-					return printJSON(s, append(sourcesJSON(seen, agents), pullsJSON(pulls)...))
-				}
-				if err := printSources(s, seen, agents, time.Now()); err != nil {
+				now := time.Now()
+				whole, err := coverage(cmd.Context(), c, st, seen, now)
+				if err != nil {
 					return err
 				}
-				return printPulls(s, pulls, time.Now())
+				if f.json {
+					return printJSON(s, append(sourcesJSON(seen, agents, whole), pullsJSON(pulls)...))
+				}
+				if err := printSources(s, seen, agents, whole, now); err != nil {
+					return err
+				}
+				return printPulls(s, pulls, now)
 			})
 		},
 	}
@@ -82,16 +89,22 @@ type sourceJSON struct {
 	Source    string    `json:"source"`
 	Last      time.Time `json:"last"`
 	Interval  *float64  `json:"interval_seconds"`
+	Gaps      *int      `json:"gaps"`          // of the last day; null where nothing was told in it
+	Missed    *float64  `json:"gap_seconds"`   // together
 	Ahead     *float64  `json:"ahead_seconds"` // of the agent's newest sample before our clock, when it came
 }
 
-func sourcesJSON(seen []history.Presence, agents map[string]hub.Token) []any {
+func sourcesJSON(seen []history.Presence, agents map[string]hub.Token, whole map[presenceKey]history.Coverage) []any {
 	out := []any{}
 	for _, p := range seen {
 		j := sourceJSON{DropletID: p.DropletID, Worker: p.Worker, Source: sourceName(p), Last: p.Last}
 		if p.Interval > 0 {
 			seconds := p.Interval.Seconds()
 			j.Interval = &seconds
+		}
+		if c, ok := whole[keyOf(p)]; ok {
+			n, missed := len(c.Gaps), missed(c).Seconds()
+			j.Gaps, j.Missed = &n, &missed
 		}
 		if p.Source == "" {
 			j.Ahead = aheadSeconds(agents[p.DropletID])
@@ -108,13 +121,13 @@ func sourceName(p history.Presence) string {
 	return p.Source
 }
 
-func printSources(s streams, seen []history.Presence, agents map[string]hub.Token, at time.Time) error {
+func printSources(s streams, seen []history.Presence, agents map[string]hub.Token, whole map[presenceKey]history.Coverage, at time.Time) error {
 	if len(seen) == 0 {
 		fmt.Fprintln(s.talk, "no samples have been taken in yet")
 		return nil
 	}
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "DROPLET\tWORKER\tSOURCE\tLAST\tEVERY\tCLOCK")
+	fmt.Fprintln(w, "DROPLET\tWORKER\tSOURCE\tLAST\tEVERY\tGAPS IN A DAY\tCLOCK")
 	for _, p := range seen {
 		every := "-"
 		if p.Interval > 0 {
@@ -124,8 +137,8 @@ func printSources(s streams, seen []history.Presence, agents map[string]hub.Toke
 		if p.Source == "" {
 			clock = clockText(agents[p.DropletID])
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s ago\t%s\t%s\n", printable(p.DropletID), dash(printable(p.Worker)), printable(sourceName(p)),
-			report.Duration(at.Sub(p.Last)), every, clock)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s ago\t%s\t%s\t%s\n", printable(p.DropletID), dash(printable(p.Worker)), printable(sourceName(p)),
+			report.Duration(at.Sub(p.Last)), every, gapsText(whole, p), clock)
 	}
 	if err := w.Flush(); err != nil {
 		return err
