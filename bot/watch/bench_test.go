@@ -126,6 +126,20 @@ func used(t testing.TB, f func()) time.Duration {
 	return now() - before
 }
 
+// footing is what lives on the heap, and the most that was ever resident, in
+// bytes.
+func footing(t testing.TB) (live, peak float64) {
+	t.Helper()
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return float64(m.HeapAlloc), float64(u.Maxrss) * 1024
+}
+
 // TestBenchScan measures what a scan costs in production: the store on disk,
 // a week of passes a minute apart, and since the last scan an hour of them,
 // pushed one by one. "make bench-fleet" runs it on more than one droplet.
@@ -157,6 +171,7 @@ func TestBenchScan(t *testing.T) {
 		}
 		return sum
 	}
+	empty, _ := footing(t)
 	report := func(what string, d time.Duration) {
 		each := d / time.Duration(len(droplets))
 		t.Logf("%s: %.2f CPU-s for %d droplets of %d workers, %v each, %.0f CPU-s for %d", what, d.Seconds(), len(droplets), benchWorkers,
@@ -185,13 +200,13 @@ func TestBenchScan(t *testing.T) {
 	if sum.Workers() != n || leaks < n/40 || leaks > n/10+1 {
 		t.Errorf("%d of %d workers judged, %d called leaking; every twentieth was made so", sum.Workers(), n, leaks)
 	}
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
+	live, peak := footing(t)
 	size, err := s.HistorySize(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("afterwards %.1f MB of heap live; %.1f MB of samples and digests on disk", float64(m.HeapAlloc)/1e6, float64(size)/1e6)
+	t.Logf("afterwards %.1f MB of heap live, %.0f kB a droplet more than before; at most %.1f MB resident; %.1f MB of samples and digests on disk",
+		live/1e6, (live-empty)/1e3/float64(len(droplets)), peak/1e6, float64(size)/1e6)
 	runtime.KeepAlive(sum)
+	runtime.KeepAlive(droplets)
 }
