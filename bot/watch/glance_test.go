@@ -137,7 +137,7 @@ func sameView(t *testing.T, w *watch.Watch, got watch.View) {
 		t.Fatalf("at %s, droplet (-look +scan):\n%s", got.At, d)
 	}
 	for i, x := range got.Workers {
-		if x.Name != want.Workers[i].Name || x.Limit != want.Workers[i].Limit || len(x.Lives) != 0 {
+		if x.Name != want.Workers[i].Name || x.Limit != want.Workers[i].Limit || len(x.Lives) != 0 || len(x.Pressure) != 0 {
 			t.Errorf("worker %s, limit %v, %d lives; want %s, %v, 0", x.Name, x.Limit, len(x.Lives), want.Workers[i].Name, want.Workers[i].Limit)
 		}
 	}

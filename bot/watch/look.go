@@ -102,7 +102,7 @@ func (w *Watch) glance(ctx context.Context, d Droplet, at time.Time) (View, erro
 		x.Summary.Limit = w.limit(d, recent, g.Available)
 		sums[i] = x.Summary
 		v.holds = append(v.holds, holding{footprint(recent), newest(recent)})
-		recent.Limit, recent.Lives = x.Summary.Limit, nil
+		recent.Limit, recent.Lives, recent.Pressure = x.Summary.Limit, nil, nil
 		v.Workers = append(v.Workers, recent)
 		v.Verdicts = append(v.Verdicts, w.blame(ctx, d, recent.Name, detector.JudgeSummary(x.Summary, at, detector.Options{}), at))
 	}
