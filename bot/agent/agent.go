@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -131,11 +132,11 @@ func (a *Agent) open() (err error) {
 		j.close()
 		return err
 	}
-	a.listen()
 	a.orders = &orders{server: o.Server, http: a.wire.client(pollWait + 15*time.Second)}
 	a.executor = &executor{journal: j, wire: a.orders, allow: o.Allow, id: a.id, now: a.wire.now, log: o.Log,
 		man: realManagers{o.SupervisorConfig}, kill: syscall.Kill, every: 200 * time.Millisecond, reader: reader(o),
 		fresh: func() *procfs.Reader { return reader(o) }, disk: o.Disk}
+	a.listen()
 	return nil
 }
 
@@ -148,7 +149,9 @@ func (a *Agent) listen() {
 	var err error
 	if a.probe, err = openProbe(a.opts.Probe, &a.sampler.tasks, a.opts.Log); err != nil {
 		a.opts.Log.Warn("tasks will not be counted", "error", err)
+		return
 	}
+	a.executor.heap = &heap{dir: filepath.Dir(a.opts.Probe), tasks: &a.sampler.tasks, proc: a.opts.Proc}
 }
 
 func withDefaults(o Options) Options {

@@ -59,6 +59,7 @@ type executor struct {
 	every   time.Duration // between two looks at /proc
 	fresh   func() *procfs.Reader
 	disk    func() (used float64, err error)
+	heap    *heap // nil: no probe
 
 	mu     sync.Mutex
 	reader *procfs.Reader
@@ -97,7 +98,11 @@ func (x *executor) handle(ctx context.Context, o order.Order) {
 			x.log.Warn("order not claimed", "order", key, "error", err)
 			return
 		}
-		x.deliver(ctx, x.look(ctx, o))
+		r := x.look(ctx, o)
+		x.deliver(ctx, r)
+		if o.Kind == order.Inspect && r.State == order.Done {
+			x.prepare(ctx, o.Worker)
+		}
 		return
 	}
 	if err := x.journal.write(entry{Key: key, At: x.now(), Step: claiming, Order: &o}); err != nil {

@@ -179,7 +179,7 @@ func TestEvidenceDoesNotBlock(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	got := make(chan *order.Findings)
-	go func() { got <- b.x.evidence(ctx, nodes[0]) }()
+	go func() { got <- b.x.evidence(ctx, nodes[0], time.Minute) }()
 	if _, err := b.x.find("mail"); err != nil {
 		t.Errorf("look for a worker meanwhile: %v", err)
 	}

@@ -29,7 +29,7 @@ func (x *executor) look(ctx context.Context, o order.Order) order.Result {
 	if o.Kind == order.Inspect {
 		r.Facts = x.facts(ctx, o, nodes[i], nodes)
 	} else {
-		r.Evidence = x.evidence(ctx, nodes[i])
+		r.Evidence = x.evidence(ctx, nodes[i], o.NotAfter.Sub(x.now()))
 	}
 	r.Ended = x.now()
 	return r
@@ -152,16 +152,22 @@ type held struct {
 	notes     []string
 }
 
-func (x *executor) evidence(ctx context.Context, n procfs.Node) *order.Findings {
+// evidence reads what a worker holds, and has its probe say what grew. Whoever
+// asked waits for so long.
+func (x *executor) evidence(ctx context.Context, n procfs.Node, wait time.Duration) *order.Findings {
 	ctx, cancel := context.WithTimeout(ctx, evidenceTime)
 	defer cancel()
 	began := time.Now()
+	told := make(chan *order.Heap, 1)
+	go func() { told <- x.heap.ask(ctx, n, wait-heapSpare) }()
 	got := x.hold(ctx, n)
 	out := &order.Findings{At: x.now(), Took: time.Since(began).Seconds(), Complete: len(got.notes) == 0, Cgroup: got.cgroup, Notes: got.notes}
 	for _, h := range got.processes {
 		out.Processes = append(out.Processes, order.ProcessFindings{PID: h.PID, Role: h.Role, Memory: h.Memory, Files: h.Files,
 			Sockets: h.Sockets, Threads: h.Threads, Mappings: h.Mappings})
 	}
+	out.Heap = <-told
+	out.Took = time.Since(began).Seconds()
 	return out
 }
 

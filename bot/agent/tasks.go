@@ -111,19 +111,29 @@ func parseReport(b []byte) (r taskReport, ok bool) {
 	return taskReport{float64(runs), float64(beside), name}, true
 }
 
-// taskName is what a process calls a task, as one line of bounded text.
-func taskName(b []byte) string {
+// taskName is what a process calls a task.
+func taskName(b []byte) string { return printableWithin(b, taskNameMax) }
+
+// printableWithin is foreign text as one line of at most so many bytes.
+func printableWithin(b []byte, most int) string {
 	s := strings.TrimSpace(strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r
-	}, string(b[:min(len(b), 4*taskNameMax)])))
-	for len(s) > taskNameMax {
+	}, string(b[:min(len(b), 4*most)])))
+	for len(s) > most {
 		_, n := utf8.DecodeLastRuneInString(s)
 		s = s[:len(s)-n]
 	}
 	return s
+}
+
+// reports tells whether a process has reported a task of late.
+func (c *taskCounts) reports(pid int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.by[pid] != nil
 }
 
 // counts are the counts of the processes in a pass. What others sent is

@@ -456,5 +456,5 @@ func evidence(v remedy.View) string {
 		}
 		lines = append(lines, fmt.Sprintf("%s, %d descriptors, %d threads", line, files, p.Threads))
 	}
-	return "*Before the restart*\n" + strings.Join(lines, "\n")
+	return "*Before the restart*\n" + strings.Join(lines, "\n") + heap(v.Evidence.Heap)
 }

@@ -128,6 +128,36 @@ type Findings struct {
 	Processes []ProcessFindings  `json:"processes"`       // the parent first
 	Cgroup    map[string]float64 `json:"cgroup"`          // memory.stat, memory.events and the like as file.key
 	Notes     []string           `json:"notes,omitempty"` // what is missing and why
+	Heap      *Heap              `json:"heap,omitempty"`  // where the probe is in the worker's processes
+}
+
+// Heap is what the probe in one of a worker's processes says that grew there
+// since it was asked before: types, counts and places in the source, never
+// values.
+type Heap struct {
+	PID     int        `json:"pid"`
+	Slot    string     `json:"slot,omitempty"`
+	Since   time.Time  `json:"since,omitzero"`    // of the look before; zero: this was the first, and tells no growth
+	Refused string     `json:"refused,omitempty"` // why there is nothing else
+	Parts   []HeapPart `json:"parts,omitempty"`
+	Notes   []string   `json:"notes,omitempty"`
+}
+
+// HeapPart is one list of a [Heap], what rose most first. Its name is types
+// and cycles (objects by type), atoms and guppy (bytes by type), held
+// (members of a container), lines (bytes by line), files (descriptors by
+// kind), malloc (what glibc says), or chain (who refers to whom).
+type HeapPart struct {
+	Name string    `json:"name"`
+	Rows []HeapRow `json:"rows"`
+}
+
+// HeapRow is one thing, how much of it there is, and how much more than at
+// the look before.
+type HeapRow struct {
+	What  string  `json:"what"`
+	Count float64 `json:"count"`
+	Grown float64 `json:"grown"`
 }
 
 // ProcessFindings is one process's share of [Findings].

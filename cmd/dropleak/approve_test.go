@@ -25,6 +25,7 @@ import (
 // office is a desk with the service's tokens: Slack and DigitalOcean are
 // simulated, the gate and the store are real, and an agent answers.
 type office struct {
+	evidence *order.Findings // what the agent says of the worker, where that is asked
 	*desk
 	store *store.Store
 	life  order.Fingerprint // of the worker, as its agent sees it
@@ -81,7 +82,7 @@ func (o *office) answer() {
 			waiting, err := o.store.WaitingOrders(ctx, "4711", time.Now())
 			for _, x := range waiting {
 				facts := order.Facts{Fingerprint: o.life, Unit: order.Unit{Kind: order.SupervisorProgram, Name: "mail"}, Workers: []string{"mail"}, StopTimeout: 10}
-				_, err = o.store.MoveOrder(ctx, x.Key(), hub.Waiting, hub.Ended, time.Now(), &order.Result{Run: x.Run, Kind: x.Kind, State: order.Done, Facts: &facts})
+				_, err = o.store.MoveOrder(ctx, x.Key(), hub.Waiting, hub.Ended, time.Now(), &order.Result{Run: x.Run, Kind: x.Kind, State: order.Done, Facts: &facts, Evidence: o.evidence})
 			}
 			if err != nil && ctx.Err() == nil {
 				o.t.Error(err)

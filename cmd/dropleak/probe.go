@@ -14,11 +14,12 @@ func probeCommand(s streams) *cobra.Command {
 		GroupID: "serve",
 		Short:   "Have Celery tell which task leaks",
 		Long: `Probe is about the small Python file that a team may drop into its Celery
-application, so that findings name the task that leaks. See docs/sources/probe.md.`,
+application, so that findings name the task that leaks and runs what grew inside
+the process. See docs/sources/probe.md.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(&cobra.Command{
+	cmd.AddCommand(probeAsk(s), &cobra.Command{
 		Use:   "print",
 		Short: "Print dropleak_probe.py",
 		Long: `Print writes dropleak_probe.py to standard output. Put it beside the Celery

@@ -64,8 +64,13 @@ const (
 	newbornTill = time.Minute
 )
 
+// looker is what the probe's fork calls itself: a worker's process copied for
+// some seconds, to be counted by nobody.
+const looker = "dropleak-heap"
+
 // table reads the process table: one stat for each, and the command lines
-// not known yet. Zombies hold no memory and are left out.
+// not known yet. Zombies hold no memory and are left out, and so is the fork
+// of a probe.
 func (r *Reader) table(at, boot time.Time) ([]process, error) {
 	pids, err := r.pids()
 	if err != nil {
@@ -82,7 +87,7 @@ func (r *Reader) table(at, boot time.Time) ([]process, error) {
 		if p.stat, err = parseStat(raw); err != nil {
 			return nil, fmt.Errorf("read stat of pid %d: %w", pid, err)
 		}
-		if p.state == 'Z' || p.state == 'X' {
+		if p.state == 'Z' || p.state == 'X' || p.comm == looker {
 			continue
 		}
 		k, ok := r.known[pid]

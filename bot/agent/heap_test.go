@@ -1,0 +1,180 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/order"
+	"github.com/dropleak/dropleak/bot/testbed"
+	"github.com/dropleak/dropleak/detector/procfs"
+)
+
+func TestReadHeap(t *testing.T) {
+	for _, tt := range []struct{ name, in, want, err string }{
+		{"whole", `{"k":"look","since":1763850000.5}` + "\n" + `{"k":"types","rows":[["app.A",5,2],["b\nc",1,0]]}` + "\n" + `{"k":"end"}`,
+			"types app.A 5 2, types b?c 1 0; since 1763850000", ""},
+		{"first", `{"k":"look","since":0}` + "\n" + `{"k":"end"}`, "; since ", ""},
+		{"refused", `{"k":"refused","text":"no room"}`, "; since refused no room", ""},
+		{"cut short", `{"k":"types","rows":[["app.A",5,2]]}` + "\n" + `{"k":"cyc`, "types app.A 5 2; since ", "does not speak clearly"},
+		{"ended early", `{"k":"types","rows":[["app.A",5,2]]}`, "types app.A 5 2; since ", "cut short"},
+		{"no rows", `{"k":"types","rows":[]}` + "\n" + `{"k":"end"}`, "; since ", ""},
+		{"a row too short", `{"k":"types","rows":[["x"]]}`, "; since ", "clearly"},
+		{"a row too long", `{"k":"types","rows":[["x",1,2,3]]}`, "; since ", "clearly"},
+		{"another tongue", "GET / HTTP/1.1\r\n", "; since ", "clearly"},
+	} {
+		out := &order.Heap{PID: 7}
+		err := readHeap(strings.NewReader(tt.in), out)
+		var rows []string
+		for _, p := range out.Parts {
+			for _, r := range p.Rows {
+				rows = append(rows, fmt.Sprintf("%s %s %g %g", p.Name, r.What, r.Count, r.Grown))
+			}
+		}
+		got := strings.Join(rows, ", ") + "; since "
+		if !out.Since.IsZero() {
+			got += fmt.Sprint(out.Since.Unix())
+		}
+		if out.Refused != "" {
+			got += "refused " + out.Refused
+		}
+		if got != tt.want || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("%s: %q, %v; want %q, %q", tt.name, got, err, tt.want, tt.err)
+		}
+	}
+}
+
+func FuzzReadHeap(f *testing.F) {
+	f.Add(`{"k":"types","rows":[["app.A",5,2]]}` + "\n" + `{"k":"note","text":"x"}` + "\n" + `{"k":"end"}`)
+	f.Add(strings.Repeat(`{"k":"note","text":"`+strings.Repeat("y", 900)+`"}`+"\n", 100))
+	f.Fuzz(func(t *testing.T, in string) {
+		out := &order.Heap{}
+		readHeap(strings.NewReader(in), out)
+		rows := 0
+		for _, p := range out.Parts {
+			rows += len(p.Rows)
+			for _, r := range p.Rows {
+				if len(r.What) > heapText || strings.ContainsAny(r.What, "\n\x00") {
+					t.Errorf("row %q", r.What)
+				}
+			}
+		}
+		if len(out.Parts) > heapParts || rows > heapParts*heapRows || len(out.Notes) > heapParts {
+			t.Errorf("%d parts, %d rows, %d notes", len(out.Parts), rows, len(out.Notes))
+		}
+	})
+}
+
+// lying is a worker's process that never runs a task, and another that
+// answers in its place.
+const lying = `
+import json, os, socket, sys, time
+ask = sys.argv[1] + "/ask"
+while not os.path.exists(ask):
+    time.sleep(0.01)
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1] + "/answer.sock")
+s.sendall(b'{"k":"types","rows":[["forged",1,1]]}\n{"k":"end"}\n')
+`
+
+// TestHeapOfAnother: what is not the asked process's word is not taken, no
+// answer is said to be none, and nothing is left behind.
+func TestHeapOfAnother(t *testing.T) {
+	dir := testbed.Folder(t)
+	c := &taskCounts{}
+	c.take(os.Getpid(), []byte("1 1 0 1 2 app.a"))
+	h := &heap{dir: dir, tasks: c, proc: os.DirFS("/proc")}
+	n := procfs.Node{Members: []procfs.Member{{PID: 1, Role: "parent"}, {PID: os.Getpid(), Role: "child"}}}
+	cmd := exec.Command("python3", "-c", lying, dir)
+	must(t, cmd.Start())
+	out := h.ask(context.Background(), n, 2*time.Second)
+	must(t, cmd.Wait())
+	if out == nil || out.PID != os.Getpid() || len(out.Parts) != 0 || len(out.Notes) != 1 || !strings.Contains(out.Notes[0], "did not answer") {
+		t.Errorf("%+v", out)
+	}
+	for _, name := range []string{"ask", "ask.new", "answer.sock"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			t.Errorf("%s is left behind", name)
+		}
+	}
+	if got := h.ask(t.Context(), procfs.Node{Members: []procfs.Member{{PID: 1, Role: "parent"}}}, time.Second); got != nil {
+		t.Errorf("a worker without a probe was asked: %+v", got)
+	}
+	if got := (*heap)(nil).ask(t.Context(), n, time.Second); got != nil {
+		t.Errorf("%+v", got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	began := time.Now()
+	h.ask(ctx, n, time.Minute)
+	if time.Since(began) > 5*time.Second {
+		t.Error("an agent that ends waits for an answer")
+	}
+}
+
+// lookedBy runs testdata/look.py beside the shipped probe, and a stub of guppy:
+// Debian has none.
+func lookedBy(t *testing.T, kind string) string {
+	t.Helper()
+	dir := testbed.Folder(t)
+	for from, to := range map[string]string{"../../configs/celery/dropleak_probe.py": "dropleak_probe.py", "testdata/look.py": "look.py"} {
+		text, err := os.ReadFile(from)
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(dir, to), text, 0o644))
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "guppy.py"), []byte(`
+import gc
+import types
+def hpy():
+    gc.collect()
+    rows = [types.SimpleNamespace(name="stub.Row", size=1000 + len(gc.get_objects()), count=1)]
+    part = types.SimpleNamespace(partition=types.SimpleNamespace(get_rows=lambda: iter(rows)))
+    return types.SimpleNamespace(heap=lambda: types.SimpleNamespace(bytype=part))
+`), 0o644))
+	cmd := exec.Command("/usr/bin/python3", "look.py", dir, kind)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", kind, err, out)
+	}
+	return string(out)
+}
+
+// TestLook: what each part of a look says of a process, its agent being away
+// from the picture; no value is told, and nobody's code runs in the fork.
+func TestLook(t *testing.T) {
+	t.Parallel()
+	out := lookedBy(t, "leak")
+	_, second, _ := strings.Cut(out, `{"k": "end"}`)
+	h := &order.Heap{}
+	if err := readHeap(strings.NewReader(strings.TrimSpace(second)), h); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []struct {
+		part, what string
+		grown      float64
+	}{{"types", "__main__.Secret", 500}, {"held", "list, global __main__.kept (look.py:18)", 500}, {"chain", "__main__.Secret in list in dict in module", 0}, {"guppy", "stub.Row", 500}} {
+		if row := rowOf(h, want.part, want.what); row.What == "" || row.Grown < want.grown {
+			t.Errorf("%s: %+v, want %s +%g\n%s", want.part, row, want.what, want.grown, second)
+		}
+	}
+	for _, want := range []string{`"k": "lines"`, `/look.py:`, `"k": "malloc"`, "malloc_trim(0) gave back"} {
+		if !strings.Contains(second, want) {
+			t.Errorf("lacks %s:\n%s", want, second)
+		}
+	}
+	if h.Since.IsZero() || strings.Contains(out, "hunter2") || strings.Contains(out, "failed") {
+		t.Errorf("since %s:\n%s", h.Since, out)
+	}
+	for kind, want := range map[string]string{"refuse": "less than twice as much", "beside": "1 other tasks ran on"} {
+		h := &order.Heap{}
+		if err := readHeap(strings.NewReader(lookedBy(t, kind)), h); err != nil || !strings.Contains(h.Refused, want) || len(h.Parts) > 0 {
+			t.Errorf("%s: %+v, %v", kind, h, err)
+		}
+	}
+}
