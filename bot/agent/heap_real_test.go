@@ -44,7 +44,7 @@ func TestHeapOfTheFourLeaks(t *testing.T) {
 			name := unique(tt.pool)
 			app.Start(t, testbed.Worker{Pool: tt.pool, Name: name + "@bed", Queue: name, Concurrency: 1, User: "nobody"})
 			app.Feed(t, testbed.Load{Task: tt.task, Amount: tt.amount, Every: 100 * time.Millisecond, Queue: name})
-			h := grown(t, s, name, tt.part, tt.what, tt.least)
+			h := grown(t, s, name+"@bed", tt.part, tt.what, tt.least)
 			if runs, _ := tasksShipped(s, name); runs[tt.task] == 0 || len(runs) != 2 {
 				t.Errorf("tasks shipped: %v", runs)
 			}
@@ -75,8 +75,8 @@ func grown(t *testing.T, s *service, name, part, what string, least float64) (h 
 	tries := 0
 	testbed.Eventually(t, 90*time.Second, func() error {
 		tries++
-		id := fmt.Sprintf("%s-%d", name, tries)
-		s.give(order.Order{Run: id, Kind: order.Evidence, Droplet: "42", Worker: name + "@bed", NotAfter: time.Now().Add(10 * time.Second)})
+		id := fmt.Sprintf("%s-%d", strings.TrimSuffix(name, "@bed"), tries)
+		s.give(order.Order{Run: id, Kind: order.Evidence, Droplet: "42", Worker: name, NotAfter: time.Now().Add(10 * time.Second)})
 		r := s.awaitResult(id+".evidence", 30*time.Second)
 		if r.Evidence == nil || r.Evidence.Heap == nil {
 			return fmt.Errorf("no heap in %+v", r)

@@ -75,7 +75,9 @@ func FuzzReadHeap(f *testing.F) {
 const lying = `
 import json, os, socket, sys, time
 ask = sys.argv[1] + "/ask"
-while not os.path.exists(ask):
+print("ready", flush=True)
+until = time.monotonic() + 30
+while not os.path.exists(ask) and time.monotonic() < until:
     time.sleep(0.01)
 s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[1] + "/answer.sock")
@@ -91,7 +93,12 @@ func TestHeapOfAnother(t *testing.T) {
 	h := &heap{dir: dir, tasks: c, proc: os.DirFS("/proc")}
 	n := procfs.Node{Members: []procfs.Member{{PID: 1, Role: "parent"}, {PID: os.Getpid(), Role: "child"}}}
 	cmd := exec.Command("python3", "-c", lying, dir)
+	ready, err := cmd.StdoutPipe()
+	must(t, err)
 	must(t, cmd.Start())
+	if _, err := ready.Read(make([]byte, 8)); err != nil {
+		t.Fatal(err)
+	}
 	out := h.ask(context.Background(), n, 2*time.Second)
 	must(t, cmd.Wait())
 	if out == nil || out.PID != os.Getpid() || len(out.Parts) != 0 || len(out.Notes) != 1 || !strings.Contains(out.Notes[0], "did not answer") {
@@ -158,7 +165,7 @@ func TestLook(t *testing.T) {
 	for _, want := range []struct {
 		part, what string
 		grown      float64
-	}{{"types", "__main__.Secret", 500}, {"held", "list, global __main__.kept (look.py:18)", 500}, {"chain", "__main__.Secret in list in dict in module", 0}, {"guppy", "stub.Row", 500}} {
+	}{{"types", "__main__.Secret", 500}, {"held", "list, global __main__.kept (look.py:19)", 500}, {"chain", "__main__.Secret in list in dict in module", 0}, {"guppy", "stub.Row", 500}} {
 		if row := rowOf(h, want.part, want.what); row.What == "" || row.Grown < want.grown {
 			t.Errorf("%s: %+v, want %s +%g\n%s", want.part, row, want.what, want.grown, second)
 		}

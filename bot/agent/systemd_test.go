@@ -84,7 +84,7 @@ func TestShippedUnit(t *testing.T) {
 		return n >= 3
 	})
 	checkUnit(t, m)
-	app.Feed(t, testbed.Load{Task: testbed.Steady, Amount: 4096, Every: 50 * time.Millisecond, Count: 200, Queue: "mail"})
+	app.Feed(t, testbed.Load{Task: testbed.Steady, Amount: 4096, Every: 100 * time.Millisecond, Queue: "mail"})
 	s.await(30*time.Second, "the probe's counts through the sandbox", func() bool {
 		for _, x := range s.series {
 			if x.Name() == sample.NameTaskRuns && x.Get("worker") == "celery" && x.Get("task") == testbed.Steady {
@@ -93,6 +93,7 @@ func TestShippedUnit(t *testing.T) {
 		}
 		return false
 	})
+	grown(t, s, "celery", "malloc", "arenas", 0) // the sandbox lets it ask, and another user's process answer
 
 	facts := inspect(t, s, "r1", "celery")
 	if facts.StopTimeout != 33 || facts.KillMode != "mixed" || facts.AutoRestart != "always" || facts.StopSignal != "SIGTERM" ||

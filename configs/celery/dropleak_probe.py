@@ -149,7 +149,7 @@ class Heap:
             if why:
                 wire.send(json.dumps({"k": "refused", "text": why}).encode() + b"\n")
             else:
-                self.fork(wire, min(left - 0.1, 8.0))
+                self.fork(wire, min(left - 0.1, LONGEST))
         finally:
             wire.close()
 
@@ -184,6 +184,7 @@ class Heap:
 
 
 KEPT = 1 << 20  # bytes that one look leaves for the next to compare with
+LONGEST = 8.0  # seconds that a look may take
 ROWS = 12  # of each list that is told
 
 
@@ -269,7 +270,7 @@ class Look:
 
     def take(self):
         self.wire.setblocking(True)
-        self.wire.settimeout(5.0)
+        self.wire.settimeout(LONGEST)
         self.tell({"k": "look", "since": self.before.get("at", 0), "held": sum(status("VmRSS", "VmSwap"))})
         for part in (self.files, self.malloc, self.lines, self.objects, self.chain, self.guppy):
             try:
