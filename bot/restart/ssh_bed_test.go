@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +24,7 @@ type bed struct {
 	*testing.T
 	sshd  *testbed.SSHServer
 	super *testbed.SupervisorServer
+	app   *testbed.CeleryApp
 	link  *shell.Droplet
 	lose  func(words []string) (before, after bool) // whose words, or whose answer, do not arrive
 }
@@ -29,7 +32,7 @@ type bed struct {
 func newBed(t *testing.T) *bed {
 	t.Helper()
 	app := testbed.Celery(t, testbed.Redis(t))
-	b := &bed{T: t, super: testbed.Supervisor(t, app.Program("mail", testbed.Worker{Name: "mail@web-1", Pool: "solo"}))}
+	b := &bed{T: t, app: app, super: testbed.Supervisor(t, app.Program("mail", testbed.Worker{Name: "mail@web-1", Pool: "solo"}))}
 	b.sshd = testbed.SSHD(t, "restrict")
 	b.write(filepath.Join(b.sshd.Supervisor, "supervisord.conf"), "[supervisorctl]\nserverurl=unix://"+b.super.Socket+"\n")
 	b.link = shell.NewDroplet(shell.Options{Address: b.sshd.Addr, User: b.sshd.User, KeyFile: b.sshd.KeyFile, KnownHosts: b.sshd.KnownHosts})
@@ -79,8 +82,13 @@ func (l lossy) Ask(ctx context.Context, words ...string) (shell.Answer, error) {
 // target is a restart of the worker as it runs now.
 func (b *bed) target(run, unit string) Target {
 	b.Helper()
+	return b.targetOf("mail", run, unit)
+}
+
+func (b *bed) targetOf(worker, run, unit string) Target {
+	b.Helper()
 	kind, name, _ := strings.Cut(unit, ":")
-	t := Target{Run: run, DropletID: 42, Worker: "mail", Unit: order.Unit{Kind: order.UnitKind(kind), Name: name}, Way: SSH}
+	t := Target{Run: run, DropletID: 42, Worker: worker, Unit: order.Unit{Kind: order.UnitKind(kind), Name: name}, Way: SSH}
 	testbed.Eventually(b, testbed.Patience, func() error {
 		f, err := b.way().Inspect(b.Context(), t, "")
 		t.Expect = f.Fingerprint
@@ -207,6 +215,60 @@ func TestRestartOverSSH(t *testing.T) {
 			}
 		}
 	})
+}
+
+// engine is a container engine of the test's own: Debian's podman, which
+// answers docker's words. It runs containers over this machine's own root, and
+// always in the test's namespaces, as a daemon would in its own.
+const engine = `#!/bin/sh
+exec nsenter -t PID -m podman --storage-driver vfs --root DIR/root --runroot DIR/run --cgroup-manager cgroupfs --events-backend file --runtime /usr/bin/crun "$@"
+`
+
+// TestRestartContainer restarts a real container that a real worker runs in,
+// for that worker and for no other.
+func TestRestartContainer(t *testing.T) {
+	if testbed.Apart(t) {
+		return
+	}
+	b := newBed(t)
+	if err := syscall.Unmount("/sys/fs/cgroup/unified", 0); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOENT) {
+		t.Fatal(err) // crun wants one kind of cgroups or the other; here, there may be both
+	}
+	docker := filepath.Join(b.sshd.Sbin, "docker")
+	b.write(docker, strings.NewReplacer("DIR", testbed.Folder(t), "PID", fmt.Sprint(os.Getpid())).Replace(engine))
+	run := func(words ...string) string {
+		t.Helper()
+		said, err := exec.Command(docker, words...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("docker %v: %v\n%s", words, err, said)
+		}
+		return strings.TrimSpace(string(said))
+	}
+	words := []string{"run", "-d", "--name", "shop-worker-1", "--network", "host", "--cgroups=disabled", "--stop-timeout", "21", "-v", b.app.Dir + ":" + b.app.Dir, "-w", b.app.Dir}
+	for k, v := range b.app.Env() {
+		words = append(words, "-e", k+"="+v)
+	}
+	run(append(append(words, "--rootfs", "/:O"), b.app.Command(testbed.Worker{Name: "shop@web-1", Pool: "solo"})...)...)
+	defer run("rm", "-f", "-t", "1", "shop-worker-1")
+	b.allow("docker:shop-worker-1")
+
+	target := b.targetOf("shop@web-1", "c1", "docker:shop-worker-1")
+	f, err := b.way().Inspect(t.Context(), target, "")
+	if err != nil || len(f.Ways) != 1 || f.StopTimeout != 21 {
+		t.Fatalf("facts %+v, %v", f, err)
+	}
+	wrong := b.targetOf("mail", "c2", "docker:shop-worker-1")
+	if f, err := b.way().Inspect(t.Context(), wrong, ""); err != nil || !strings.Contains(f.Refused[order.Way(SSH)], "the container shop-worker-1 runs pid") && !strings.Contains(f.Refused[order.Way(SSH)], "runs in unit") {
+		t.Errorf("a container of another worker: %+v, %v", f, err)
+	}
+	receipt, err := b.way().Order(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := b.ends(target, receipt)
+	if pid := run("inspect", "-f", "{{.State.Pid}}", "shop-worker-1"); r.State != order.Done || fmt.Sprint(r.New.PID) != pid || r.New.PID == r.Old.PID {
+		t.Errorf("result %+v; the engine says pid %s", r, pid)
+	}
 }
 
 // slow is a restart that outlives the connection it came over.

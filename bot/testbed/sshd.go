@@ -14,7 +14,8 @@ import (
 )
 
 // SSHServer is an sshd of the test's own: own host key, own port, one key that may log in as whoever runs the test. It
-// sees folders of its own in the place of /etc/dropleak, /etc/supervisor and /var/lib/dropleak-ssh.
+// sees folders of its own in the place of /etc/dropleak, /etc/supervisor,
+// /usr/local/sbin and /var/lib/dropleak-ssh.
 type SSHServer struct {
 	*Process
 	Addr       string // host:port on loopback
@@ -24,6 +25,7 @@ type SSHServer struct {
 	Etc        string // what it sees as /etc/dropleak
 	Supervisor string // what it sees as /etc/supervisor
 	Memory     string // what it sees as /var/lib/dropleak-ssh
+	Sbin       string // what it sees as /usr/local/sbin
 	dir        string
 }
 
@@ -33,6 +35,7 @@ mkdir -p /run/sshd /etc/dropleak /etc/supervisor /var/lib/dropleak-ssh
 mount --bind "$1/etc" /etc/dropleak
 mount --bind "$1/supervisor" /etc/supervisor
 mount --bind "$1/memory" /var/lib/dropleak-ssh
+mount --bind "$1/sbin" /usr/local/sbin
 exec "$2" -D -e -f "$1/sshd_config"`
 
 // SSHD starts an sshd. The options are those of the client's line in authorized_keys, such as command="…"; empty: the
@@ -43,8 +46,8 @@ func SSHD(t testing.TB, options string) *SSHServer {
 		t.Fatal("an sshd with folders of its own needs root: run the tests with sudo")
 	}
 	dir := Folder(t)
-	s := &SSHServer{User: "root", dir: dir, KeyFile: filepath.Join(dir, "id"), KnownHosts: filepath.Join(dir, "known_hosts"), Etc: filepath.Join(dir, "etc"), Supervisor: filepath.Join(dir, "supervisor"), Memory: filepath.Join(dir, "memory")}
-	for _, folder := range []string{s.Etc, s.Supervisor, s.Memory} {
+	s := &SSHServer{User: "root", dir: dir, KeyFile: filepath.Join(dir, "id"), KnownHosts: filepath.Join(dir, "known_hosts"), Etc: filepath.Join(dir, "etc"), Supervisor: filepath.Join(dir, "supervisor"), Memory: filepath.Join(dir, "memory"), Sbin: filepath.Join(dir, "sbin")}
+	for _, folder := range []string{s.Etc, s.Supervisor, s.Memory, s.Sbin} {
 		if err := os.Mkdir(folder, 0o755); err != nil {
 			t.Fatal(err)
 		}
