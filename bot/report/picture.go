@@ -17,7 +17,8 @@ type Scene struct {
 	At       time.Time
 	Workers  []detector.Worker
 	Verdicts []detector.Verdict
-	Story    string // what became of the worker since the verdict; empty: nothing
+	Story    string       // what became of the worker since the verdict; empty: nothing
+	Marks    []chart.Mark // what ran in the worker meanwhile
 }
 
 // shown bounds how many other workers a chart shows behind its story.
@@ -43,7 +44,7 @@ func (s Scene) Picture(f finding.Finding, zone *time.Location) ([]byte, error) {
 			c.Lines = append(c.Lines, line(w, ""))
 		}
 	}
-	c.Subtitle = s.subtitle(f)
+	c.Subtitle, c.Marks = s.subtitle(f), s.Marks
 	return c.PNG()
 }
 

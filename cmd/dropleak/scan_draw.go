@@ -12,6 +12,7 @@ import (
 	"github.com/dropleak/dropleak/bot/report"
 	"github.com/dropleak/dropleak/detector"
 	"github.com/dropleak/dropleak/detector/chart"
+	"github.com/dropleak/dropleak/detector/formats"
 )
 
 // drawScan draws the worst worker of a file into path; with several files,
@@ -53,7 +54,7 @@ func fileName(worker string) string {
 
 func drawWorker(path string, w judgedWorker) error {
 	at := lastSample(w.worker)
-	scene := report.Scene{At: at, Workers: []detector.Worker{w.worker}, Verdicts: []detector.Verdict{w.verdict}}
+	scene := report.Scene{At: at, Workers: []detector.Worker{w.worker}, Verdicts: []detector.Verdict{w.verdict}, Marks: w.marks}
 	f := finding.Finding{Subject: finding.Subject{Kind: finding.KindLeak, Worker: w.worker.Name, DropletName: w.worker.Droplet}, Verdict: w.verdict}
 	png, err := scene.Picture(f, time.Local)
 	if errors.Is(err, chart.ErrNoData) {
@@ -63,4 +64,20 @@ func drawWorker(path string, w judgedWorker) error {
 		return err
 	}
 	return os.WriteFile(path, png, 0o644)
+}
+
+// marksOf are the functions that were marked, the one that kept most first.
+func marksOf(calls []formats.Call) (out []chart.Mark) {
+	spans := map[string][][2]time.Time{}
+	for _, c := range calls {
+		spans[c.Name] = append(spans[c.Name], [2]time.Time{c.Begin, c.End})
+	}
+	for _, f := range formats.Functions(calls) {
+		peak := detector.Point{At: f.At.End, V: f.Peak}
+		if f.At.Before >= f.At.After {
+			peak.At = f.At.Begin
+		}
+		out = append(out, chart.Mark{Label: f.Name, Spans: spans[f.Name], Peak: peak})
+	}
+	return out
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/detector"
+	"github.com/dropleak/dropleak/detector/chart"
 	"github.com/dropleak/dropleak/detector/formats"
 	"github.com/dropleak/dropleak/detector/sample"
 )
@@ -26,6 +27,7 @@ type judged struct {
 type judgedWorker struct {
 	worker  detector.Worker
 	verdict detector.Verdict
+	marks   []chart.Mark // functions that ran meanwhile
 }
 
 // scan judges every input and prints the result.
@@ -88,11 +90,12 @@ func judgeSource(source formats.Source, f scanFlags) judged {
 	for _, w := range workers {
 		w.Tasks = f.runs
 		w.Limit = scanLimit(f, w, reading.Droplets)
-		v := detector.Judge(w, lastSample(w), f.options(reading.ValueOnly))
+		one := judgedWorker{worker: w, verdict: detector.Judge(w, lastSample(w), f.options(reading.ValueOnly))}
 		if len(workers) == 1 {
-			v.Evidence = append(v.Evidence, reading.Evidence...)
+			one.verdict.Evidence = append(one.verdict.Evidence, reading.Evidence...)
+			one.marks = marksOf(reading.Calls)
 		}
-		file.workers = append(file.workers, judgedWorker{w, v})
+		file.workers = append(file.workers, one)
 	}
 	if len(file.workers) == 0 {
 		file.err = errors.New("the rows are about the droplet alone; there is no worker to judge")

@@ -36,6 +36,7 @@ type Chart struct {
 	Exhaustion      *detector.Exhaustion // where the forecast meets the limit
 	Limit           detector.Limit       // drawn when it is near enough to matter
 	Events          []detector.Event
+	Marks           []Mark // what ran meanwhile; the first few are drawn
 }
 
 // The picture's size: 1440 by 720 pixels.

@@ -217,3 +217,30 @@ func TestForecastStaysInSight(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestMarks: many calls, long names and times outside of the picture harm
+// nothing, and each mark is seen.
+func TestMarks(t *testing.T) {
+	c := story()
+	plain, err := c.PNG()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{string(plain): true}
+	for n := range 5 {
+		m := Mark{Label: strings.Repeat("a.very.long.name", 20), Peak: detector.Point{At: now.Add(-time.Hour), V: 900 * mib}}
+		for i := range 20000 {
+			at := now.Add(-time.Duration(40000-i) * time.Second * 3)
+			m.Spans = append(m.Spans, [2]time.Time{at, at.Add(time.Second)})
+		}
+		c.Marks = append(c.Marks, m)
+		with, err := c.PNG()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[string(with)] != (n >= mostMarks) {
+			t.Errorf("with %d marks the picture was seen: %t", n+1, seen[string(with)])
+		}
+		seen[string(with)] = true
+	}
+}

@@ -46,6 +46,7 @@ func (p painter) paint() {
 	p.events()
 	p.lines()
 	p.fit()
+	p.marks()
 	p.now()
 	p.labels()
 }
