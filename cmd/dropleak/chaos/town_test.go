@@ -280,15 +280,20 @@ func (w *town) onAction(a dosim.Action) {
 	}
 }
 
-// freePort returns an address on loopback that nobody listens on.
+// freePort returns an address on loopback that nobody listens on, and that
+// nobody gets by chance before it is used: it is below the ports that the
+// kernel hands out by itself.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // run runs a command of dropleak beside the service.
