@@ -58,6 +58,10 @@ demo: ## play the whole job on this machine, with a page to press the button on
 story: ## let the demo play itself, and check what happened
 	go run ./cmd/dropleak demo --story
 
+.PHONY: bench-slack
+bench-slack: ## how long Slack waits for an ack while DROPLETS droplets (default 1000) are scanned and send samples
+	go test ./bot -run TestLoad -v -timeout 0 -args -load.droplets $(or $(DROPLETS),1000) -load.rounds 3 -load.steady 1000
+
 .PHONY: bench-fleet
 bench-fleet: ## measure one hourly cycle over FLEET series (default 17000), beside Prometheus and its rules, and scans of DROPLETS droplets (default 10)
 	go test ./detector/rivals -run TestBenchFleet -v -timeout 0 -args -fleet $(or $(FLEET),17000) -whole 500 -prometheus $(or $(FLEET),17000)

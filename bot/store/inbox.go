@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -12,18 +13,94 @@ import (
 // a repeated delivery of it is known.
 const keepDone = 24 * time.Hour
 
+// saves gathers envelopes that arrive at the same moment into one commit: a
+// hundred people who click at once wait for a disk that syncs twice, not a
+// hundred times.
+type saves struct {
+	mu      sync.Mutex
+	waiting []*save
+	busy    bool // somebody commits what waits
+}
+
+// save is one envelope on its way into the store.
+type save struct {
+	id, body string
+	at       time.Time
+	done     chan struct{} // closed when fresh and err are known
+	fresh    bool
+	err      error
+}
+
+// mostSaves bounds one commit, and with it how long its envelopes wait.
+const mostSaves = 200
+
 // SaveEnvelope implements chat.Inbox.
 func (s *Store) SaveEnvelope(ctx context.Context, id string, body []byte, at time.Time) (bool, error) {
-	res, err := s.state.write.ExecContext(ctx, `
-		insert into envelope (id, received, body) values ($1, $2, $3) on conflict (id) do nothing`, id, ms(at), string(body))
-	if err != nil {
-		return false, fmt.Errorf("save envelope: %w", err)
+	e := &save{id: id, body: string(body), at: at, done: make(chan struct{})}
+	s.saves.mu.Lock()
+	s.saves.waiting = append(s.saves.waiting, e)
+	first := !s.saves.busy
+	s.saves.busy = true
+	s.saves.mu.Unlock()
+	if first {
+		go s.commitSaves(context.WithoutCancel(ctx))
 	}
-	n, err := res.RowsAffected()
-	if err != nil {
-		return false, fmt.Errorf("save envelope: %w", err)
+	select {
+	case <-e.done:
+	case <-ctx.Done(): // it may be stored all the same: the sender tries again, or not
+		return false, fmt.Errorf("save envelope: %w", ctx.Err())
 	}
-	return n == 1, nil
+	if e.err != nil {
+		return false, fmt.Errorf("save envelope: %w", e.err)
+	}
+	return e.fresh, nil
+}
+
+// commitSaves commits what waits, until nothing does.
+func (s *Store) commitSaves(ctx context.Context) {
+	for {
+		s.saves.mu.Lock()
+		batch := s.saves.waiting[:min(len(s.saves.waiting), mostSaves)]
+		s.saves.waiting = s.saves.waiting[len(batch):]
+		if len(batch) == 0 {
+			s.saves.busy = false
+			s.saves.mu.Unlock()
+			return
+		}
+		s.saves.mu.Unlock()
+		err := s.saveAll(ctx, batch)
+		for i, e := range batch {
+			if e.err = err; err != nil && len(batch) > 1 { // one must not take the others with it
+				e.err = s.saveAll(ctx, batch[i:i+1])
+			}
+			close(e.done)
+		}
+	}
+}
+
+// saveFor bounds one commit of envelopes: Slack has long given up by then.
+const saveFor = 5 * time.Second
+
+// saveAll stores all of a batch or none of it. An id that is known, or comes
+// twice, is fresh once.
+func (s *Store) saveAll(ctx context.Context, batch []*save) error {
+	ctx, cancel := context.WithTimeout(ctx, saveFor)
+	defer cancel()
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		for _, e := range batch {
+			res, err := tx.ExecContext(ctx, `
+				insert into envelope (id, received, body) values ($1, $2, $3) on conflict (id) do nothing`, e.id, ms(e.at), e.body)
+			if err != nil {
+				return err
+			}
+			n, err := res.RowsAffected()
+			if err != nil {
+				return err
+			}
+			e.fresh = n == 1
+		}
+		return nil
+	})
 }
 
 // TakeEnvelope implements chat.Inbox.

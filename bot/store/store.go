@@ -48,6 +48,7 @@ type Store struct {
 	history *conn // the same as state on PostgreSQL
 	lock    *lock // nil on PostgreSQL and beside a service
 	pulse   pulse // of the owners of runs, on SQLite
+	saves   saves // envelopes on their way in
 }
 
 // conn is one database: SQLite has a single connection that writes and a
