@@ -93,7 +93,7 @@ func messages() map[string]Message {
 		"finding-silent":       Finding(other(finding.KindSilent, "mail", "this worker was there and has not been seen for 5 min, while its agent still reports"), Look{At: noon}),
 		"finding-no-metrics":   Finding(other(finding.KindNoMetrics, "", "no memory from DigitalOcean for 60 min; is its metrics agent running?"), Look{At: noon}),
 		"finding-unexplained":  Finding(other(finding.KindUnexplained, "", "memory grows and no Celery worker explains it; the likeliest is postgres"), Look{At: noon}),
-		"finding-threshold":    Finding(other(finding.KindThreshold, "mail", "mail holds 482 MiB, at or over the threshold of 410 MiB that its configuration sets (it may use 512 MiB). This is a threshold and not a leak; the trend says: level"), Look{At: noon}),
+		"finding-threshold":    Finding(other(finding.KindThreshold, "mail", "it holds 482 MiB, at or over the threshold of 410 MiB that its configuration sets (it may use 512 MiB). This is a threshold and not a leak; the trend says: level"), Look{At: noon}),
 		"finding-clone":        Finding(other(finding.KindClone, "", "a droplet made from its snapshot reports with its token; it is not believed"), Look{At: noon}),
 		"report-well":          Report(Digest{At: noon, Scanned: true, Workers: closest, Unseen: 2, Audit: "17 3f9a", Changes: []string{"mail on web-1: resolved: level for 12 h"}}),
 		"advice":               advice(Advise(advised())),

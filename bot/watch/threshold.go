@@ -83,7 +83,7 @@ func gradeThreshold(verdict detector.Verdict, at time.Time) finding.Severity {
 
 // overThreshold says what was passed, and that this is no verdict.
 func overThreshold(worker detector.Worker, verdict detector.Verdict, held, most float64) string {
-	said := fmt.Sprintf("%s holds %s, at or over the threshold of %s that its configuration sets", worker.Name, detector.Size(held), detector.Size(most))
+	said := fmt.Sprintf("it holds %s, at or over the threshold of %s that its configuration sets", detector.Size(held), detector.Size(most))
 	if worker.Limit.Bytes > 0 {
 		said += fmt.Sprintf(" (it may use %s)", detector.Size(worker.Limit.Bytes))
 	}
