@@ -28,6 +28,12 @@ func (s *Service) RunView(ctx context.Context, run string) (remedy.View, error) 
 	return s.remedy.View(ctx, run)
 }
 
+// Rollout returns what a rolling restart looks like now, or
+// [workflow.ErrNotFound].
+func (s *Service) Rollout(ctx context.Context, id string) (remedy.RolloutView, error) {
+	return s.remedy.RolloutByID(ctx, id)
+}
+
 // Finding returns a finding, or [finding.ErrNotFound].
 func (s *Service) Finding(ctx context.Context, id string) (finding.Finding, error) {
 	return s.d.Store.Finding(ctx, id)

@@ -90,6 +90,9 @@ Exit status: 0 the decision was taken, 1 it was refused or could not be made,
 
 // approve says what the decision means, asks, and takes it to the gate.
 func approve(ctx context.Context, s streams, b *bot.Service, a actFlags, run string, d remedy.Decision) error {
+	if remedy.IsRollout(run) {
+		return approveRollout(ctx, s, b, a, run, d)
+	}
 	v, err := b.RunView(ctx, run)
 	if err == nil {
 		err = a.confirm(ctx, s, consequence(v, d, time.Now()))
@@ -216,5 +219,41 @@ func printableLines(text string) string {
 	for i, l := range lines {
 		lines[i] = printable(l)
 	}
+	return strings.Join(lines, "\n")
+}
+
+// approveRollout is approve for a rolling restart: what is shown here is what
+// is approved.
+func approveRollout(ctx context.Context, s streams, b *bot.Service, a actFlags, id string, d remedy.Decision) error {
+	v, err := b.Rollout(ctx, id)
+	if err == nil {
+		d.Set = v.Set
+		err = a.confirm(ctx, s, rolloutConsequence(v, d))
+	}
+	if err != nil && !errors.Is(err, workflow.ErrNotFound) { // the gate says that one, and writes it down
+		return err
+	}
+	answer, err := b.Decide(ctx, id, d)
+	if err != nil {
+		return err
+	}
+	return told(s, a.json, answer)
+}
+
+// rolloutConsequence says in plain lines what a decision about a rolling
+// restart would do.
+func rolloutConsequence(v remedy.RolloutView, d remedy.Decision) string {
+	if d.Kind == remedy.Cancel {
+		return "Rolling restart " + v.ID + "\nNothing more is restarted."
+	}
+	lines := []string{fmt.Sprintf("Rolling restart of %d workers, one at a time, each after a snapshot of its droplet; it halts at the first that does not come back well:", len(v.Turns))}
+	for _, t := range v.Turns {
+		if t.Refused != "" {
+			lines = append(lines, "  left out: "+t.Refused)
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("  %s: %s through %s", t.Plan.Title(), t.Plan.Unit.Name, t.Plan.Way))
+	}
+	lines = append(lines, fmt.Sprintf("Approvals: %d of %d so far; this is one of %s.", v.Have, v.Need, d.By))
 	return strings.Join(lines, "\n")
 }
