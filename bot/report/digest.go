@@ -63,13 +63,17 @@ func Report(d Digest) Message {
 	for _, t := range d.Trouble {
 		blocks = append(blocks, Section(":warning: "+Escape(t)))
 	}
-	for i, f := range d.Findings[:min(len(d.Findings), foldAt)] {
+	shown, others := foldIncidents(d.Findings)
+	for i, f := range shown[:min(len(shown), foldAt)] {
 		blocks = append(blocks, Entry(f, d.At))
+		if n := others[f.Incident]; n > 0 {
+			blocks = append(blocks, Context(fmt.Sprintf("one incident: %s more with it", count(n, "worker"))))
+		}
 		if file := d.Pictures[f.ID]; file != "" && i < 3 {
 			blocks = append(blocks, Picture(file, Alt(f, d.At)))
 		}
 	}
-	if more := len(d.Findings) - foldAt; more > 0 {
+	if more := len(shown) - foldAt; more > 0 {
 		blocks = append(blocks, Context(fmt.Sprintf("and %d more: `/leaks report`", more)))
 	}
 	if d.Scanned && len(d.Findings) == 0 {
@@ -80,6 +84,21 @@ func Report(d Digest) Message {
 		foot += " · audit " + Code(d.Audit)
 	}
 	return laddered(headline, append(blocks, Context(foot)))
+}
+
+// foldIncidents leaves the first finding of each incident, and counts the
+// others: one bad deploy is one entry.
+func foldIncidents(all []finding.Finding) (shown []finding.Finding, others map[string]int) {
+	seen, others := map[string]bool{}, map[string]int{}
+	for _, f := range all {
+		if f.Incident != "" && seen[f.Incident] {
+			others[f.Incident]++
+			continue
+		}
+		seen[f.Incident] = true
+		shown = append(shown, f)
+	}
+	return shown, others
 }
 
 func (d Digest) judged() time.Time {

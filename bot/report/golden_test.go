@@ -108,7 +108,10 @@ func messages() map[string]Message {
 			f.ID, f.State, f.By, f.MuteWorse = "f8", finding.Muted, "U0ANNA", true
 			f.Subject.Worker = "web"
 		})}, Pictures: map[string]string{"f7k2": "F0CHART001"}, Audit: "17 3f9a", Changes: []string{"mail on web-1: new"}}),
-		"report-folding":   Report(Digest{At: noon, Scanned: true, Workers: lines(31), Findings: many, Trouble: []string{"DigitalOcean has not answered for 20 min"}}),
+		"report-folding": Report(Digest{At: noon, Scanned: true, Workers: lines(31), Findings: many, Trouble: []string{"DigitalOcean has not answered for 20 min"}}),
+		"report-incident": Report(Digest{At: noon, Scanned: true, Workers: lines(31), Findings: []finding.Finding{
+			with(func(f *finding.Finding) { f.Incident = "f0" }), with(func(f *finding.Finding) { f.ID, f.Incident = "f1", "f0" }),
+			with(func(f *finding.Finding) { f.ID, f.Incident = "f2", "f0" }), with(func(f *finding.Finding) { f.ID, f.Subject.Worker = "f3", "video" })}}),
 		"report-young":     Report(Digest{At: noon, Scanned: true, Judged: noon.Add(-time.Minute), Workers: append(lines(2), young)}),
 		"report-empty":     Report(Digest{At: noon, Scanned: true, Trouble: []string{"no droplet carries the tag dropleak: nothing is watched"}}),
 		"report-unscanned": Report(Digest{At: noon}),
