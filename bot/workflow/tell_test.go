@@ -3,7 +3,9 @@ package workflow_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,14 +102,28 @@ func TestWordsOnTheirWay(t *testing.T) {
 		var s storetest.Memory
 		var told []string
 		w := world{}
+		var writing sync.Mutex
 		recipe := oneAct(&w, false, &told)
-		tell := recipe.Announce
-		b := workflow.New(&s, workflow.Options{Owner: "b"}, oneAct(&w, false, &told))
+		announce := recipe.Announce
+		tell := func(ctx context.Context, r workflow.Run) error {
+			writing.Lock()
+			defer writing.Unlock()
+			return announce(ctx, r)
+		}
+		last := func() string {
+			writing.Lock()
+			defer writing.Unlock()
+			return told[len(told)-1]
+		}
+		other := recipe
+		other.Announce = tell
+		b := workflow.New(&s, workflow.Options{Owner: "b"}, other)
 		recipe.Announce = func(ctx context.Context, r workflow.Run) error {
 			time.AfterFunc(time.Minute, func() { _ = tell(ctx, r) })
 			<-ctx.Done()
 			return ctx.Err()
 		}
+		recipe.Steps = maps.Clone(recipe.Steps)
 		recipe.Steps["act"] = workflow.Step{Next: []string{"done"}, Do: func(context.Context, *workflow.Job) (workflow.Next, error) {
 			return workflow.Wait(time.Now().Add(time.Second)), nil
 		}}
@@ -121,12 +137,13 @@ func TestWordsOnTheirWay(t *testing.T) {
 		}
 		settle(t, b, &s, time.Minute)
 		time.Sleep(time.Minute)
-		if last := told[len(told)-1]; last != "act/" {
-			t.Fatalf("the old words should stand now: %q", told)
+		synctest.Wait()
+		if got := last(); got != "act/" {
+			t.Fatalf("the old words should stand now, not %q", got)
 		}
 		work(t, b, time.Hour, 5*time.Second)
-		if last := told[len(told)-1]; last != "act/done" {
-			t.Errorf("last told %q of %q", last, told)
+		if got := last(); got != "act/done" {
+			t.Errorf("last told %q", got)
 		}
 	})
 }
