@@ -111,7 +111,18 @@ type Remediation struct {
 	AtOnce     int        `yaml:"at_once"`     // over the whole fleet
 	SameWorker int        `yaml:"same_worker"` // of workers of one name, so that the others serve its queues meanwhile
 	Tags       []TagLimit `yaml:"tags"`
+	Queues     []Queue    `yaml:"queues"`
 }
+
+// Queue is how many others of the workers that serve one queue must be up
+// before one of them is restarted.
+type Queue struct {
+	Workers Globs `yaml:"workers"`
+	Keep    int   `yaml:"keep"`
+}
+
+// Globs are patterns over workers' names: one, or a list.
+type Globs []string
 
 // TagLimit is how many runs act at the same time on droplets with a tag.
 type TagLimit struct {

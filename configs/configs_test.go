@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -143,6 +144,13 @@ func TestOneProblem(t *testing.T) {
 		"nobody of a name": {least + "remediation: {same_worker: -1}\n", "0 does not limit"},
 		"tag without name": {least + "remediation: {tags: [{at_once: 1}]}\n", "names no tag"},
 		"tag without runs": {least + "remediation: {tags: [{tag: web}]}\n", "at least one run may act"},
+		"queue of nobody":  {least + "remediation: {queues: [{keep: 1}]}\n", "d.yaml:3:25: remediation.queues[0].workers: names no worker"},
+		"queue keeps none": {least + "remediation: {queues: [{workers: mail, keep: 0}]}\n", "d.yaml:3:46: remediation.queues[0].keep: 0: at least one other worker stays up"},
+		"keep left out":    {least + "remediation: {queues: [{workers: mail}]}\n", "remediation.queues[0].keep: 0: at least one"},
+		"queue glob":       {least + "remediation: {queues: [{workers: \"[\", keep: 1}]}\n", "d.yaml:3:34: remediation.queues[0].workers[0]: \"[\" is not a glob"},
+		"one of its globs": {least + "remediation: {queues: [{workers: [mail, \"a[\"], keep: 1}]}\n", "d.yaml:3:41: remediation.queues[0].workers[1]: \"a[\" is not a glob"},
+		"empty glob":       {least + "remediation: {queues: [{workers: [\"\"], keep: 1}]}\n", "is not a glob"},
+		"key of a queue":   {least + "remediation: {queues: [{workers: mail, keep: 1, kept: 2}]}\n", "d.yaml:3:49: remediation.queues[0].kept: unknown key; did you mean keep?"},
 		"password in dsn":  {least + "store: {dsn: \"postgres://a:b@c/d\"}\n", "carries a password"},
 		"dsn":              {least + "store: {dsn: mysql}\n", "neither sqlite:DIR nor postgres"},
 		"slack url":        {"slack: {channel: C1, api_url: \"https://slack.com/api\"}\napprovals: {approvers: [U012]}\n", "must end with /"},
@@ -310,4 +318,16 @@ func TestAutoNamesItsLine(t *testing.T) {
 func beside(t *testing.T, text string) (Config, error) {
 	t.Helper()
 	return read("/etc/d.yaml", []byte(text), none, true)
+}
+
+// TestQueues: the workers of a queue are one glob or a list of them.
+func TestQueues(t *testing.T) {
+	c, err := Read("d.yaml", []byte(least+"remediation:\n  queues:\n    - {workers: \"mail@*\", keep: 1}\n    - workers: [web, \"api-?\"]\n      keep: 2\n"), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Queue{{Workers: Globs{"mail@*"}, Keep: 1}, {Workers: Globs{"web", "api-?"}, Keep: 2}}
+	if got := c.Remediation.Queues; !reflect.DeepEqual(got, want) {
+		t.Errorf("queues %+v, want %+v", got, want)
+	}
 }

@@ -93,6 +93,9 @@ func (d *decoder) value(n ast.Node, v reflect.Value, path string) {
 	case *Droplets:
 		d.droplets(n, p, path)
 		return
+	case *Globs:
+		d.globs(n, p, path)
+		return
 	case *Duration:
 		d.scalar(n, path, func(s string) error {
 			x, err := schedule.ParseDuration(s)
@@ -240,6 +243,18 @@ func (d *decoder) droplets(n ast.Node, ds *Droplets, path string) {
 		}
 		ds.IDs = append(ds.IDs, id)
 	}
+}
+
+// globs reads one pattern or a list of them.
+func (d *decoder) globs(n ast.Node, gs *Globs, path string) {
+	if s, ok := text(n); ok {
+		*gs = Globs{s}
+		d.at[path+"[0]"] = position(n)
+		return
+	}
+	list := []string{}
+	d.value(n, reflect.ValueOf(&list).Elem(), path)
+	*gs = list
 }
 
 func join(path, name string) string {

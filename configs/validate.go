@@ -123,6 +123,7 @@ func (v *validator) plain() {
 		v.bad("snapshots.keep", "%d: at least the newest snapshot stays", v.c.Snapshots.Keep)
 	}
 	v.remediation()
+	v.queues()
 	v.dsn()
 }
 
@@ -142,6 +143,24 @@ func (v *validator) remediation() {
 		}
 		if t.AtOnce < 1 {
 			v.bad(key+".at_once", "%d: at least one run may act", t.AtOnce)
+		}
+	}
+}
+
+// queues checks which workers serve one queue, and how many of them stay up.
+func (v *validator) queues() {
+	for i, q := range v.c.Remediation.Queues {
+		key := fmt.Sprintf("remediation.queues[%d]", i)
+		if len(q.Workers) == 0 {
+			v.bad(key+".workers", "names no worker")
+		}
+		for j, glob := range q.Workers {
+			if _, err := path.Match(glob, ""); err != nil || glob == "" {
+				v.bad(fmt.Sprintf("%s.workers[%d]", key, j), "%q is not a glob", glob)
+			}
+		}
+		if q.Keep < 1 {
+			v.bad(key+".keep", "%d: at least one other worker stays up", q.Keep)
 		}
 	}
 }

@@ -30,6 +30,9 @@ func card(v remedy.View, now time.Time) []slack.Block {
 	lines := []string{"*Restarts* " + scope(v), "*Running tasks* " + orElse(stopping(v), "are stopped as their manager stops them; how long it waits is not known"),
 		"*Tasks now* running, reserved or held for their ETA: not known. " + cutOff(v),
 		"*Snapshot first* " + expected(v), "*Newest snapshot* " + newest(v.Card)}
+	if q := v.Card.Queue; q != "" {
+		lines = append(lines, "*Would wait in line* "+report.Escape(report.Plain(q, 900)))
+	}
 	out = append(out, report.Section(strings.Join(lines, "\n")))
 	if past := former(v.Card.Past); past != "" {
 		out = append(out, report.Section(past))

@@ -19,6 +19,7 @@ type Card struct {
 	Newest   *Standing `json:"newest,omitempty"`   // the newest snapshot of the droplet, whoever made it
 	NoneYet  bool      `json:"none_yet,omitempty"` // DigitalOcean lists no snapshot; with a nil Newest and false it was not asked
 	Past     []Past    `json:"past,omitempty"`     // restarts of this worker, newest first
+	Queue    string    `json:"queue,omitempty"`    // why its queue cannot spare the worker; empty: it can
 }
 
 // Estimate is what is expected of a snapshot.
@@ -80,6 +81,7 @@ func (s *Service) card(ctx context.Context, d data) (Card, error) {
 	}
 	c := Card{Snapshot: s.estimate(ctx, d, droplet), Past: past(worker, d.Asked)}
 	c.Newest, c.NoneYet = s.newest(ctx, d.Plan.DropletID)
+	c.Queue = s.queueNote(ctx, d)
 	return c, nil
 }
 

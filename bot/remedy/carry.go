@@ -22,11 +22,18 @@ func (s *Service) recheck(ctx context.Context, w *work) (workflow.Next, error) {
 	if why, err := s.allowed(ctx, w); err != nil || why != "" {
 		return w.noLonger(why, err)
 	}
+	why, err := s.release(ctx, w)
+	if err != nil {
+		return workflow.Next{}, err
+	}
+	if why != "" {
+		return s.waitForQueue(w, why)
+	}
 	moved, err := s.look(ctx, w.d, fmt.Sprintf("look-%d", w.now.UnixNano()))
 	var cannot *Refusal
 	switch {
 	case errors.As(err, &cannot):
-		if w.now.Sub(w.r.Entered) < s.c.Pace.Recheck {
+		if w.now.Sub(w.since()) < s.c.Pace.Recheck {
 			w.d.Why = "the worker cannot be looked at; trying again"
 			return workflow.Wait(w.now.Add(s.c.Pace.Poll)), nil
 		}
@@ -100,6 +107,11 @@ func (s *Service) restart(ctx context.Context, w *work) (workflow.Next, error) {
 		}
 		if why, err := s.allowed(ctx, w); err != nil || why != "" {
 			return w.noLonger(why, err)
+		}
+		if why, err := s.release(ctx, w); err != nil {
+			return workflow.Next{}, err
+		} else if why != "" {
+			return w.on(stepRecheck) // and waits there
 		}
 		if err := w.mayRestart(); err != nil {
 			return w.end(Failed, err.Error(), w.untouched())

@@ -96,6 +96,7 @@ type data struct {
 
 	Times map[string]span `json:"times,omitempty"` // by step
 	Ahead []string        `json:"ahead,omitempty"` // runs to wait for
+	Held  time.Time       `json:"held,omitzero"`   // when its queue last could not spare the worker; in line zero: it can
 
 	Evidence     *order.Findings `json:"evidence,omitempty"`
 	EvidenceNote string          `json:"evidence_note,omitempty"` // why there is none

@@ -20,6 +20,8 @@ type Limits struct {
 	// SameWorker is for workers of one name on different droplets, which
 	// serve the same queues: the others go on serving them.
 	SameWorker int
+	// Queues keep workers up; a run waits where they cannot spare its own.
+	Queues []Queue
 }
 
 // line waits for the run's turn. Whoever stands in line for the same place is
@@ -28,6 +30,14 @@ func (s *Service) line(ctx context.Context, w *work) (workflow.Next, error) {
 	w.d.begin(stepLine, w.now)
 	if w.g.Cancel != nil {
 		return w.cancelled()
+	}
+	why, err := s.held(ctx, w)
+	if err != nil {
+		return workflow.Next{}, err
+	}
+	if why != "" {
+		w.d.Why = why
+		return workflow.Wait(w.now.Add(s.c.Pace.Line)), nil
 	}
 	slots, err := s.slots(ctx, w.d.Plan)
 	if err != nil {
@@ -59,6 +69,7 @@ const (
 	slotFleet   = "fleet"
 	slotTag     = "tag/"
 	slotWorker  = "worker/"
+	slotQueue   = "queue/"
 )
 
 // slots are the places a run needs before it may act.
@@ -97,6 +108,8 @@ func crowded(full workflow.Slot) string {
 		return fmt.Sprintf("at most %d at a time may be at work on droplets tagged %s", full.Limit, name)
 	case slotWorker:
 		return fmt.Sprintf("at most %d at a time of the workers named %s may be restarted: the others serve its queues meanwhile", full.Limit, name)
+	case slotQueue:
+		return "another worker of " + name + " is being restarted: those of one queue restart one at a time (remediation.queues)"
 	}
 	return fmt.Sprintf("at most %d at a time may be at work over the fleet", full.Limit)
 }
@@ -142,11 +155,15 @@ func (s *Service) ahead(ctx context.Context, r workflow.Run, slots []workflow.Sl
 	return ids, nil
 }
 
-// rivals reports whether another run needs one of these places too.
+// rivals reports whether another run needs one of these places too. One whose
+// queue cannot spare its worker could not use them: it holds nobody up.
 func (s *Service) rivals(ctx context.Context, other workflow.Run, slots []workflow.Slot) (bool, error) {
 	var d data
 	if err := json.Unmarshal(other.Data, &d); err != nil {
 		return false, fmt.Errorf("reading the data of run %s: %w", other.ID, err)
+	}
+	if !d.Held.IsZero() {
+		return false, nil
 	}
 	theirs, err := s.slots(ctx, d.Plan)
 	if err != nil {

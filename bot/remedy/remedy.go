@@ -79,7 +79,10 @@ type Deps struct {
 	Expect func(ctx context.Context, dropletID int64, used float64) time.Duration
 	// Tags are those of a droplet. Needed with Limits.Tags.
 	Tags func(ctx context.Context, dropletID int64) ([]string, error)
-	Log  *slog.Logger
+	// Peers are all workers of the fleet, those that are missing too. Needed
+	// with Limits.Queues.
+	Peers func(context.Context) ([]Peer, error)
+	Log   *slog.Logger
 }
 
 // Config is what the operator asked for.
@@ -125,6 +128,7 @@ type Pace struct {
 	GroupsMemory time.Duration // 5 min: members of user groups are remembered
 	Hold         time.Duration // 30 s: between looks at a worker that a lease keeps
 	Rest         time.Duration // 6 h: between two tries of a policy after one that was overtaken
+	Queue        time.Duration // 1 h: right before the restart, for others of its queue to be up
 }
 
 // DefaultSkipReasons are offered when the configuration names none.
@@ -155,13 +159,13 @@ func (p Pace) Scale(n float64) Pace {
 
 func (p *Pace) all() []*time.Duration {
 	return []*time.Duration{&p.Look, &p.Evidence, &p.Line, &p.Poll, &p.Snapshot, &p.Recheck, &p.Fresh, &p.Order,
-		&p.Watch, &p.Carry, &p.VerifyEvery, &p.Verify, &p.GroupsMemory, &p.Hold, &p.Rest}
+		&p.Watch, &p.Carry, &p.VerifyEvery, &p.Verify, &p.GroupsMemory, &p.Hold, &p.Rest, &p.Queue}
 }
 
 func (p Pace) defaults() Pace {
 	production := []time.Duration{10 * time.Second, 10 * time.Second, 5 * time.Second, 10 * time.Second, 4 * time.Hour,
 		5 * time.Minute, 30 * time.Second, 5 * time.Minute, 2 * time.Second, 15 * time.Minute, 15 * time.Second,
-		15 * time.Minute, 5 * time.Minute, 30 * time.Second, 6 * time.Hour}
+		15 * time.Minute, 5 * time.Minute, 30 * time.Second, 6 * time.Hour, time.Hour}
 	for i, d := range p.all() {
 		if *d == 0 {
 			*d = production[i]

@@ -163,6 +163,7 @@ type process struct {
 	// choose decides what befalls a crossing; nil: nothing ever does.
 	choose    func(crossing string) fault
 	meanwhile func() // what others do while this process is frozen
+	taking    string // the run that last asked for places
 	s         *remedy.Service
 }
 
@@ -277,6 +278,7 @@ func (s *flowStore) SaveRun(ctx context.Context, r workflow.Run, changed bool, e
 }
 
 func (s *flowStore) TakeSlots(ctx context.Context, id string, token int64, slots []workflow.Slot) (full []workflow.Slot, err error) {
+	s.p.taking = id
 	err = s.p.cross("store take", func() error { full, err = s.Store.TakeSlots(ctx, id, token, slots); return err })
 	return full, err
 }

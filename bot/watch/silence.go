@@ -27,7 +27,7 @@ func (w *Watch) silence(ctx context.Context, fleet []Droplet, seen []history.Pre
 	every := map[string]time.Duration{} // droplet ids' interval between passes
 	for _, p := range seen {
 		if p.Worker == "" && p.Source == "" {
-			agents[p.DropletID], every[p.DropletID] = silent(p, at), p.Interval
+			agents[p.DropletID], every[p.DropletID] = Silent(p, at), p.Interval
 		}
 	}
 	var errs []error
@@ -51,7 +51,8 @@ func (w *Watch) silence(ctx context.Context, fleet []Droplet, seen []history.Pre
 	return live, changes, errors.Join(errs...)
 }
 
-func silent(p history.Presence, at time.Time) bool {
+// Silent reports whether something was not heard of for three of its intervals.
+func Silent(p history.Presence, at time.Time) bool {
 	return p.Interval > 0 && at.Sub(p.Last) > max(missed*p.Interval, floor)
 }
 
@@ -65,11 +66,11 @@ func (w *Watch) settleSilence(ctx context.Context, d Droplet, p history.Presence
 	switch found := err == nil; {
 	case !found && !errors.Is(err, finding.ErrNotFound):
 		return nil, nil, fmt.Errorf("settle silence of %s: %w", subject.Title(), err)
-	case found && silent(p, at):
+	case found && Silent(p, at):
 		return w.still(ctx, f, at)
 	case found:
 		return w.heard(ctx, f.ID, at)
-	case !silent(p, at) || w.inHand(ctx, d.ID, p.Worker):
+	case !Silent(p, at) || w.inHand(ctx, d.ID, p.Worker):
 		return nil, nil, nil
 	}
 	if known, err := w.dismissed(ctx, subject); err != nil || known != nil && !p.Last.After(known.Closed) {

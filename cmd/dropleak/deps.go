@@ -81,6 +81,9 @@ func limits(c configs.Remediation) remedy.Limits {
 	for _, t := range c.Tags {
 		l.Tags[t.Tag] = t.AtOnce
 	}
+	for _, q := range c.Queues {
+		l.Queues = append(l.Queues, remedy.Queue{Workers: q.Workers, Keep: q.Keep})
+	}
 	return l
 }
 

@@ -31,3 +31,18 @@ func TestRulePolicy(t *testing.T) {
 		t.Errorf("nobody wrote a policy: %+v", p)
 	}
 }
+
+// TestQueuesReachTheRuns: the queues of the file arrive, and change no rule's
+// hash: approvals that stand stay good.
+func TestQueuesReachTheRuns(t *testing.T) {
+	c := configs.Config{Workers: []configs.WorkerRule{{Node: "mail@*", Restart: "supervisor", Unit: "mail"}}}
+	before := rule(c, 1, nil, "mail@a").Hash
+	c.Remediation.Queues = []configs.Queue{{Workers: configs.Globs{"mail@*", "web"}, Keep: 2}}
+	if after := rule(c, 1, nil, "mail@a").Hash; after != before {
+		t.Errorf("hash %s became %s", before, after)
+	}
+	q := limits(c.Remediation).Queues
+	if len(q) != 1 || q[0].Keep != 2 || q[0].Title() != "mail@*, web" {
+		t.Errorf("queues %+v", q)
+	}
+}
