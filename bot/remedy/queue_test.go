@@ -174,7 +174,9 @@ func TestQueueBeforeTheRestart(t *testing.T) {
 					t.Fatalf("at %s: %q, trouble %q\n%s", v.Step, v.Why, v.Trouble, w.story())
 				}
 				if c.back > 0 {
-					w.lock(func() { all.err, all.peers[1].Missing = nil, "" })
+					w.lock(func() { all.err, all.peers[1].Missing, w.agentAway = nil, "", c.err == nil })
+					w.drive(t, id, time.Minute, p) // the look has its own time, whatever the queue took
+					w.lock(func() { w.agentAway = false })
 				}
 				r := w.drive(t, id, 3*time.Hour, p)
 				if want := map[bool]int{true: 1}[c.outcome == remedy.FreedWorking]; r.Outcome != string(c.outcome) || w.count("restart") != want {
