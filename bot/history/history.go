@@ -82,6 +82,7 @@ var ErrBadSeries = errors.New("bad series")
 type LimitError struct {
 	Limit   int
 	Refused int // series not stored
+	Stored  int // samples stored
 }
 
 func (e *LimitError) Error() string {
@@ -110,9 +111,9 @@ func (h *History) WriteAs(ctx context.Context, owner string, series []sample.Ser
 	if err != nil {
 		return fmt.Errorf("write history: %w", err)
 	}
-	pushes := split(sets, ids, series, time.Now())
+	pushes, kept := split(sets, ids, series, time.Now()), taken(series, ids)
 	if h.o.Remote != nil {
-		if err := h.o.Remote.Write(ctx, taken(series, ids)); err != nil {
+		if err := h.o.Remote.Write(ctx, kept); err != nil {
 			return fmt.Errorf("write history: %w", err)
 		}
 		for i := range pushes {
@@ -125,7 +126,11 @@ func (h *History) WriteAs(ctx context.Context, owner string, series []sample.Ser
 		}
 	}
 	if refused > 0 {
-		return &LimitError{Limit: h.o.MaxSeries, Refused: refused}
+		err := &LimitError{Limit: h.o.MaxSeries, Refused: refused}
+		for _, s := range kept {
+			err.Stored += len(s.Points)
+		}
+		return err
 	}
 	return nil
 }

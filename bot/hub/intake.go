@@ -95,7 +95,8 @@ func (h *Hub) begin(r *http.Request) error {
 	}
 }
 
-// take stores what was unpacked and returns how many samples it was.
+// take stores what was unpacked and returns how many samples of it were
+// stored, which are some beside an error when a limit cut the rest off.
 func (h *Hub) take(r *http.Request, t Token, source string, series []sample.Series) (written int, err error) {
 	now := time.Now()
 	newest := newestOf(series)
@@ -111,8 +112,8 @@ func (h *Hub) take(r *http.Request, t Token, source string, series []sample.Seri
 	if wait, ok := h.rates.store(t.ID, countPoints(series)); !ok {
 		return 0, t.wait("this token sends too many samples", wait)
 	}
-	if err := h.commit(r, t, series); err != nil {
-		return 0, err
+	if written, err = h.commit(r, t, series); err != nil {
+		return written, err
 	}
 	seen := Seen{At: now.UTC()}
 	if !newest.IsZero() {
@@ -123,7 +124,7 @@ func (h *Hub) take(r *http.Request, t Token, source string, series []sample.Seri
 		// them sent again.
 		h.o.Log.Error("token's last use not kept", "token", t.ID, "err", err)
 	}
-	return countPoints(series), nil
+	return written, nil
 }
 
 // read reads a request's body.
@@ -158,23 +159,26 @@ func (h *Hub) unpack(_ Token, msg string, body []byte) ([]sample.Series, error) 
 	return decode(msg, body, h.o.MaxItems)
 }
 
-// commit stores what is believed. Only part of it being stored is a refusal
-// too: the sender should drop the request and somebody should look.
-func (h *Hub) commit(r *http.Request, t Token, series []sample.Series) error {
+// commit stores what is believed and returns how many samples were stored.
+// Only part of it being stored is a refusal too: the sender should drop the
+// request and somebody should look.
+func (h *Hub) commit(r *http.Request, t Token, series []sample.Series) (written int, err error) {
 	if len(series) == 0 {
-		return nil
+		return 0, nil
 	}
-	err := h.writer.WriteAs(r.Context(), t.ID, series)
+	err = h.writer.WriteAs(r.Context(), t.ID, series)
 	var limit *history.LimitError
 	switch {
 	case errors.As(err, &limit):
 		h.o.Log.Warn("series refused", "token", t.ID, "refused", limit.Refused, "limit", limit.Limit)
-		return refuse(http.StatusBadRequest, "a token may create %d series: %d of this request were not stored, the others were",
+		return limit.Stored, refuse(http.StatusBadRequest, "a token may create %d series: %d of this request were not stored, the others were",
 			limit.Limit, limit.Refused)
 	case errors.Is(err, history.ErrBadSeries):
-		return refuse(http.StatusBadRequest, "%v; nothing was stored", err)
+		return 0, refuse(http.StatusBadRequest, "%v; nothing was stored", err)
+	case err != nil:
+		return 0, err
 	}
-	return err
+	return countPoints(series), nil
 }
 
 func newestOf(series []sample.Series) time.Time {

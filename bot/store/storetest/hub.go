@@ -249,10 +249,14 @@ func hubTooMuch(t *testing.T, dsn string) {
 	secret := w.agent("42")
 	var series []sample.Series
 	for i := range 3 {
-		series = append(series, rss("42", "mailer", fmt.Sprint(i), lately(0, 1)))
+		series = append(series, rss("42", "mailer", fmt.Sprint(i), lately(time.Minute, 1), lately(0, 1)))
 	}
-	if rec := w.push(http.StatusBadRequest, secret, series); !strings.Contains(rec.Body.String(), "2 series") {
+	rec := w.push(http.StatusBadRequest, secret, series)
+	if !strings.Contains(rec.Body.String(), "2 series") {
 		t.Errorf("the refusal %q does not name the limit", rec.Body)
+	}
+	if got := rec.Header().Get("X-Prometheus-Remote-Write-Samples-Written"); got != "4" {
+		t.Errorf("%q samples written, want the 4 of two series", got)
 	}
 	wantSeries(t, "within the limit", selectAll(t, w.history), series[:2]...)
 	for range 20 {
