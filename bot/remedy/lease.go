@@ -214,7 +214,11 @@ func (s *Service) keepAlive(ctx context.Context, id string, d leaseData, runs []
 	out := s.forecast(f)
 	below := d.Terms.Below
 	if len(runs) == 0 { // the first has to wait for its snapshot
-		below += s.snapshotTime(ctx, d)
+		takes, err := s.snapshotTime(ctx, d)
+		if err != nil {
+			return fmt.Errorf("reading how long the snapshot of lease %s may take: %w", id, err)
+		}
+		below += takes
 	}
 	if out.IsZero() || time.Until(out) > below || f.State == finding.Muted {
 		return nil
@@ -232,17 +236,19 @@ func (s *Service) keepAlive(ctx context.Context, id string, d leaseData, runs []
 	return s.approveFor(ctx, f, v, func(g *gate) { g.Lease = id })
 }
 
-// snapshotTime is how long the lease's snapshot is expected to take.
-func (s *Service) snapshotTime(ctx context.Context, d leaseData) time.Duration {
+// snapshotTime is how long the lease's snapshot is expected to take; 0: not
+// known. It is an error, to be tried again, when that cannot be read: taken
+// for 0, the first restart would come later than was agreed.
+func (s *Service) snapshotTime(ctx context.Context, d leaseData) (time.Duration, error) {
 	r, err := s.d.Store.Run(ctx, d.Run)
 	if err != nil {
-		return 0
+		return 0, err
 	}
 	t, err := s.open(r)
 	if err != nil {
-		return 0
+		return 0, err
 	}
-	return t.d.Expected
+	return t.d.Expected, nil
 }
 
 // leaseRuns lists the runs that were let go by a lease, newest first.

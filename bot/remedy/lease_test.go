@@ -1,6 +1,7 @@
 package remedy_test
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -218,6 +219,47 @@ func TestLeaseCovers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// forgetful is a store that cannot read one run while it is told so.
+type forgetful struct {
+	workflow.Store
+	run string
+}
+
+func (s *forgetful) Run(ctx context.Context, id string) (workflow.Run, error) {
+	if id == s.run {
+		return workflow.Run{}, errLost
+	}
+	return s.Store.Run(ctx, id)
+}
+
+// TestLeaseNeedsTheSnapshotsTime: how long the first restart has to wait for
+// its snapshot is not guessed when it cannot be read, but asked again.
+func TestLeaseNeedsTheSnapshotsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		store := &forgetful{Store: w.db}
+		w.db = store
+		p := w.start("a", nil)
+		id := granted(t, p, 1)
+		heed(t, p, time.Now().Add(65*time.Minute)) // less than the hour and the snapshot
+		store.run = strings.TrimPrefix(id, "lease-")
+		for range 24 { // the laws, too, read every run: no drive
+			for worked, err := p.s.Once(t.Context()); worked && err == nil; {
+				worked, err = p.s.Once(t.Context())
+			}
+			time.Sleep(5 * time.Second)
+		}
+		r, err := store.Store.Run(t.Context(), id)
+		if err != nil || r.Tries == 0 || !strings.Contains(r.Trouble, "how long the snapshot of lease") {
+			t.Errorf("while that cannot be read, the lease tried %d times, trouble %q, %v", r.Tries, r.Trouble, err)
+		}
+		store.run = ""
+		if r := w.drive(t, id, 3*time.Minute, p); r.Trouble != "" {
+			t.Errorf("once it can be read, there is still %q", r.Trouble)
+		}
+	})
 }
 
 // TestLeaseHasNoRoom: a process that slept may begin a run when the lease's
