@@ -3,6 +3,7 @@ package configs
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -154,6 +155,8 @@ func TestOneProblem(t *testing.T) {
 		"password in dsn":  {least + "store: {dsn: \"postgres://a:b@c/d\"}\n", "carries a password"},
 		"dsn":              {least + "store: {dsn: mysql}\n", "neither sqlite:DIR nor postgres"},
 		"slack url":        {"slack: {channel: C1, api_url: \"https://slack.com/api\"}\napprovals: {approvers: [U012]}\n", "must end with /"},
+		"token in clear":   {least + "digitalocean:\n  api_url: http://10.0.0.5:8080\n", "digitalocean.api_url: would send the tokens to 10.0.0.5:8080 in the clear"},
+		"slack in clear":   {"slack: {channel: C1, api_url: \"http://slack.example/api/\"}\napprovals: {approvers: [U012]}\n", "d.yaml:1:31: slack.api_url: would send"},
 		"user in url":      {least + "digitalocean: {api_url: \"https://a:b@x\"}\n", "secrets come from the environment"},
 		"cert without key": {least + "tls: {cert: a}\n", "belong together"},
 		"scale":            {least + "time_scale: 0\n", "between 1 and 10000"},
@@ -179,6 +182,16 @@ func TestOneProblem(t *testing.T) {
 				t.Errorf("%d problems, want one:\n%v", len(ps), err)
 			}
 		})
+	}
+}
+
+// TestTokensAtHome: a simulator or proxy on this machine needs no TLS.
+func TestTokensAtHome(t *testing.T) {
+	for _, host := range []string{"localhost:1", "127.0.0.1:1", "[::1]:1"} {
+		file := fmt.Sprintf("slack: {channel: C1, api_url: \"http://%s/api/\"}\ndigitalocean: {api_url: \"http://%[1]s\"}\napprovals: {approvers: [U012]}\n", host)
+		if _, err := Read("d.yaml", []byte(file), all); err != nil {
+			t.Errorf("%s: %v", host, err)
+		}
 	}
 }
 

@@ -76,6 +76,14 @@ func (v *validator) url(key, text string, schemes ...string) {
 	}
 }
 
+// api checks the address of an API that our tokens go to.
+func (v *validator) api(key, text string) {
+	v.url(key, text, "https", "http")
+	if u, err := url.Parse(text); err == nil && u.Scheme == "http" && u.Host != "" && !loopback(u.Hostname()) {
+		v.bad(key, "would send the tokens to %s in the clear: use https; http:// is for loopback only", u.Host)
+	}
+}
+
 // listening checks the addresses: what others can reach wants TLS.
 func (v *validator) listening() {
 	host, _, err := net.SplitHostPort(v.c.Listen)
@@ -103,8 +111,8 @@ func (v *validator) plain() {
 	v.oneOf("log.level", v.c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", v.c.Log.Format, "text", "json")
 	v.oneOf("slack.mode", v.c.Slack.Mode, "socket", "http")
-	v.url("digitalocean.api_url", v.c.DigitalOcean.APIURL, "https", "http")
-	v.url("slack.api_url", v.c.Slack.APIURL, "https", "http")
+	v.api("digitalocean.api_url", v.c.DigitalOcean.APIURL)
+	v.api("slack.api_url", v.c.Slack.APIURL)
 	if !strings.HasSuffix(v.c.Slack.APIURL, "/") {
 		v.bad("slack.api_url", "must end with /, as in https://slack.com/api/")
 	}
