@@ -173,8 +173,18 @@ func (s slackCheck) approver(ctx context.Context, id string) (why string, err er
 	return "", nil
 }
 
-// mend adds what to do about an error.
+// mend adds what to do about what Slack answered. Where it did not answer, no
+// token and no scope is to blame.
 func mend(err error, how string) error {
+	said, ok := errors.AsType[*slackapp.Error](err)
+	switch {
+	case !ok: // a socket or an upload's address that did not answer
+		how = ""
+	case said.Code == "" && said.Status == 0:
+		how = "Slack did not answer: see whether this machine reaches slack.api_url"
+	case said.Code == "":
+		how = "that is no answer of Slack's API: see slack.api_url, and what stands in between"
+	}
 	if how == "" {
 		return err
 	}

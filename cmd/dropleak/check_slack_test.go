@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -62,6 +65,39 @@ func TestSlackProbes(t *testing.T) {
 			}
 			if n := sim.Scheduled(); n != 0 || len(sim.Messages("C0OPS")) != 0 {
 				t.Errorf("%d messages are left to come, %d stand", n, len(sim.Messages("C0OPS")))
+			}
+		})
+	}
+}
+
+// A Slack that cannot be reached is no reason to make its app anew.
+func TestSlackProbesReachNobody(t *testing.T) {
+	t.Parallel() // the calls are tried again for some seconds
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	proxy := httptest.NewServer(http.NotFoundHandler())
+	defer proxy.Close()
+	for name, tt := range map[string]struct{ url, says string }{
+		"refused":      {gone.URL, "Slack did not answer: see whether this machine reaches slack.api_url"},
+		"another page": {proxy.URL, "that is no answer of Slack's API: see slack.api_url"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := configs.Config{Secrets: configs.Secrets{SlackBot: "xoxb-sim", SlackApp: "xapp-sim"}}
+			c.Slack.APIURL, c.Slack.Mode, c.Slack.Channel = tt.url+"/api/", "socket", "C0OPS"
+			var out bytes.Buffer
+			if err := ask(t.Context(), &out, slackQuestions(c, quiet())); err == nil {
+				t.Error("all is well")
+			}
+			said := out.String()
+			for _, about := range []string{"SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "Reinstall"} {
+				if strings.Contains(said, about) {
+					t.Errorf("says something of %s:\n%s", about, said)
+				}
+			}
+			for _, q := range []string{"Slack bot token", "Slack sockets", "Slack channel C0OPS", "Slack upload"} {
+				if !regexp.MustCompile("FAIL  " + q + ": .*" + regexp.QuoteMeta(tt.says)).MatchString(said) {
+					t.Errorf("%s does not say %q:\n%s", q, tt.says, said)
+				}
 			}
 		})
 	}
