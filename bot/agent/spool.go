@@ -172,11 +172,14 @@ func readRecord(f io.ReaderAt, at int64) ([]byte, error) {
 	return body, nil
 }
 
-// roll opens a fresh segment for appending.
+// roll opens a fresh segment for appending. Its number is beyond the read
+// position too: were the segments deleted and the position left, lower ones
+// would count as read at the next open.
 func (s *spool) roll() error {
-	n := int64(1)
+	first, _ := s.readPosition()
+	n := first + 1
 	if len(s.segments) > 0 {
-		n = s.segments[len(s.segments)-1].n + 1
+		n = max(n, s.segments[len(s.segments)-1].n+1)
 	}
 	f, err := os.OpenFile(s.path(n), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
@@ -376,7 +379,7 @@ func (s *spool) readPosition() (n, offset int64) {
 	if err != nil {
 		return 0, 0
 	}
-	if _, err := fmt.Sscanf(string(raw), "%d %d", &n, &offset); err != nil || n < 0 || offset < 0 {
+	if _, err := fmt.Sscanf(string(raw), "%d %d", &n, &offset); err != nil || n < 0 || n > 1e15 || offset < 0 {
 		return 0, 0
 	}
 	return n, offset

@@ -196,6 +196,32 @@ func TestSpoolRollsAgain(t *testing.T) {
 	must(t, s.roll())
 }
 
+// TestSpoolSegmentsDeleted: whoever makes room by hand and leaves the position
+// loses what was deleted, and nothing that came after.
+func TestSpoolSegmentsDeleted(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 1<<20)
+	fill(t, s, 0, 140, 1000)
+	for range 130 {
+		s.done(s.next())
+	}
+	s.close()
+	if n, _ := s.readPosition(); n < 2 {
+		t.Fatalf("the position is still in segment %d", n)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*.seg"))
+	must(t, err)
+	for _, name := range names {
+		must(t, os.Remove(name))
+	}
+	s = open(t, dir, 1<<20)
+	fill(t, s, 300, 310, 1000)
+	s.close()
+	if got := len(drain(open(t, dir, 1<<20))); got != 10 {
+		t.Errorf("%d records of 10 are still there", got)
+	}
+}
+
 func TestSpoolDoneAfterDrop(t *testing.T) {
 	s := open(t, t.TempDir(), 1<<20)
 	fill(t, s, 0, 1, 1000)
