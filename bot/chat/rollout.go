@@ -203,7 +203,7 @@ func turnMark(f finding.Finding, run remedy.View, v remedy.RolloutView, now time
 	case t.Outcome != "":
 		mark := icon(t.Outcome) + " " + report.Escape(t.Outcome.Words())
 		if freed := run.Freed(); run.Run == t.Run && freed > 0 {
-			mark += ", " + report.Bytes(freed) + " came back"
+			mark += ", " + report.Freed(run.Before.Bytes, run.Life.Now.Bytes) + " came back"
 		}
 		return mark
 	case t.Run != "" && run.Run == t.Run:

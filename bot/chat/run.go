@@ -187,7 +187,7 @@ func proof(f finding.Finding, v remedy.View) (facts []string) {
 	if v.Life != nil && v.Life.Now.Bytes > 0 {
 		facts = append(facts, fmt.Sprintf("*Memory*\n%s → %s", report.Bytes(v.Before.Bytes), report.Bytes(v.Life.Now.Bytes)))
 		if freed := v.Freed(); freed > 0.05*v.Before.Bytes {
-			facts = append(facts, "*Freed*\n"+report.Bytes(freed))
+			facts = append(facts, "*Freed*\n"+report.Freed(v.Before.Bytes, v.Life.Now.Bytes))
 		}
 	}
 	if slope := growth(f, v); slope != "" && v.Life != nil {
@@ -392,7 +392,7 @@ func story(f finding.Finding, v remedy.View) string {
 	switch v.Outcome {
 	case remedy.FreedWorking, remedy.FreedNotSeenWorking:
 		if freed := v.Freed(); freed > 0 {
-			return "was restarted, " + report.Bytes(freed) + " came back"
+			return "was restarted, " + report.Freed(v.Before.Bytes, v.Life.Now.Bytes) + " came back"
 		}
 		return "was restarted, memory came back"
 	case remedy.NotFreed:

@@ -5,6 +5,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,6 +29,29 @@ func Bytes(b float64) string {
 		return sign + digits(b/(1<<30)) + " GiB"
 	}
 	return sign + digits(b/(1<<40)) + " TiB"
+}
+
+// Freed says how much less after is than before, as the difference of what
+// [Bytes] says of the two: they stand beside it.
+func Freed(before, after float64) string {
+	a, unit := said(before)
+	b, unitAfter := said(after)
+	if unit == unitAfter {
+		return digits((a-b)/unitBytes[unit]) + " " + unit
+	}
+	return Bytes(a - b)
+}
+
+var unitBytes = map[string]float64{"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+
+// said is the number of bytes that [Bytes] says b is.
+func said(b float64) (bytes float64, unit string) {
+	number, unit, _ := strings.Cut(Bytes(b), " ")
+	v, err := strconv.ParseFloat(strings.Replace(number, "−", "-", 1), 64)
+	if err != nil {
+		return b, unit // not finite
+	}
+	return v * unitBytes[unit], unit
 }
 
 // digits keeps two significant digits below ten, and none after the point
