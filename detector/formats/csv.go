@@ -26,6 +26,7 @@ type csvReader struct {
 	worker string // for rows that name none
 	line   int
 	row    []string
+	nan    bool // the note about NaN was made
 }
 
 // CSV reads a header row and rows of samples. Times are seconds on any origin
@@ -189,7 +190,12 @@ func (r *csvReader) memory(p *sample.Process) (err error) {
 // number reads a cell that may be empty: not measured.
 func (r *csvReader) number(name string) (float64, error) {
 	text := r.cell(name)
-	if text == "" || strings.EqualFold(text, "nan") {
+	nan := strings.EqualFold(text, "nan")
+	if nan && !r.nan { // once: some programs write it for every cell that is empty
+		r.nan = true
+		r.note(r.line, "NaN is read as not measured, here and wherever else it stands")
+	}
+	if text == "" || nan {
 		return sample.NaN, nil
 	}
 	v, err := strconv.ParseFloat(text, 64)

@@ -112,3 +112,14 @@ func FuzzCSV(f *testing.F) {
 		}
 	})
 }
+
+// NaN is not measured, and one note says so.
+func TestCSVNaN(t *testing.T) {
+	got, err := CSV(strings.NewReader("time,rss,swap\n1,5,\n2,NaN,0\n3,nan,NaN\n"), "w")
+	if err != nil || len(got.Processes) != 1 || got.Processes[0].RSS != 5 {
+		t.Fatalf("%+v, %v", got.Processes, err)
+	}
+	if len(got.Notes) != 1 || got.Notes[0].Line != 3 || !strings.Contains(got.Notes[0].Text, "NaN is read as not measured") {
+		t.Errorf("notes %+v, want one at line 3", got.Notes)
+	}
+}
