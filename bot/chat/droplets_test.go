@@ -26,6 +26,7 @@ const mib = 1 << 20
 // droplets pretends to be everything out there: DigitalOcean, the agent, and
 // what is measured.
 type droplets struct {
+	inside   *order.Heap // what the probe says
 	mu       sync.Mutex
 	names    []string // workers, the first of which leaks
 	pid      int
@@ -167,7 +168,8 @@ func (x *droplets) Inspect(_ context.Context, t restart.Target, _ string) (order
 
 // Evidence implements remedy.Looker.
 func (x *droplets) Evidence(context.Context, restart.Target) (order.Findings, error) {
-	return order.Findings{Complete: true, Processes: []order.ProcessFindings{{PID: 100, Role: "parent", Threads: 3,
+	defer x.lock()()
+	return order.Findings{Complete: true, Heap: x.inside, Processes: []order.ProcessFindings{{PID: 100, Role: "parent", Threads: 3,
 		Memory: map[string]int64{"heap": 1200 * mib, "anonymous": 90 * mib}, Files: map[string]int{"file": 8, "socket": 31}}}}, nil
 }
 
