@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"path"
 	"regexp"
 	"slices"
@@ -34,6 +35,9 @@ type lineTables struct {
 
 // maxTableLines bounds the source lines told apart.
 const maxTableLines = 100_000
+
+// mostGrowth, in MiB, is more than a machine has; what is above is no size.
+const mostGrowth = 1 << 30
 
 // LineTables reads the tables of memory_profiler's @profile. They carry no
 // time, so there is nothing to judge: what comes back is evidence, the lines
@@ -72,7 +76,7 @@ func (t *lineTables) take(line string) {
 	t.rows++
 	number, err := strconv.Atoi(m[1])
 	grew, err2 := strconv.ParseFloat(m[3], 64)
-	if err != nil || err2 != nil {
+	if err != nil || err2 != nil || math.Abs(grew) > mostGrowth {
 		return
 	}
 	if t.first {

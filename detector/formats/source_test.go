@@ -188,3 +188,20 @@ func FuzzDetect(f *testing.F) {
 		}
 	})
 }
+
+func FuzzLineTables(f *testing.F) {
+	f.Add(tableText)
+	f.Add(strings.ReplaceAll(tableText, "7.7 MiB", strings.Repeat("9", 308)+".0 MiB"))
+	f.Add(strings.Replace(tableText, "kept", "\x1b[31mke\x00pt\u202e", 1))
+	f.Fuzz(func(t *testing.T, in string) {
+		r, err := LineTables(strings.NewReader(in))
+		if len(r.Processes) > 0 || err == nil && len(r.Evidence) == 0 && len(r.Notes) == 0 {
+			t.Errorf("%d samples of a table without times, %d sentences, error %v", len(r.Processes), len(r.Evidence), err)
+		}
+		for _, s := range r.Evidence {
+			if strings.ContainsAny(s, "\n") || strings.Contains(s, "NaN") || strings.Contains(s, "Inf") {
+				t.Errorf("evidence %q", s)
+			}
+		}
+	})
+}
