@@ -74,16 +74,9 @@ func (h *hurt) fail(err error) {
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// beside are the tests that run beside others: each has a desk, a store and a
-// clock of its own.
-var beside sync.Map
-
 // bubble runs a test at a desk in fake time, the wire being signed HTTP.
 func bubble(t *testing.T, f func(t *testing.T, d *desk), prepare ...func(*desk)) {
 	t.Helper()
-	if _, again := beside.LoadOrStore(t, true); !again {
-		t.Parallel()
-	}
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t)
 		for _, do := range prepare {
