@@ -105,19 +105,14 @@ func newDesk(t *testing.T) *desk {
 			t.Error(err)
 		}
 	})
-	return &desk{t: t, store: s, far: newDroplets(), hurt: &hurt{Inbox: s}, rehearse: rehearsal}
+	return &desk{t: t, store: s, far: newDroplets(), hurt: &hurt{Inbox: s}}
 }
 
 // rehearsed is [bubble] for a service that carries nothing out.
 func rehearsed(t *testing.T, f func(t *testing.T, d *desk)) {
 	t.Helper()
-	rehearsal = true
-	defer func() { rehearsal = false }()
-	bubble(t, f)
+	bubble(t, f, func(d *desk) { d.rehearse = true })
 }
-
-// rehearsal is what the next desk does; no test of this package is parallel.
-var rehearsal bool
 
 // receiver lets the app be made before the chat.
 type receiver struct{ d *desk }
