@@ -223,7 +223,7 @@ func (s *Service) remedyDeps() remedy.Deps {
 		ways[restart.SSH] = look.shell
 	}
 	deps := remedy.Deps{Store: s.d.Store, Audit: s.d.Store, Findings: s.d.Store, People: people{s.slack},
-		Watcher: measure{s}, Looker: look, Ways: ways, Choose: s.choose, Policy: s.policy, Expect: s.expect, Tags: s.tags, Peers: s.peers, Log: s.log,
+		Watcher: measure{s}, Looker: look, Ways: ways, Choose: s.choose, Policy: s.policy, Expect: s.expect, Tags: s.tags, Peers: s.peers, OnHand: s.onHand, Log: s.log,
 		Announce: func(ctx context.Context, v remedy.View) error { return s.chat.RunChanged(ctx, v) },
 		Rolled:   func(ctx context.Context, v remedy.RolloutView) error { return s.chat.RolloutChanged(ctx, v) }}
 	if s.d.Executor != nil {

@@ -36,7 +36,7 @@ func (s *sampler) take(at time.Time, droplet string) (sample.Pass, []string, err
 // the budget is no end.
 func (s *sampler) series(p sample.Pass) ([]sample.Series, []string) {
 	counts, notes := s.tasks.counts(p)
-	now := append(sample.Encode(p), sample.EncodeTasks(counts)...)
+	now := slices.Concat(sample.Encode(p), sample.EncodeTasks(counts), sample.EncodeOnHand(s.tasks.onHand(p, time.Now())))
 	at, ok := p.At()
 	if !ok {
 		return now, notes

@@ -37,6 +37,7 @@ type taskCounts struct {
 	entries int
 	dropped int
 	named   map[string]*taskRoll // by worker
+	hands   map[int]hand         // by pid
 }
 
 // processTasks is what one process says of itself.
@@ -57,8 +58,13 @@ type taskRoll struct {
 //	1 RUNS BESIDE BEGIN END NAME
 //
 // with the runs of that task and the runs of any task beside another since
-// the process began, and when this one began and ended, in seconds.
+// the process began, and when this one began and ended, in seconds. What a
+// worker has on hand has a form of its own: [parseHand].
 func (c *taskCounts) take(pid int, report []byte) {
+	if h, ok := parseHand(report); ok {
+		c.hold(pid, h)
+		return
+	}
 	r, ok := parseReport(report)
 	if !ok {
 		return

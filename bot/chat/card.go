@@ -28,7 +28,7 @@ func card(v remedy.View, now time.Time) []slack.Block {
 		out = append(out, report.Section(":rotating_light: *Memory runs out before a snapshot can finish.* Those who may can restart without one."))
 	}
 	lines := []string{"*Restarts* " + scope(v), "*Running tasks* " + orElse(stopping(v), "are stopped as their manager stops them; how long it waits is not known"),
-		"*Tasks now* running, reserved or held for their ETA: not known. " + cutOff(v),
+		"*Tasks now* " + onHand(v),
 		"*Snapshot first* " + expected(v), "*Newest snapshot* " + newest(v.Card)}
 	if q := v.Card.Queue; q != "" {
 		lines = append(lines, "*Would wait in line* "+report.Escape(report.Plain(q, 900)))
@@ -121,14 +121,6 @@ func killing(v remedy.View) string {
 		return ". Nothing is killed (`KillMode=none`): processes may stay behind"
 	}
 	return ""
-}
-
-// cutOff says which tasks may run twice.
-func cutOff(v remedy.View) string {
-	if v.Facts.StopTimeout == 0 && !v.Plan.Way.WholeDroplet() {
-		return "None is cut off."
-	}
-	return "What is cut off runs a second time if it is acknowledged late (`acks_late`), and is lost if not; dropleak cannot see which."
 }
 
 // expected says what the snapshot takes and costs.

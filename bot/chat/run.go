@@ -440,7 +440,7 @@ func logLine(v remedy.View) string {
 	case v.Step == "snapshot":
 		return "Snapshot " + report.Code(v.SnapshotName) + " is being taken."
 	case v.Step == "restart":
-		return "The restart order goes out."
+		return "The restart order goes out." + atLast(v.OnHand)
 	}
 	return ""
 }

@@ -131,3 +131,14 @@ func (l lifeline) runs(s sample.Series, beside bool) (out []detector.TaskRun) {
 	}
 	return out
 }
+
+// OnHand is what one worker had on hand at each pass of a time, by the word of
+// the probe in its main process; none where there is no probe, and gaps where
+// the process was too busy to tell.
+func (h *History) OnHand(ctx context.Context, dropletID, worker string, from, to time.Time) ([]sample.OnHand, error) {
+	series, err := h.Select(ctx, []Matcher{Is(sample.MetricName, sample.NameWorkerTasks), Is(labelDroplet, dropletID), Is(labelWorker, worker), Is(LabelSource, "")}, from, to)
+	if err != nil {
+		return nil, fmt.Errorf("read what worker %s has on hand: %w", worker, err)
+	}
+	return sample.DecodeOnHand(series), nil
+}

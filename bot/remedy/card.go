@@ -20,6 +20,7 @@ type Card struct {
 	NoneYet  bool      `json:"none_yet,omitempty"` // DigitalOcean lists no snapshot; with a nil Newest and false it was not asked
 	Past     []Past    `json:"past,omitempty"`     // restarts of this worker, newest first
 	Queue    string    `json:"queue,omitempty"`    // why its queue cannot spare the worker; empty: it can
+	OnHand   *OnHand   `json:"on_hand,omitempty"`  // tasks that it would end; nil: that could not be asked
 }
 
 // Estimate is what is expected of a snapshot.
@@ -82,6 +83,9 @@ func (s *Service) card(ctx context.Context, d data) (Card, error) {
 	c := Card{Snapshot: s.estimate(ctx, d, droplet), Past: past(worker, d.Asked)}
 	c.Newest, c.NoneYet = s.newest(ctx, d.Plan.DropletID)
 	c.Queue = s.queueNote(ctx, d)
+	if !d.Only {
+		c.OnHand = s.onHand(ctx, d)
+	}
 	return c, nil
 }
 

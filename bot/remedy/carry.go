@@ -46,6 +46,7 @@ func (s *Service) recheck(ctx context.Context, w *work) (workflow.Next, error) {
 	if before, err := s.d.Watcher.Measure(ctx, fmt.Sprint(w.d.Plan.DropletID), w.d.Plan.Worker); err == nil && before.Bytes > 0 {
 		w.d.Before = before // as close to the restart as can be had
 	}
+	w.d.OnHand = s.onHand(ctx, w.d)
 	w.now = time.Now()
 	w.d.Checked = w.now
 	w.d.OrderBy = w.now.Add(s.c.Pace.Order)

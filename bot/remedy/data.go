@@ -110,6 +110,7 @@ type data struct {
 	Borrowed     bool          `json:"borrowed,omitempty"` // the snapshot is that of the lease's first run
 
 	Checked    time.Time       `json:"checked,omitzero"`  // the last look that found the plan true
+	OnHand     *OnHand         `json:"on_hand,omitempty"` // tasks, at that look
 	OrderBy    time.Time       `json:"order_by,omitzero"` // the restart order is void afterwards
 	RestartTry int             `json:"restart_try,omitempty"`
 	Restart    *restart.Result `json:"restart,omitempty"`

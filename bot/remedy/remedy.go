@@ -82,7 +82,10 @@ type Deps struct {
 	// Peers are all workers of the fleet, those that are missing too. Needed
 	// with Limits.Queues.
 	Peers func(context.Context) ([]Peer, error)
-	Log   *slog.Logger
+	// OnHand counts the tasks that workers of a droplet have on hand, all of
+	// its workers where none are named; nil: nobody counts them.
+	OnHand func(ctx context.Context, dropletID int64, workers []string) (OnHand, error)
+	Log    *slog.Logger
 }
 
 // Config is what the operator asked for.

@@ -89,6 +89,7 @@ type View struct {
 	SnapshotName string
 	Evidence     *order.Findings
 	Before       Numbers
+	OnHand       *OnHand  // tasks, at the last look before the restart; nil: not known
 	Relapse      *Relapse // it grew again; nil: not seen to
 	Life         *Life    // after; nil: not measured yet
 	Old, New     order.Fingerprint
@@ -166,7 +167,7 @@ func (s *Service) view(t record, sent bool) View {
 		Step: r.Step, Entered: r.Entered, Outcome: Outcome(r.Outcome), Ended: r.Ended, Why: d.Why, State: d.State,
 		Votes: g.Votes, Have: g.count(Approve), Need: s.c.Quorum, Settled: g.Settled, Skip: g.Skip, Cancel: g.Cancel, Until: g.Until,
 		Ahead: d.Ahead, Snapshot: d.Snapshot, SnapshotName: d.SnapshotName, Evidence: d.Evidence,
-		Before: d.Before, Relapse: g.Relapse, Life: d.Life, Old: d.Plan.Life,
+		Before: d.Before, OnHand: d.OnHand, Relapse: g.Relapse, Life: d.Life, Old: d.Plan.Life,
 	}
 	if r.Step == stepAsk && g.approved() {
 		if at := s.opens(g, time.Now()); at.After(time.Now()) {

@@ -77,3 +77,13 @@ func redisCommand(addr, command string) (string, error) {
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	return strings.TrimSuffix(line, "\r\n"), err
 }
+
+// HangUp ends every client's connection, as a broker does that restarts.
+func (r *RedisServer) HangUp(t testing.TB) {
+	t.Helper()
+	for _, kind := range []string{"normal", "pubsub"} {
+		if reply, err := redisCommand(r.Addr, "CLIENT KILL TYPE "+kind); err != nil || !strings.HasPrefix(reply, ":") {
+			t.Fatalf("hanging up on %s clients: redis answered %q, %v", kind, reply, err)
+		}
+	}
+}

@@ -7,7 +7,8 @@ Put this file beside your Celery application and import it there, once:
 It needs Python 3.9 or newer and Celery 5, and nothing else. After each task it sends one small datagram to the agent's
 socket: how often this process has run the task, and when this run began and ended. It never waits: a datagram that
 finds no room is dropped, and a later one makes it good, since it counts from the start of the process. Without an
-agent it does nothing. Task arguments, results and ids stay where they are.
+agent it does nothing. Task arguments, results and ids stay where they are. Every few seconds the worker's main process
+also tells how many tasks it runs, how many of these acknowledge late, and how many it has reserved or holds for their ETA.
 
 Before a worker is restarted the agent may ask one of its processes what it holds, by a file that is looked at between two
 tasks, once a second at most. The process then forks; the fork counts objects by type, descriptors by kind and the like,
@@ -24,12 +25,14 @@ import posix
 import sys
 import time
 
-from celery.signals import task_postrun, task_prerun
+from celery.signals import task_postrun, task_prerun, worker_init
 
 SOCKET = os.environ.get("DROPLEAK_PROBE_SOCKET", "/run/dropleak-agent/probe.sock")
 ASK = os.path.join(os.path.dirname(SOCKET), "ask")  # what the agent asks, and where it waits for the answer
 ANSWER = os.path.join(os.path.dirname(SOCKET), "answer.sock")
 RETRY = 10.0  # seconds between two looks for an agent that is not there
+EVERY = 5.0  # seconds between two counts of what a worker has on hand
+SHARE = 100  # and times as long as one took, which leaves the worker 99 % of its time
 MOST = 1000  # task names counted, and tasks taken to run at once, in one process
 
 
@@ -84,6 +87,13 @@ class Reporter:
             self.wire.close()  # the agent is gone
             self.wire = None
         return False
+
+    def tell(self, report):
+        """Sends what the next one replaces: without room it is dropped."""
+        with self.lock:
+            if self.send("", report):
+                return
+            self.late.pop("", None)
 
     def connect(self):
         now = time.monotonic()
@@ -493,6 +503,97 @@ def line_of(module, name):
     return "of " + module.__name__
 
 
+class OnHand:
+    """What a worker has on hand, as its main process knows it: of the tasks it took from the broker, how many run, how
+    many of these acknowledge late, how many wait for a free process, and how many for their ETA."""
+
+    def __init__(self, consumer):
+        self.pid = os.getpid()
+        self.consumer = consumer
+        self.told = 0.0
+        # Its only thread runs the tasks: nothing else is looked at meanwhile.
+        self.alone = type(consumer.pool).__module__.endswith(".solo")
+        self.soon(1.0)
+
+    def soon(self, seconds):
+        self.consumer.timer.call_after(seconds, self.again, ())
+
+    def again(self):
+        """Called by the worker's own timer, in its loop."""
+        if on_hand is not self:
+            return
+        took = 0.0
+        try:
+            if not self.alone or time.monotonic() - self.told >= EVERY:
+                took = self.tell()
+        finally:
+            self.soon(max(EVERY, SHARE * took))
+
+    def begins(self):
+        """Called in a worker of one thread before it runs a task, which may take long."""
+        if self.pid == os.getpid() and time.monotonic() - self.told >= 1.0:
+            self.tell()
+
+    def tell(self):
+        began = time.monotonic()
+        try:
+            current().tell(b"2 %d %d %d %d" % self.count())
+        except RuntimeError:
+            pass  # another thread took a task in the midst of it: the next one will tell
+        except Exception:  # another Celery than this was written for: a count must never end a worker
+            drop(self)
+        self.told = time.monotonic()
+        return self.told - began
+
+    def count(self):
+        from celery.worker import state
+        from celery.worker.request import Request
+
+        active = list(state.active_requests)
+        late = sum(1 for r in active if r.task.acks_late)
+        reserved = len(state.reserved_requests) - sum(1 for r in active if r in state.reserved_requests)
+        for bucket in list(self.consumer.task_buckets.values()):  # held back by a rate limit
+            reserved += len(bucket.contents) if bucket else 0
+        timer = self.consumer.timer
+        eta = 0
+        # A copy in one step: the timer's own property sorts it all.
+        for waiting in list(getattr(timer, "schedule", timer)._queue):
+            args = waiting.entry.args
+            if args and isinstance(args[0], Request) and not waiting.entry.canceled:
+                eta += 1
+        return len(active), late, max(0, reserved), eta
+
+
+on_hand = None
+
+
+def drop(one):
+    global on_hand
+    if on_hand is one:
+        on_hand = None
+
+
+def attend(sender=None, **_):
+    """Called when a worker begins, before it has made its consumer: whenever that is connected, anew too, it counts."""
+    from celery import bootsteps
+
+    class Count(bootsteps.StartStopStep):
+        requires = ("celery.worker.consumer.tasks:Tasks",)
+
+        def start(self, consumer):
+            global on_hand
+            on_hand = None
+            try:
+                on_hand = OnHand(consumer)
+            except Exception:  # another Celery than this was written for: the worker must start
+                pass
+
+        def stop(self, consumer):
+            drop(on_hand)
+
+    sender.app.steps["consumer"].add(Count)
+
+
 reporter = Reporter()
 
 
@@ -509,6 +610,8 @@ def current():
 def began(task_id=None, task=None, **_):
     if not nested(task):
         current().begin(task_id)
+        if on_hand is not None and on_hand.alone:
+            on_hand.begins()
 
 
 def ended(task_id=None, task=None, **_):
@@ -525,3 +628,4 @@ def nested(task):
 
 task_prerun.connect(began, weak=False, dispatch_uid="dropleak-probe-began")
 task_postrun.connect(ended, weak=False, dispatch_uid="dropleak-probe-ended")
+worker_init.connect(attend, weak=False, dispatch_uid="dropleak-probe-attend")

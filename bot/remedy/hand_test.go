@@ -1,0 +1,59 @@
+package remedy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/restart"
+)
+
+// TestOnHandOfTheRun: the question tells what the restart would end, and the
+// last look before it is told too; of a reboot it is all of the droplet. Where
+// it cannot be counted, it is not known, and nothing waits for it.
+func TestOnHandOfTheRun(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		whole bool
+		err   error
+	}{{name: "a unit"}, {name: "a droplet", whole: true}, {name: "unread", err: errors.New("disk I/O error")}} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				if c.whole {
+					w.choice = remedy.Choice{Way: restart.Reboot, ConfigHash: "h1"}
+				}
+				var asked []string
+				p := w.start("a", func(_ *remedy.Config, d *remedy.Deps) {
+					d.OnHand = func(_ context.Context, id int64, workers []string) (remedy.OnHand, error) {
+						asked = append(asked, fmt.Sprint(id, workers))
+						return remedy.OnHand{At: time.Now(), Running: len(asked), Late: 1}, c.err
+					}
+				})
+				id := approved(t, p)
+				w.lock(func() { w.rebooting = id })
+				first := look(t, p, id).Card.OnHand
+				r := w.drive(t, id, 2*time.Hour, p)
+				last := look(t, p, id).OnHand
+				want := map[bool]string{true: "42 []", false: "42 [mail]"}[c.whole]
+				if slices.ContainsFunc(asked, func(a string) bool { return a != want }) || len(asked) < 2 || !remedy.Outcome(r.Outcome).Restarted() {
+					t.Fatalf("asked for %v, want %s; ended %s", asked, want, r.Outcome)
+				}
+				if c.err != nil {
+					if first != nil || last != nil {
+						t.Errorf("known are %+v and %+v", first, last)
+					}
+					return
+				}
+				if first == nil || first.Running != 1 || last == nil || last.Running != len(asked) {
+					t.Errorf("told %+v, then %+v of %d", first, last, len(asked))
+				}
+			})
+		})
+	}
+}
