@@ -44,7 +44,7 @@ func asked() remedy.View {
 		Facts: order.Facts{Workers: []string{"mail", "beat"}, StopTimeout: 10, KillMode: "process",
 			Nodes: []order.Node{{Worker: "mail", App: "shop", Pool: "prefork", Processes: 4, Beat: true}, {Worker: "beat", App: "shop", Pool: "solo"}}},
 		Card: remedy.Card{Snapshot: remedy.Estimate{Takes: 9 * time.Minute, GB: 11, Of: 2}, Newest: &remedy.Standing{Name: "before-upgrade", At: noon.Add(-50 * time.Hour)},
-			Past: []remedy.Past{{At: noon.Add(-31 * time.Hour), Outcome: remedy.FreedWorking, Freed: 1240 * mib, Helped: 28 * time.Hour}, {At: noon.Add(-90 * time.Hour), Outcome: remedy.NotFreed}},
+			Past:   []remedy.Past{{At: noon.Add(-31 * time.Hour), Outcome: remedy.FreedWorking, Freed: 1240 * mib, Helped: 28 * time.Hour}, {At: noon.Add(-90 * time.Hour), Outcome: remedy.NotFreed}},
 			OnHand: &remedy.OnHand{At: noon.Add(-20 * time.Second), Running: 3, Late: 2, Reserved: 8, ETA: 40}},
 		Old: order.Fingerprint{PID: 100}, Before: remedy.Numbers{Bytes: 1500 * mib, Metric: "pss+swap", Processes: 4},
 		Steps: stepsUpTo("ask", remedy.Doing),
