@@ -18,22 +18,56 @@ import (
 // label.
 var metricNames = regexp.MustCompile(`\b(dropleak|go|process)_[a-z_]+\b`)
 
-// TestDashboard: every metric that the Grafana dashboard names is on the real
-// service's metrics page, and every metric of ours there is on the dashboard.
-func TestDashboard(t *testing.T) {
+// exposed puts a service together and returns it, and the names of the metrics
+// that its page shows.
+func exposed(t *testing.T) (*Service, map[string]bool) {
+	t.Helper()
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") }))
-	defer page.Close()
+	t.Cleanup(page.Close)
 	s, _ := assembled(t, func(d *Deps) {
 		d.Pulls = []Pull{{Type: "exporter", Name: "web-1-memory", URL: page.URL, Access: source.Access{}, Every: time.Minute, Droplet: "4711"}}
 	})
 	rec := httptest.NewRecorder()
 	s.Metrics().ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
-	exposed := map[string]bool{}
+	names := map[string]bool{}
 	for line := range strings.Lines(rec.Body.String()) {
 		if name := metricNames.FindString(line); name != "" && !strings.HasPrefix(line, "#") {
-			exposed[name] = true
+			names[name] = true
 		}
 	}
+	return s, names
+}
+
+// TestMetricsAreDocumented: the page about operating says of every metric of
+// ours what to watch it for, and names none that there is not.
+func TestMetricsAreDocumented(t *testing.T) {
+	_, exposed := exposed(t)
+	text, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "| metric | watch for |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	told := map[string]bool{}
+	for row := range strings.Lines(table) {
+		cell, _, _ := strings.Cut(strings.TrimPrefix(row, "|"), "|")
+		for _, name := range metricNames.FindAllString(cell, -1) {
+			if told[name] = true; !exposed[name] {
+				t.Errorf("docs/operations.md tells of %s, which is not on the metrics page", name)
+			}
+		}
+	}
+	for name := range exposed {
+		if strings.HasPrefix(name, "dropleak_") && !told[name] {
+			t.Errorf("docs/operations.md does not tell of %s", name)
+		}
+	}
+}
+
+// TestDashboard: every metric that the Grafana dashboard names is on the real
+// service's metrics page, and every metric of ours there is on the dashboard.
+func TestDashboard(t *testing.T) {
+	s, exposed := exposed(t)
 	text, err := os.ReadFile("../configs/grafana/dropleak.json")
 	if err != nil {
 		t.Fatal(err)

@@ -59,6 +59,26 @@ func TestLeastConfiguration(t *testing.T) {
 	}
 }
 
+// TestNothingButComments: what has no key yet is a file that lacks some, not
+// one that is no YAML.
+func TestNothingButComments(t *testing.T) {
+	for _, file := range []string{"", "# later\n", "---\n", "# a\n# b\n---\n"} {
+		_, err := Read("d.yaml", []byte(file), all)
+		var ps Problems
+		if !errors.As(err, &ps) || len(ps) != 2 || !strings.Contains(err.Error(), "slack.channel: is not set") || !strings.Contains(err.Error(), "approvals.approvers: is empty") {
+			t.Errorf("%q: %v; want that channel and approvers are missing", file, err)
+		}
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for d, want := range map[time.Duration]string{24 * time.Hour: "24h", time.Minute: "1m", 90 * time.Second: "1m30s", time.Hour + time.Second: "1h0m1s", 0: "0s"} {
+		if got := span(d); got != want {
+			t.Errorf("span(%v) = %s, want %s", d, got, want)
+		}
+	}
+}
+
 func TestEveryProblemAtOnce(t *testing.T) {
 	const file = `listen: 0.0.0.0:8080
 lissten: x
@@ -159,13 +179,25 @@ func TestOneProblem(t *testing.T) {
 		"slack in clear":   {"slack: {channel: C1, api_url: \"http://slack.example/api/\"}\napprovals: {approvers: [U012]}\n", "d.yaml:1:31: slack.api_url: would send"},
 		"user in url":      {least + "digitalocean: {api_url: \"https://a:b@x\"}\n", "secrets come from the environment"},
 		"cert without key": {least + "tls: {cert: a}\n", "belong together"},
+		"cert is no pair":  {least + "tls: {cert: configs.go, key: configs.go}\n", "d.yaml:3:7: tls: configs.go and configs.go are no pair to serve with"},
+		"key not there":    {least + "tls: {cert: configs.go, key: nowhere.key}\n", "d.yaml:3:30: tls.key: open nowhere.key: no such file"},
+		"high port":        {least + "listen: 127.0.0.1:99999\n", "\"127.0.0.1:99999\" has no port from 0 to 65535"},
+		"port by name":     {least + "metrics_listen: 127.0.0.1:http\n", "metrics_listen: \"127.0.0.1:http\" has no port"},
+		"one port":         {least + "metrics_listen: 127.0.0.1:8080\n", "127.0.0.1:8080 is what listen has already"},
+		"no place":         {least + "data_dir: \"\"\n", "data_dir: is empty"},
+		"tag":              {least + "digitalocean: {tag: a b}\n", "digitalocean.tag: \"a b\" can be no tag"},
+		"no tag":           {least + "digitalocean: {tag: \"\"}\n", "digitalocean.tag: is empty"},
+		"approver twice":   {"slack: {channel: C1}\napprovals: {approvers: [U012, U013, U012]}\n", "d.yaml:2:37: approvals.approvers[2]: U012 stands there twice"},
+		"a list":           {"- a\n- b\n", "d.yaml:1:1: wants keys and values, not a sequence"},
+		"a word":           {"hello\n", "wants keys and values, not a string"},
+		"merge key":        {least + "<<: {mode: live}\n", "d.yaml:3:1: a key that is no plain text: <<"},
 		"scale":            {least + "time_scale: 0\n", "between 1 and 10000"},
 		"retention":        {least + "history: {retention: 1h}\n", "shorter than 24h"},
 		"mute":             {"slack: {channel: C1}\napprovals: {approvers: [U012], mute: everybody}\n", "approvals.mute: \"everybody\" is neither"},
 		"escalation":       {"slack: {channel: C1}\napprovals: {approvers: [U012], escalation: ops}\n", "approvals.escalation: \"ops\" is neither"},
 		"auto window":      {auto("window: night, below: 1h"), "workers[0].auto.window: \"night\" is not HH:MM-HH:MM"},
 		"auto no below":    {auto("window: 22:00-06:00"), "workers[0].auto.below: is not set"},
-		"auto too short":   {auto("below: 5s"), "workers[0].auto.below: 5s is shorter than 1m0s"},
+		"auto too short":   {auto("below: 5s"), "workers[0].auto.below: 5s is shorter than 1m"},
 		"auto reboot":      {strings.ReplaceAll(auto("below: 1h"), "systemd", "reboot"), "dropleak reboots no droplet by itself"},
 		"quiet":            {"slack: {channel: C1}\napprovals: {approvers: [U012], quiet_hours: night}\n", "not HH:MM-HH:MM"},
 		"every":            {least + "schedule: {scan: \"@every 0s\"}\n", "shorter than one second"},

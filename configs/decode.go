@@ -37,6 +37,12 @@ func (d *decoder) decodeFile(text []byte, into any) {
 		case i > 0:
 			d.problem(doc.Body, "", "a second YAML document; one is read")
 		default:
+			if _, comments := doc.Body.(*ast.CommentGroupNode); comments {
+				continue
+			}
+			if _, ok := doc.Body.(ast.MapNode); !ok {
+				d.unreadable = true // all that is missing then is one mistake, not many
+			}
 			d.value(doc.Body, reflect.ValueOf(into).Elem(), "")
 		}
 	}
@@ -182,7 +188,11 @@ func (d *decoder) mapping(n ast.Node, v reflect.Value, path string) {
 	}
 	seen := map[string]bool{}
 	for it := m.MapRange(); it.Next(); {
-		name, _ := text(it.Key())
+		name, ok := text(it.Key())
+		if !ok {
+			d.problem(it.Key(), path, "a key that is no plain text: %s", it.Key())
+			continue
+		}
 		key := join(path, name)
 		field, known := fieldByKey(v, name)
 		switch {

@@ -1,12 +1,17 @@
 package configs
 
 import (
+	"crypto/tls"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
+	"os"
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,18 +91,56 @@ func (v *validator) api(key, text string) {
 
 // listening checks the addresses: what others can reach wants TLS.
 func (v *validator) listening() {
-	host, _, err := net.SplitHostPort(v.c.Listen)
+	host, _, err := hostPort(v.c.Listen)
 	switch {
 	case err != nil:
-		v.bad("listen", "%q is not HOST:PORT", v.c.Listen)
+		v.bad("listen", "%s", err)
 	case !loopback(host) && v.c.TLS.Cert == "" && !v.c.InsecureListen:
 		v.bad("listen", "%s can be reached from outside without TLS: set tls.cert and tls.key, or insecure_listen: true behind a proxy that does TLS", v.c.Listen)
 	}
-	if _, _, err := net.SplitHostPort(v.c.MetricsListen); err != nil && v.c.MetricsListen != "" {
-		v.bad("metrics_listen", "%q is not HOST:PORT", v.c.MetricsListen)
+	_, port, err := hostPort(v.c.MetricsListen)
+	switch {
+	case v.c.MetricsListen == "": // nobody asks for metrics
+	case err != nil:
+		v.bad("metrics_listen", "%s", err)
+	case port != "0" && v.c.MetricsListen == v.c.Listen:
+		v.bad("metrics_listen", "%s is what listen has already: give it a port of its own", v.c.MetricsListen)
 	}
-	if (v.c.TLS.Cert == "") != (v.c.TLS.Key == "") {
+	v.certificate()
+}
+
+// hostPort takes an address to listen on apart.
+func hostPort(address string) (host, port string, err error) {
+	host, port, err = net.SplitHostPort(address)
+	if err != nil {
+		return "", "", fmt.Errorf("%q is not HOST:PORT", address)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return "", "", fmt.Errorf("%q has no port from 0 to 65535", address)
+	}
+	return host, port, nil
+}
+
+// certificate reads what the service would serve with: a file that is missing
+// or does not fit must not be found out by the first agent.
+func (v *validator) certificate() {
+	cert, key := v.c.TLS.Cert, v.c.TLS.Key
+	switch {
+	case (cert == "") != (key == ""):
 		v.bad("tls", "cert and key belong together")
+		return
+	case cert == "" || v.beside:
+		return
+	}
+	for name, file := range map[string]string{"tls.cert": cert, "tls.key": key} {
+		if f, err := os.Open(file); err != nil {
+			v.bad(name, "%s", err)
+		} else {
+			f.Close() // it was only read
+		}
+	}
+	if _, err := tls.LoadX509KeyPair(cert, key); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+		v.bad("tls", "%s and %s are no pair to serve with: %s", cert, key, err)
 	}
 }
 
@@ -175,8 +218,20 @@ func (v *validator) queues() {
 
 func (v *validator) atLeast(key string, d Duration, least time.Duration) {
 	if time.Duration(d) < least {
-		v.bad(key, "%v is shorter than %v", time.Duration(d), least)
+		v.bad(key, "%s is shorter than %s", span(time.Duration(d)), span(least))
 	}
+}
+
+// span writes a duration without the zeros at its end: 24h, 1m30s.
+func span(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 // dsn checks where the store is; the file may not carry the password.
@@ -205,10 +260,19 @@ func (v *validator) needed() {
 	if v.c.Slack.Channel == "" {
 		v.bad("slack.channel", "is not set; reports need a channel, as in C0123456789")
 	}
-	if v.c.DigitalOcean.Tag == "" {
+	switch tag := v.c.DigitalOcean.Tag; {
+	case tag == "":
 		v.bad("digitalocean.tag", "is empty; only droplets with this tag are watched and touched")
+	case !cloudTag.MatchString(tag):
+		v.bad("digitalocean.tag", "%q can be no tag: DigitalOcean takes letters, digits, colons, dashes and underscores, at most 255", tag)
+	}
+	if v.c.StoreDSN() == "sqlite:" {
+		v.bad("data_dir", "is empty; SQLite's files need a directory")
 	}
 }
+
+// cloudTag is what DigitalOcean takes for a tag.
+var cloudTag = regexp.MustCompile(`^[A-Za-z0-9:_-]{1,255}$`)
 
 func (v *validator) tokens() {
 	s := v.c.Secrets
@@ -256,6 +320,9 @@ func (v *validator) approvals() {
 	for i, id := range a.Approvers {
 		if !approver.MatchString(id) {
 			v.bad(fmt.Sprintf("approvals.approvers[%d]", i), "%q is neither a Slack user id (U…, W…) nor a user group id (S…)", id)
+		}
+		if slices.Contains(a.Approvers[:i], id) {
+			v.bad(fmt.Sprintf("approvals.approvers[%d]", i), "%s stands there twice, and counts once", id)
 		}
 	}
 	if a.Quorum < 1 {

@@ -5,12 +5,16 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
+
+// ErrNone says that there is no store where one should be.
+var ErrNone = errors.New("there is none yet; the service makes it at its first start")
 
 // openSQLite opens the two files in dir, creating what is missing.
 func openSQLite(ctx context.Context, dir string, o Options) (*Store, error) {
@@ -21,7 +25,15 @@ func openSQLite(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
+	if o.Existing {
+		if err := standing(dir); err != nil {
+			return nil, fmt.Errorf("open store in %s: %w", dir, err)
+		}
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := closeToOthers(filepath.Join(dir, "state.db"), filepath.Join(dir, "history.db")); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{engine: SQLite}
@@ -39,6 +51,37 @@ func openSQLite(ctx context.Context, dir string, o Options) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("open store in %s: %w", dir, err), s.Close())
 	}
 	return s, nil
+}
+
+// standing reports whether a store is in dir.
+func standing(dir string) error {
+	_, err := os.Stat(filepath.Join(dir, "state.db"))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return ErrNone
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; act as the service's user", err)
+	}
+	return err
+}
+
+// closeToOthers makes the files that are not there yet with the rights that
+// their journals take over: whatever the directory lets in, they are read by
+// nobody else.
+func closeToOthers(paths ...string) error {
+	for _, path := range paths {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openFile prepares the pools on one file. It cannot fail: database/sql

@@ -35,6 +35,10 @@ type Options struct {
 	// Beside opens a SQLite store next to the service that holds it: for the
 	// small commands (token, findings, approve). It takes no lock.
 	Beside bool
+	// Existing refuses a SQLite store that is not there yet: a command that
+	// only looks must not make an empty one where a name was mistyped. The
+	// error is [ErrNone].
+	Existing bool
 	// MaxConns bounds the connections that read (SQLite) or all of them
 	// (PostgreSQL); 0 means 8.
 	MaxConns int

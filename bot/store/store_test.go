@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -73,6 +74,48 @@ func TestSecondOpenerIsTold(t *testing.T) {
 	}
 	if got, err := s.Cursor(t.Context(), "a"); got != "1" || err != nil {
 		t.Errorf("what was written beside reads %q, %v", got, err)
+	}
+}
+
+// TestOpenExisting: who only looks makes nothing.
+func TestOpenExisting(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	o := store.Options{Beside: true, Existing: true}
+	if _, err := store.Open(t.Context(), "sqlite:"+dir, o); !errors.Is(err, store.ErrNone) || !strings.Contains(err.Error(), dir) {
+		t.Fatalf("open what is not there: %v; want ErrNone naming %s", err, dir)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("looking made %s: %v", dir, err)
+	}
+	storetest.Open(t, "sqlite:"+dir)
+	s, err := store.Open(t.Context(), "sqlite:"+dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFilesAreCloseToOthers: a data directory that somebody made for all does
+// not open the files in it.
+func TestFilesAreCloseToOthers(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := storetest.Open(t, "sqlite:"+dir)
+	if err := s.SetCursor(t.Context(), "a", "1"); err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) < 5 { // two databases, the log of one at least, the lock
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, f := range files {
+		if info, err := f.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has the mode %v, %v; want 0600", f.Name(), info.Mode(), err)
+		}
 	}
 }
 

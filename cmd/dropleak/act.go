@@ -45,7 +45,7 @@ func withService(ctx context.Context, s streams, path string, fn func(*bot.Servi
 	if err != nil {
 		return usage(err)
 	}
-	st, err := store.Open(ctx, c.StoreDSN(), store.Options{Beside: true})
+	st, err := store.Open(ctx, c.StoreDSN(), store.Options{Beside: true, Existing: true})
 	if err != nil {
 		return err
 	}

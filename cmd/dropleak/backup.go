@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,6 +24,9 @@ is never written over.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withStore(cmd.Context(), s, path, func(st *store.Store) error {
+				if _, err := os.Lstat(args[0]); err == nil { // before the work, which may be long
+					return fmt.Errorf("%s exists, and a backup never writes over a file: name a new one", args[0])
+				}
 				if err := st.Backup(cmd.Context(), args[0]); err != nil {
 					return err
 				}

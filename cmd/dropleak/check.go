@@ -28,16 +28,24 @@ func list(s streams, path string, err error) error {
 	var problems configs.Problems
 	if errors.As(err, &problems) {
 		for _, p := range problems {
-			fmt.Fprintln(s.talk, p.Error())
+			fmt.Fprintln(s.talk, printable(p.Error()))
 		}
 		noun := "problems"
 		if len(problems) == 1 {
 			noun = "problem"
 		}
-		return exitError{code: 1, err: fmt.Errorf("%s has %d %s", path, len(problems), noun)}
+		return listed{fmt.Errorf("%s has %d %s", path, len(problems), noun), problems}
 	}
 	return err
 }
+
+// listed is what remains to be said of problems that were listed.
+type listed struct {
+	error
+	problems configs.Problems
+}
+
+func (l listed) Unwrap() error { return l.problems }
 
 func configFlag(cmd *cobra.Command, into *string) {
 	cmd.Flags().StringVar(into, "config", "", "the configuration `FILE`")
@@ -60,12 +68,16 @@ anybody seeing it, and opens the store. What is missing comes with how to
 mend it. With --ring it calls every endpoint of alerts: once, with a trial
 alert that is taken back at once; whoever is on call may hear it.
 
-Exit status: 0 good, 1 problems, 2 wrong usage.`,
+Exit status: 0 good, 1 problems, 2 wrong usage, or no such file.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig(s, path)
-			if err != nil {
-				return err
+			var problems configs.Problems
+			switch {
+			case errors.As(err, &problems):
+				return exitError{code: 1, err: err}
+			case err != nil: // there is nothing to check
+				return usage(err)
 			}
 			fmt.Fprintf(s.out, "ok    %s\n", path)
 			var asked []question

@@ -110,8 +110,13 @@ func askSSH(ctx context.Context, src configs.Source) (string, error) {
 	return printable(said), nil
 }
 
+// askStore opens the store. One that is not there yet is not made: whoever
+// asks may be another user than the service, who could not write it then.
 func askStore(ctx context.Context, c configs.Config) (string, error) {
-	st, err := store.Open(ctx, c.StoreDSN(), store.Options{Beside: true})
+	st, err := store.Open(ctx, c.StoreDSN(), store.Options{Beside: true, Existing: true})
+	if errors.Is(err, store.ErrNone) {
+		return "sqlite, made at the first start", nil
+	}
 	if err != nil {
 		return "", err
 	}

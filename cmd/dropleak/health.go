@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -89,7 +90,7 @@ func health(ctx context.Context, s streams, c configs.Config, ready bool) error 
 	}}
 	resp, err := client.Do(req)
 	if err != nil {
-		return err
+		return fmt.Errorf("no service answers on %s, as listen has it: %w", c.Listen, reason(err))
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err := errors.Join(err, resp.Body.Close()); err != nil {
@@ -101,6 +102,14 @@ func health(ctx context.Context, s streams, c configs.Config, ready bool) error 
 	}
 	fmt.Fprintln(s.out, said)
 	return nil
+}
+
+// reason is what went wrong with a request, without the request.
+func reason(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
 }
 
 // dialable turns what the service listens on into what a client on the same

@@ -50,7 +50,7 @@ row (the others are imported).`,
 			if err != nil {
 				return usage(err)
 			}
-			return withStore(cmd.Context(), s, f.config, func(st *store.Store) error {
+			return withAnyStore(cmd.Context(), s, f.config, func(st *store.Store) error {
 				return importAll(cmd.Context(), s, st, f, sources, o)
 			})
 		},

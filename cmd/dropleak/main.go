@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/dropleak/dropleak/cmd/dropleak/demo"
@@ -45,9 +44,6 @@ func run(ctx context.Context, args []string, in io.Reader, out, talk io.Writer) 
 		return exit.code
 	}
 	fmt.Fprintf(talk, "dropleak: %v\n", err)
-	if strings.HasPrefix(err.Error(), "required flag") { // cobra gives it no type
-		return 2
-	}
 	return 1
 }
 

@@ -239,6 +239,16 @@ func (d *desk) line(word string) string {
 
 func TestListsOfNothing(t *testing.T) {
 	d := newDesk(t, "")
+	for _, command := range []string{"findings", "runs", "sources", "export", "backup"} { // a mistyped data_dir must not look like peace
+		args := map[string][]string{"backup": {filepath.Join(d.dir, "backup")}}[command]
+		d.run(1, command, args...)
+		if want := filepath.Join(d.dir, "data") + ": there is none yet"; d.printed != "" || !strings.Contains(d.said, want) {
+			t.Errorf("%s without a store prints %q and says %q, want %q", command, d.printed, d.said, want)
+		}
+	}
+	if err := d.open().Close(); err != nil {
+		t.Fatal(err)
+	}
 	for _, command := range []string{"findings", "runs", "sources"} {
 		d.run(0, command, "--json")
 		d.list(0)

@@ -34,7 +34,7 @@ Begin with "dropleak demo" (no account needed), or judge a file you have with
 	cmd.SetIn(s.in)
 	cmd.SetOut(s.out)
 	cmd.SetErr(s.talk)
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return misused(c, flagError(err)) })
 	cmd.AddGroup(
 		&cobra.Group{ID: "look", Title: "Look, offline:"},
 		&cobra.Group{ID: "serve", Title: "Run the service:"},
@@ -43,24 +43,8 @@ Begin with "dropleak demo" (no account needed), or judge a file you have with
 	cmd.SetHelpCommandGroupID("serve")
 	cmd.SetCompletionCommandGroupID("serve")
 	cmd.AddCommand(commands(s)...)
-	judgeArgs(cmd)
+	cmd.InitDefaultHelpCmd()
+	cmd.InitDefaultCompletionCmd("completion")
+	judgeUse(cmd)
 	return cmd
-}
-
-// judgeArgs makes wrong arguments and missing flags exit with 2, of a command
-// and all below it.
-func judgeArgs(cmd *cobra.Command) {
-	cmd.Args = usageArgs(cmd.Args)
-	cmd.PreRunE = func(c *cobra.Command, _ []string) error { return usage(c.ValidateRequiredFlags()) }
-	for _, c := range cmd.Commands() {
-		judgeArgs(c)
-	}
-}
-
-// usageArgs makes wrong arguments exit with 2.
-func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
-	if check == nil {
-		return nil
-	}
-	return func(cmd *cobra.Command, args []string) error { return usage(check(cmd, args)) }
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -95,19 +97,19 @@ func serve(ctx context.Context, c configs.Config, lease time.Duration, log *slog
 func listenAndRun(ctx context.Context, c configs.Config, service *bot.Service, log *slog.Logger) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	main := &http.Server{Handler: service.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
-	listener, err := net.Listen("tcp", c.Listen)
+	main := server(service.Handler(), log)
+	listener, err := listen("listen", c.Listen)
 	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return err
 	}
 	go func() { cancel(serveOn(main, listener, c.TLS)) }()
 	servers := []*http.Server{main}
 	if c.MetricsListen != "" {
-		metrics := &http.Server{Handler: service.Metrics(), ReadHeaderTimeout: 10 * time.Second}
-		listener, err := net.Listen("tcp", c.MetricsListen)
+		metrics := server(service.Metrics(), log)
+		metrics.ReadTimeout, metrics.WriteTimeout = 30*time.Second, time.Minute // no long poll, no body: nobody needs more
+		listener, err := listen("metrics_listen", c.MetricsListen)
 		if err != nil {
-			return fmt.Errorf("listen for metrics: %w", err)
+			return err
 		}
 		go func() { cancel(serveOn(metrics, listener, configs.TLS{})) }()
 		servers = append(servers, metrics)
@@ -128,10 +130,31 @@ func listenAndRun(ctx context.Context, c configs.Config, service *bot.Service, l
 	return runErr
 }
 
-func serveOn(s *http.Server, l net.Listener, tls configs.TLS) error {
+// server answers on one address. Bodies have their own deadline where they
+// are read, since a long poll needs more time than a body may take.
+func server(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12}}
+}
+
+// listen opens the address that a key of the configuration names.
+func listen(key, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s: %w; stop the program that has it, or set another port", key, err)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("%s: %w; ports below 1024 are root's: take one above, behind a proxy", key, err)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	return l, nil
+}
+
+func serveOn(s *http.Server, l net.Listener, keys configs.TLS) error {
 	var err error
-	if tls.Cert != "" {
-		err = s.ServeTLS(l, tls.Cert, tls.Key)
+	if keys.Cert != "" {
+		err = s.ServeTLS(l, keys.Cert, keys.Key)
 	} else {
 		err = s.Serve(l)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/user"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -17,18 +18,29 @@ import (
 	"github.com/dropleak/dropleak/configs"
 )
 
-// withStore runs fn on the configured store, beside a service that holds it.
+// withStore runs fn on the configured store, which must be there, beside a
+// service that holds it.
 func withStore(ctx context.Context, s streams, path string, fn func(*store.Store) error) (err error) {
 	return withConfig(ctx, s, path, func(_ configs.Config, st *store.Store) error { return fn(st) })
 }
 
 // withConfig is withStore for what needs the configuration too.
 func withConfig(ctx context.Context, s streams, path string, fn func(configs.Config, *store.Store) error) (err error) {
+	return onStore(ctx, s, path, store.Options{Beside: true, Existing: true}, fn)
+}
+
+// withAnyStore is withStore for what may begin a store: a token or samples
+// can be there before the service is.
+func withAnyStore(ctx context.Context, s streams, path string, fn func(*store.Store) error) (err error) {
+	return onStore(ctx, s, path, store.Options{Beside: true}, func(_ configs.Config, st *store.Store) error { return fn(st) })
+}
+
+func onStore(ctx context.Context, s streams, path string, o store.Options, fn func(configs.Config, *store.Store) error) (err error) {
 	c, err := loadBeside(s, path)
 	if err != nil {
 		return usage(err)
 	}
-	st, err := store.Open(ctx, c.StoreDSN(), store.Options{Beside: true})
+	st, err := store.Open(ctx, c.StoreDSN(), o)
 	if err != nil {
 		return err
 	}
@@ -55,13 +67,18 @@ stored hashed: put it into the agent's token file now.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			t := hub.Token{Name: name, Kind: hub.Agent, Droplet: strconv.FormatInt(droplet, 10)}
-			if (droplet > 0) == (tag != "") {
-				return usage(errors.New("give either --droplet or --tag"))
+			switch {
+			case cmd.Flags().Changed("droplet") == (tag != ""):
+				return usage(errors.New("give either --droplet ID or --tag TAG"))
+			case tag == "" && droplet <= 0:
+				return usage(fmt.Errorf("--droplet %d is no droplet's id, such as 123456789", droplet))
+			case strings.TrimSpace(name) == "":
+				return usage(errors.New("--name is empty: give a name to know the token by"))
 			}
 			if tag != "" {
 				t = hub.Token{Name: name, Kind: hub.Sender, Tag: tag}
 			}
-			return withStore(cmd.Context(), s, path, func(st *store.Store) error {
+			return withAnyStore(cmd.Context(), s, path, func(st *store.Store) error {
 				made, secret, err := hub.Create(cmd.Context(), st, t)
 				if err != nil {
 					return err
