@@ -27,7 +27,7 @@ type Inbox interface {
 const (
 	lease    = 30 * time.Second // longer than any one answer takes
 	tries    = 4                // before a person is told that it did not work
-	idle     = 2 * time.Second  // between looks into an empty inbox
+	idle     = 2 * time.Second  // between looks into an inbox where nobody called
 	answerIn = 20 * time.Second
 	hands    = 4               // envelopes worked off at a time
 	tellIn   = 5 * time.Second // after that, to say that it did not work
@@ -42,26 +42,35 @@ func (c *Chat) Receive(ctx context.Context, in slackapp.Envelope) (slackapp.Ack,
 	if _, err := c.o.Inbox.SaveEnvelope(ctx, in.ID, body, time.Now()); err != nil {
 		return slackapp.Ack{}, fmt.Errorf("save envelope: %w", err)
 	}
+	c.call()
+	return slackapp.Ack{}, nil
+}
+
+// call has a hand look into the inbox.
+func (c *Chat) call() {
 	select {
 	case c.wake <- struct{}{}:
-	default:
+	default: // called already, and not answered yet
 	}
-	return slackapp.Ack{}, nil
 }
 
 // Run works the inbox off, and keeps the App Homes that are looked at true,
 // until ctx ends.
 func (c *Chat) Run(ctx context.Context) {
 	var wg sync.WaitGroup
+	look := time.NewTicker(idle)
+	defer look.Stop()
 	for range hands {
-		wg.Go(func() { c.work(ctx) })
+		wg.Go(func() { c.work(ctx, look.C) })
 	}
 	wg.Go(func() { c.keepHomes(ctx) })
 	wg.Go(func() { c.redraw(ctx) })
 	wg.Wait()
 }
 
-func (c *Chat) work(ctx context.Context) {
+// work is one hand. Of the hands that rest, one looks into the inbox at each
+// tick; whoever finds something there has another look for more.
+func (c *Chat) work(ctx context.Context, look <-chan time.Time) {
 	for ctx.Err() == nil {
 		busy, err := c.Once(ctx)
 		if err != nil && ctx.Err() == nil {
@@ -73,7 +82,7 @@ func (c *Chat) work(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-c.wake:
-		case <-time.After(idle):
+		case <-look:
 		}
 	}
 }
@@ -84,6 +93,7 @@ func (c *Chat) Once(ctx context.Context) (bool, error) {
 	if err != nil || id == "" {
 		return false, err
 	}
+	c.call() // there may be more
 	var in slackapp.Envelope
 	if err := json.Unmarshal(body, &in); err != nil {
 		c.o.Log.Error("an envelope that cannot be read is dropped", "id", id, "err", err)

@@ -105,11 +105,16 @@ func (s *Store) saveAll(ctx context.Context, batch []*save) error {
 
 // TakeEnvelope implements chat.Inbox.
 func (s *Store) TakeEnvelope(ctx context.Context, owner string, now time.Time, lease time.Duration) (id string, body []byte, before int, err error) {
+	// Most looks find nothing, and need not queue with those who write.
+	var some int
+	err = s.state.read.QueryRowContext(ctx, `select 1 from envelope where done = 0 and until <= $1 limit 1`, ms(now)).Scan(&some)
 	var text string
-	err = s.state.write.QueryRowContext(ctx, `
-		update envelope set owner = $1, until = $2, tries = tries + 1
-		where id = (select id from envelope where done = 0 and until <= $3 order by received, id limit 1`+s.skipLocked()+`)
-		returning id, body, tries`, owner, ms(now.Add(lease)), ms(now)).Scan(&id, &text, &before)
+	if err == nil {
+		err = s.state.write.QueryRowContext(ctx, `
+			update envelope set owner = $1, until = $2, tries = tries + 1
+			where id = (select id from envelope where done = 0 and until <= $3 order by received, id limit 1`+s.skipLocked()+`)
+			returning id, body, tries`, owner, ms(now.Add(lease)), ms(now)).Scan(&id, &text, &before)
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil, 0, nil
 	}

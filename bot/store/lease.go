@@ -59,7 +59,16 @@ func (s *Store) dbNow() string {
 // ClaimRun implements [workflow.Leases].
 func (s *Store) ClaimRun(ctx context.Context, owner string, now time.Time, lease time.Duration) (workflow.Run, error) {
 	var r workflow.Run
-	err := s.tx(ctx, func(tx *sql.Tx) error {
+	// Most looks find nothing, and need not queue with those who write.
+	var some int
+	err := s.state.read.QueryRowContext(ctx, `select 1 from run where `+waiting+` limit 1`, ms(now)).Scan(&some)
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, workflow.ErrNone
+	}
+	if err != nil {
+		return r, fmt.Errorf("look for a run: %w", err)
+	}
+	err = s.tx(ctx, func(tx *sql.Tx) error {
 		id, err := s.free(ctx, tx, now, lease)
 		if err != nil {
 			return err
@@ -79,11 +88,14 @@ func (s *Store) ClaimRun(ctx context.Context, owner string, now time.Time, lease
 	return r, nil
 }
 
+// waiting is the condition of a run that somebody should look at by $1. Each of
+// its three parts has an index.
+const waiting = `((outcome = '' and due > 0 and due <= $1) or (announced < version and announce_at <= $1)
+	or (echo_at > 0 and echo_at <= $1 and announce_at <= $1))`
+
 // free finds the run that has waited longest for an owner.
 func (s *Store) free(ctx context.Context, tx *sql.Tx, now time.Time, lease time.Duration) (string, error) {
-	q := `select id, owner, token, beat from run
-		where ((outcome = '' and due > 0 and due <= $1) or (announced < version and announce_at <= $1)
-			or (echo_at > 0 and echo_at <= $1 and announce_at <= $1))`
+	q := `select id, owner, token, beat from run where ` + waiting
 	if s.engine == Postgres {
 		q += ` and (owner = '' or lease_until < ` + s.dbNow() + `)`
 	}

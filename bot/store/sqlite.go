@@ -10,7 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite"
 )
 
 // ErrNone says that there is no store where one should be.
@@ -101,9 +101,9 @@ func openFile(path, sync string, readers int) *conn {
 
 func openPool(path string, q url.Values) *sql.DB {
 	u := url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}
-	db, err := sql.Open("sqlite", u.String())
+	c, err := sqlite.NewConnector(u.String())
 	if err != nil {
-		panic(err) // the driver is not registered: this binary is broken
+		panic(err) // it reads no more of the address than we have just written
 	}
-	return db
+	return sql.OpenDB(preparing{c})
 }
