@@ -39,8 +39,10 @@ fuzz: ## fuzz every target for FUZZTIME each (default 10s)
 	.ci/fuzz $(FUZZTIME)
 
 .PHONY: bench-detect
-bench-detect: ## measure the detector beside what others use: SERIES generated series a family (default 500), recordings in $DROPLEAK_CORPUS
-	go test ./detector/rivals -run TestBenchDetect -v -timeout 0 -args -series $(or $(SERIES),500) -recordings -misses $(if $(MD),-md $(abspath $(MD)))
+bench-detect: ## measure the detector beside what others use: SERIES generated series a family (default 500) from seed FIRST, the rivals on RIVALS of them, recordings in $DROPLEAK_CORPUS; DOC=page writes the tables into it
+	go test ./detector/rivals -run TestBenchDetect -v -timeout 0 -args -series $(or $(SERIES),500) -recordings -misses $(if $(FIRST),-first $(FIRST)) \
+		$(if $(RIVALS),-rivals $(RIVALS)) $(if $(BUDGET),-budget $(BUDGET)) $(if $(LOOKS),-looks $(LOOKS)) $(if $(MD),-md $(abspath $(MD))) \
+		$(if $(DOC),-doc $(abspath $(DOC)) -commit $$(git rev-parse --short HEAD))
 
 .PHONY: bench-agent
 bench-agent: ## what the agent costs beside the exporters, on the same 64 processes, for MINUTES (default 60; needs root)

@@ -104,6 +104,7 @@ func (th thresholds) forDroplet(total float64) thresholds {
 	th.material = math.Max(8*th.material, 0.005*total)
 	th.materialRate *= 4
 	th.warmBytes *= 4
+	th.sure, th.sureOld = math.Inf(-1), math.Inf(-1) // fitted to processes
 	return th
 }
 

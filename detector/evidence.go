@@ -136,6 +136,8 @@ func (b *bench) sentence(p judged) string {
 		return fmt.Sprintf("%s was measured for %s only.", who, span(p.curve.span()))
 	case p.kind == Unsure && p.reason == ReasonLoad:
 		return fmt.Sprintf("%s grew %s in %s while the worker used more and more CPU time; the two cannot be told apart until the load stops rising.", who, size(w.growth), hours)
+	case p.kind == Unsure && p.doubted:
+		return fmt.Sprintf("%s grew %s in %s and has not slowed, but beside its ups and downs of %s that is not yet enough to be sure.", who, size(w.growth), hours, size(w.sigma))
 	case p.kind == Unsure:
 		return fmt.Sprintf("%s grew %s in %s, but a moment ago the same test still said: %s.", who, size(w.growth), hours, plain(p.reason))
 	case p.reason == ReasonWarmUp:

@@ -20,6 +20,8 @@ type opinion struct {
 	onset  float64 // hours, with leak
 	need   float64 // hours more, with unsure
 	mdg    float64 // bytes per hour
+
+	doubted bool // with unsure: a leak but for its certainty
 }
 
 // windows are the shares of a series looked at, all ending now. A leak that
@@ -41,7 +43,8 @@ type setting struct {
 // assess judges one series by itself, and again on what was known a little
 // earlier: a random walk that passes once seldom passes twice. Where the
 // evidence is strong, the earlier looks must only not say healthy; where it is
-// weak they lie further back and must each have said leak.
+// weak they lie further back and must each have said leak. What passes all
+// that narrowly everywhere is still left open.
 func assess(c curve, s setting, th thresholds) opinion {
 	o := assessOnce(c, s, th)
 	if o.kind != Leak {
@@ -58,8 +61,12 @@ func assess(c curve, s setting, th thresholds) opinion {
 		earlier := assessOnce(c.until(c.t[c.len()-1]-back), before, th)
 		if earlier.kind == Healthy || earlier.reason == ReasonNoData || weak && earlier.kind != Leak {
 			o.kind, o.reason, o.need = Unsure, earlier.reason, 2*back
-			break
+			return o
 		}
+	}
+	if !o.certain(s, th) {
+		o.kind, o.reason, o.need = Unsure, ReasonNoise, o.hoursUntilCertain(s, th)
+		o.doubted = true
 	}
 	return o
 }

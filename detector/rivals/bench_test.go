@@ -37,6 +37,7 @@ type report struct {
 	misses  []string
 	hosts   map[string]*hosts // by droplet family
 	done    int
+	made    int // series a family
 }
 
 // hosts counts droplets of one family at the last look.
@@ -144,6 +145,7 @@ func measure(t *testing.T, dir string) *report {
 			fmt.Fprintf(os.Stderr, "bench-detect: the budget is spent after %d series a family\n", i)
 			break
 		}
+		r.made++
 		beside := *rivalsFlag < 0 || i < uint64(*rivalsFlag)
 		for _, f := range families() {
 			work <- func() { r.add(ofCase(f.Make(*firstFlag+i, synth.Params{Days: *daysFlag})), beside) }
@@ -215,6 +217,11 @@ func TestBenchDetect(t *testing.T) {
 		var md strings.Builder
 		r.print(&md, markdown)
 		if err := os.WriteFile(*mdFlag, []byte(md.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if *docFlag != "" {
+		if err := r.publishTo(*docFlag, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,65 @@
+package detector
+
+import "math"
+
+// certainty is the log-odds that a window which looks like a leak is one: a
+// logistic score, monotone in each of what it adds up. Growth that is no
+// warm-up by pace and age counts, and growth clear of its own scatter; one
+// that fills the life of its process; and a bend that is well measured,
+// because a straight line too noisy to show a bend is no straight line.
+//
+// Each gate before this one asks whether growth may be a leak. What passed
+// them falsely on made series mostly passed several of them narrowly, which
+// only their sum can tell.
+//
+// Source: D. R. Cox, The regression analysis of binary sequences, J. Royal
+// Statistical Society B 20 (1958). The weights are fitted, see options.
+func (o *opinion) certainty(s setting, th thresholds) float64 {
+	w := o.win
+	clear := w.growth / math.Max(w.sigma, th.sureSigma)
+	return th.sureAt -
+		th.surePace*math.Log(clamp(o.warm, 1e-3, 1e3)) +
+		th.sureClear*math.Log(clamp(clear, 2, 200)) +
+		th.sureLong*math.Log(clamp((w.to-w.from)/math.Max(s.age, 1), 0.05, 1)) -
+		th.sureBend*math.Log(clamp(o.bends.spread(), 0.01, 0.5))
+}
+
+// certain reports whether that is enough. Of what is a day old less is
+// asked: what passes has mostly passed by then.
+func (o *opinion) certain(s setting, th thresholds) bool {
+	if s.age >= th.warmDay {
+		return o.certainty(s, th) >= th.sureOld
+	}
+	return o.certainty(s, th) >= th.sure
+}
+
+// spread is the standard error of the bend over work, or over time where work
+// was not measured.
+func (b bends) spread() float64 {
+	if math.IsInf(b.work.se, 1) {
+		return b.clock.se
+	}
+	return b.work.se
+}
+
+// hoursUntilCertain is how much longer the same growth must go on before it is
+// a leak beyond doubt. Its scatter stays; the error of its bend falls with the
+// length of the window and the square root of how many readings that holds.
+func (o *opinion) hoursUntilCertain(s setting, th thresholds) float64 {
+	const step, most = 0.5, 72
+	h := step
+	for ; h < most; h += step {
+		later, then := *o, s
+		then.age += h
+		later.win.to += h
+		later.win.growth += h * o.win.fit.slope
+		better := math.Pow((o.win.to-o.win.from)/(later.win.to-later.win.from), 1.5)
+		later.bends.work.se *= better
+		later.bends.clock.se *= better
+		later.warm = warmUpOdds(later.win, o.bends, then, th)
+		if later.certain(then, th) {
+			break
+		}
+	}
+	return h
+}
