@@ -23,6 +23,7 @@ func (c *Chat) click(ctx context.Context, in slackapp.Envelope, k slackapp.Click
 	if k.ActionID == report.ActionMore {
 		k.ActionID, k.Value, _ = strings.Cut(k.Value, ":")
 	}
+	k.ActionID, _, _ = strings.Cut(k.ActionID, ":") // what tells those of a row apart
 	if done, err := c.clickRollout(ctx, in, k); done {
 		return err
 	}
@@ -74,6 +75,8 @@ func (c *Chat) click(ctx context.Context, in slackapp.Envelope, k slackapp.Click
 			c.tell(ctx, in, words)
 		}
 		return err
+	case report.ActionChoice:
+		return c.chosen(ctx, k)
 	case report.ActionWorker:
 		return c.aboutWorker(ctx, k.Value, k.ResponseURL, k.Channel, k.User)
 	}

@@ -4,16 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sort"
 	"strings"
 	"time"
 
-	"github.com/slack-go/slack"
-
 	"github.com/dropleak/dropleak/bot/finding"
-	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/report"
-	"github.com/dropleak/dropleak/bot/schedule"
 	"github.com/dropleak/dropleak/bot/slackapp"
 	"github.com/dropleak/dropleak/bot/watch"
 	"github.com/dropleak/dropleak/detector"
@@ -21,10 +16,15 @@ import (
 
 const notScanned = "The fleet has not been scanned yet; try again in a minute."
 
-// verb is one word after /leaks.
+// verb is one word after /leaks. Either do answers it, or about does once it
+// is known which worker is meant.
 type verb struct {
 	name, args, help string
+	more             string // what help says of it besides
+	example          string // as it may be typed
 	do               func(c *Chat, ctx context.Context, k slackapp.Command, arg string) error
+	about            func(c *Chat, ctx context.Context, k slackapp.Command, line report.WorkerLine, rest string) error
+	split            func(arg string) (name, rest string) // parts the worker's name from the rest; nil: there is none
 }
 
 // verbs is the command table; help, the manifest's hint and the parser are
@@ -33,18 +33,31 @@ var verbs []verb
 
 func init() {
 	verbs = []verb{
-		{"report", "[TAG|DROPLET]", "the report, now", (*Chat).commandReport},
-		{"worker", "NAME", "how one worker stands", (*Chat).commandWorker},
-		{"droplet", "NAME", "how a droplet and its workers stand", (*Chat).commandDroplet},
-		{"why", "NAME", "the evidence about a worker", (*Chat).commandWhy},
-		{"restart", "NAME", "offer a restart; somebody who may approves it", (*Chat).commandRestart},
-		{"snapshot", "NAME [REASON]", "ask for a snapshot, before profiling or a deploy", (*Chat).commandSnapshot},
-		{"mute", "NAME 24h|until-worse", "be quiet about a worker", (*Chat).commandMute},
-		{"unmute", "NAME", "speak about it again", (*Chat).commandUnmute},
-		{"history", "[NAME]", "what was found in the last 30 days", (*Chat).commandHistory},
-		{"runs", "", "the latest runs", (*Chat).commandRuns},
-		{"snapshots", "", "the snapshots that dropleak made and that stand", (*Chat).commandSnapshots},
-		{"help", "", "this", (*Chat).commandHelp},
+		{name: "report", args: "[TAG|DROPLET]", help: "the report, now", example: "/leaks report web-1", do: (*Chat).commandReport,
+			more: "Without a name it is about the whole fleet: the worst first, what changed in the last day, and what nobody can see just now."},
+		{name: "worker", args: "NAME", help: "how one worker stands", example: "/leaks worker mail", about: (*Chat).commandWorker,
+			more: "It is judged on the samples of this moment, leaking or not."},
+		{name: "droplet", args: "NAME", help: "how a droplet and its workers stand", example: "/leaks droplet web-1", do: (*Chat).commandDroplet,
+			more: "Its memory, and each worker on it with what it holds and the time that is left."},
+		{name: "why", args: "NAME", help: "the evidence about a worker", example: "/leaks why mail", about: (*Chat).commandWhy,
+			more: "What it was seen to do, process by process and task by task, and what may be done about it."},
+		{name: "restart", args: "NAME", help: "offer a restart; somebody who may approves it", example: "/leaks restart mail", about: (*Chat).commandRestart,
+			more: "Nothing is restarted by this: the offer stands in the channel with what it would mean, and an approver decides."},
+		{name: "snapshot", args: "NAME [REASON]", help: "ask for a snapshot, before profiling or a deploy", example: "/leaks snapshot mail before profiling",
+			about: (*Chat).commandSnapshot, split: cutFirst,
+			more: "It is of the whole droplet that the worker runs on; it is approved as a restart is, and expires as others do."},
+		{name: "mute", args: "NAME 24h|until-worse", help: "be quiet about a worker", example: "/leaks mute mail 24h", about: (*Chat).commandMute, split: cutSpan,
+			more: "For a time such as `90m`, `24h` or `7d`, or until it gets worse. A question that stands about it is answered \"not now\"."},
+		{name: "unmute", args: "NAME", help: "speak about it again", example: "/leaks unmute mail", about: (*Chat).commandUnmute,
+			more: "Every full member may."},
+		{name: "history", args: "[NAME]", help: "what was found in the last 30 days", example: "/leaks history mail", do: (*Chat).commandHistory,
+			more: "With a name, about workers that begin with it."},
+		{name: "runs", help: "the latest runs", example: "/leaks runs", do: (*Chat).commandRuns,
+			more: "A run is one question with all that follows from it: approval, snapshot, restart, verification."},
+		{name: "snapshots", help: "the snapshots that dropleak made and that stand", example: "/leaks snapshots", do: (*Chat).commandSnapshots,
+			more: "With the size and price of each, and when it goes."},
+		{name: "help", args: "[TOPIC]", help: "this, or more about one of these", example: "/leaks help mute", do: (*Chat).commandHelp,
+			more: "A topic is a command, or one of `names`, `approvals` and `verdicts`."},
 	}
 }
 
@@ -63,39 +76,82 @@ func (c *Chat) command(ctx context.Context, _ slackapp.Envelope, k slackapp.Comm
 	if word == "" {
 		word = "report"
 	}
-	var found []verb
+	arg = strings.TrimSpace(arg)
+	found := meant(word)
+	if len(found) == 1 {
+		return c.carry(ctx, k, found[0], arg)
+	}
+	lead := "dropleak does not know " + report.Code(word) + ". Did you mean one of these?"
+	if len(found) > 1 {
+		lead = report.Code(word) + " may be any of these. Which one?"
+	}
+	if len(found) == 0 {
+		found = verbs
+	}
+	var options []option
+	for _, v := range found {
+		options = append(options, option{v.name, choice{Verb: v.name, Arg: arg}})
+	}
+	return c.answerTo(ctx, k, choices(lead, options, "`/leaks help` says what each of them does."))
+}
+
+// meant are the commands that a word may be: the one of that name, or those
+// that begin with it.
+func meant(word string) (found []verb) {
+	word = strings.ToLower(word)
 	for _, v := range verbs {
-		if v.name == strings.ToLower(word) {
-			return v.do(c, ctx, k, strings.TrimSpace(arg))
+		if v.name == word {
+			return []verb{v}
 		}
-		if strings.HasPrefix(v.name, strings.ToLower(word)) {
+		if strings.HasPrefix(v.name, word) {
 			found = append(found, v)
 		}
 	}
-	if len(found) == 1 {
-		return found[0].do(c, ctx, k, strings.TrimSpace(arg))
+	return found
+}
+
+// carry carries a command out, or asks first which worker is meant.
+func (c *Chat) carry(ctx context.Context, k slackapp.Command, v verb, arg string) error {
+	if v.about == nil {
+		return v.do(c, ctx, k, arg)
 	}
-	return c.answerTo(ctx, k, slackapp.Message{Text: "dropleak does not know " + report.Code(word),
-		Blocks: append([]slack.Block{report.Section("dropleak does not know " + report.Code(word) + ".")}, helpBlocks()...)})
+	name, rest := arg, ""
+	if v.split != nil {
+		name, rest = v.split(arg)
+	}
+	line, ok, err := c.pick(ctx, k, v, name, rest)
+	if err != nil || !ok {
+		return err
+	}
+	return v.about(c, ctx, k, line, rest)
+}
+
+// cutFirst takes the first word for the name.
+func cutFirst(arg string) (name, rest string) {
+	name, rest, _ = strings.Cut(arg, " ")
+	return name, strings.TrimSpace(rest)
+}
+
+// cutSpan takes the last word for the time, where there are two.
+func cutSpan(arg string) (name, rest string) {
+	if i := strings.LastIndexByte(arg, ' '); i > 0 {
+		return strings.TrimSpace(arg[:i]), arg[i+1:]
+	}
+	return arg, ""
 }
 
 func (c *Chat) answerTo(ctx context.Context, k slackapp.Command, m slackapp.Message) error {
 	return c.respond(ctx, k.ResponseURL, k.Channel, k.User, m)
 }
 
-func (c *Chat) commandHelp(ctx context.Context, k slackapp.Command, _ string) error {
-	return c.answerTo(ctx, k, slackapp.Message{Text: "How to talk to dropleak", Blocks: helpBlocks()})
-}
-
-func helpBlocks() []slack.Block {
-	var lines []string
-	for _, v := range verbs {
-		lines = append(lines, fmt.Sprintf("`%s` – %s", strings.TrimSpace("/leaks "+v.name+" "+v.args), v.help))
-	}
-	return []slack.Block{report.Section(strings.Join(lines, "\n"))}
-}
-
 func (c *Chat) commandReport(ctx context.Context, k slackapp.Command, arg string) error {
+	if s, scanned := c.o.Fleet.Latest(); scanned && arg != "" {
+		found := parts(s.Views, arg)
+		if len(found) != 1 {
+			return c.answerTo(ctx, k, whichPart(s.Views, found, arg))
+		}
+		arg = found[0]
+	}
 	m, err := c.digest(ctx, arg)
 	if err != nil {
 		return err
@@ -108,66 +164,7 @@ func (c *Chat) commandReport(ctx context.Context, k slackapp.Command, arg string
 	return c.answerTo(ctx, k, out)
 }
 
-// named finds a worker by its name or by a unique beginning of it, on any
-// droplet; "worker@droplet" narrows it.
-func (c *Chat) named(name string) ([]report.WorkerLine, bool) {
-	s, ok := c.o.Fleet.Latest()
-	if !ok {
-		return nil, false
-	}
-	var exact, prefix []report.WorkerLine
-	for _, v := range s.Views {
-		for i, w := range v.Workers {
-			line := lineOf(v, w, v.Verdicts[i])
-			full := w.Name + "@" + v.Droplet.Name
-			switch {
-			case name == w.Name || name == full:
-				exact = append(exact, line)
-			case strings.HasPrefix(w.Name, name) || strings.HasPrefix(full, name):
-				prefix = append(prefix, line)
-			}
-		}
-	}
-	if len(exact) > 0 {
-		return exact, true
-	}
-	return prefix, true
-}
-
-// pick finds the one worker that is meant, or answers with choices.
-func (c *Chat) pick(ctx context.Context, k slackapp.Command, name string) (report.WorkerLine, bool, error) {
-	if name == "" {
-		return report.WorkerLine{}, false, refusal{"Which worker? For example `/leaks worker mail`."}
-	}
-	lines, scanned := c.named(name)
-	switch {
-	case !scanned:
-		return report.WorkerLine{}, false, refusal{notScanned}
-	case len(lines) == 1:
-		return lines[0], true, nil
-	}
-	lead := fmt.Sprintf("%d workers begin with %s. Which one?", len(lines), report.Code(name))
-	if len(lines) == 0 {
-		lead = "No worker begins with " + report.Code(name) + ". These are there:"
-		lines, _ = c.named("")
-	}
-	sort.SliceStable(lines, func(i, j int) bool { return lines[i].Worker < lines[j].Worker })
-	blocks := []slack.Block{report.Section(lead)}
-	for _, l := range lines[:min(len(lines), 20)] {
-		// A block for each: one row may not hold an action twice.
-		blocks = append(blocks, report.Buttons(nil, report.Press{Action: report.ActionWorker, Value: l.DropletID + "/" + l.Worker, Text: l.Worker + " on " + l.Droplet}))
-	}
-	if len(lines) == 0 {
-		blocks = []slack.Block{report.Section("No worker is seen yet. Is an agent running on a droplet?")}
-	}
-	return report.WorkerLine{}, false, c.answerTo(ctx, k, slackapp.Message{Text: lead, Blocks: blocks})
-}
-
-func (c *Chat) commandWorker(ctx context.Context, k slackapp.Command, arg string) error {
-	line, ok, err := c.pick(ctx, k, arg)
-	if err != nil || !ok {
-		return err
-	}
+func (c *Chat) commandWorker(ctx context.Context, k slackapp.Command, line report.WorkerLine, _ string) error {
 	return c.aboutWorker(ctx, line.DropletID+"/"+line.Worker, k.ResponseURL, k.Channel, k.User)
 }
 
@@ -197,11 +194,7 @@ func (c *Chat) worker(ctx context.Context, key string) (report.WorkerLine, error
 
 // commandRestart offers a restart of a worker, leaking or not: the finding is
 // opened on the person's word where there is none.
-func (c *Chat) commandRestart(ctx context.Context, k slackapp.Command, arg string) error {
-	line, ok, err := c.pick(ctx, k, arg)
-	if err != nil || !ok {
-		return err
-	}
+func (c *Chat) commandRestart(ctx context.Context, k slackapp.Command, line report.WorkerLine, _ string) error {
 	words, err := c.offerRestart(ctx, line, k.User)
 	if err != nil {
 		return err
@@ -238,69 +231,4 @@ func (c *Chat) findingOf(ctx context.Context, line report.WorkerLine, by string)
 		f.Verdict.Kind = detector.Healthy
 	}
 	return f, c.o.Findings.OpenFinding(ctx, f)
-}
-
-func (c *Chat) commandMute(ctx context.Context, k slackapp.Command, arg string) error {
-	name, span := arg, ""
-	if i := strings.LastIndexByte(arg, ' '); i > 0 {
-		name, span = strings.TrimSpace(arg[:i]), arg[i+1:]
-	}
-	line, ok, err := c.pick(ctx, k, name)
-	if err != nil || !ok {
-		return err
-	}
-	var until time.Time
-	switch span = strings.TrimSpace(span); span {
-	case "", "until-worse":
-	default:
-		d, err := schedule.ParseDuration(span)
-		if err != nil || d <= 0 {
-			return refusal{"How long? For example " + report.Code("/leaks mute "+report.Plain(name, 60)+" 24h") + ", or `until-worse`."}
-		}
-		until = time.Now().Add(c.o.Scale.Real(d))
-	}
-	return c.quieten(ctx, k, line, until)
-}
-
-// quieten mutes the live finding about a worker as its button does: a question
-// that stands about it is answered with it.
-func (c *Chat) quieten(ctx context.Context, k slackapp.Command, line report.WorkerLine, until time.Time) error {
-	f, err := c.liveFinding(ctx, line)
-	if err != nil {
-		return err
-	}
-	a, err := c.SetAside(ctx, f.ID, remedy.Decision{By: k.User, Team: k.Team, Kind: remedy.NotNow, Until: until})
-	if err != nil {
-		return err
-	}
-	words := answerWords(a, k.User)
-	if words == "" {
-		words = "Done: mute " + report.Code(line.Worker) + "."
-	}
-	return c.answerTo(ctx, k, say(words))
-}
-
-// liveFinding is the one about a worker, or a refusal.
-func (c *Chat) liveFinding(ctx context.Context, line report.WorkerLine) (finding.Finding, error) {
-	subject := subjectOf(line)
-	f, err := c.o.Findings.LiveFinding(ctx, subject.Key())
-	if errors.Is(err, finding.ErrNotFound) {
-		return f, refusal{"There is no open finding about " + report.Code(line.Worker) + "."}
-	}
-	return f, err
-}
-
-func (c *Chat) commandUnmute(ctx context.Context, k slackapp.Command, arg string) error {
-	line, ok, err := c.pick(ctx, k, arg)
-	if err != nil || !ok {
-		return err
-	}
-	f, err := c.liveFinding(ctx, line)
-	if err != nil {
-		return err
-	}
-	if err := c.Unmute(ctx, f.ID, remedy.Decision{By: k.User, Team: k.Team}); err != nil {
-		return err
-	}
-	return c.answerTo(ctx, k, say("Done: unmute "+report.Code(line.Worker)+"."))
 }

@@ -27,7 +27,7 @@ func TestCommands(t *testing.T) {
 			{"/leaks worker", "Which worker?"},
 			{"/leaks droplet web-1", "web-1 has 3 workers"},
 			{"/leaks droplet web", "web-1 has 3 workers"},
-			{"/leaks droplet db", "These are there: `web-1`"},
+			{"/leaks droplet db", "These are there:\n[web-1]"},
 			{"/leaks droplet", "Which droplet?"},
 			{"/leaks why mail", "grew in 39 of 40 hours"},
 			{"/leaks why web", "level for 48 h"},
@@ -43,7 +43,15 @@ func TestCommands(t *testing.T) {
 			{"/leaks help", "/leaks restart NAME"},
 			{"/leaks HELP", "/leaks restart NAME"},
 			{"/leaks frobnicate", "does not know `frobnicate`"},
-			{"/leaks r mail", "does not know `r`"}, // report, restart or runs
+			{"/leaks r mail", "`r` may be any of these"}, // report, restart or runs
+			{"/leaks report we", "3 workers, 1 leaking"},
+			{"/leaks help mute", "For example `/leaks mute mail 24h`"},
+			{"/leaks help /leaks mu", "For example `/leaks mute mail 24h`"},
+			{"/leaks help appr", "Anybody may ask"},
+			{"/leaks help un", "How to use /leaks unmute"},
+			{"/leaks help r", "`r` may be any of these"},
+			{"/leaks help frobnicate", "There is no help about `frobnicate`"},
+			{"/leaks help names", "the click carries on"},
 		} {
 			wantText(t, c.line, d.say(carla, c.line).PlainText(), c.want)
 		}
@@ -69,26 +77,6 @@ func TestCommands(t *testing.T) {
 		if got := strings.Join(mutes, ", "); got != "U0CARLA unmute open, U0ANNA not_now muted, U0CARLA unmute open" {
 			t.Errorf("written down: %s", got)
 		}
-	})
-}
-
-// TestChoices answers an ambiguous and an unknown name with buttons.
-func TestChoices(t *testing.T) {
-	bubble(t, func(t *testing.T, d *desk) {
-		for line, n := range map[string]int{"/leaks worker we": 2, "/leaks worker nosuch": 3} {
-			m := d.say(carla, line)
-			if got := len(actions(m)); got != n {
-				t.Fatalf("%s offers %d choices: %s", line, got, m.PlainText())
-			}
-			if err := d.sim.ClickValue(carla, ops, m.TS, report.ActionWorker, "42/web-slow"); err != nil {
-				t.Fatal(err)
-			}
-			d.rest(5 * time.Second)
-			wantText(t, "the choice", d.told(carla), "web-slow on web-1 is flat")
-		}
-		d.far.scanned = false
-		wantText(t, "before a scan", d.say(carla, "/leaks worker mail").PlainText(), "not been scanned yet")
-		wantText(t, "before a scan", d.say(carla, "/leaks report").PlainText(), "not been scanned yet")
 	})
 }
 

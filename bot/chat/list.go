@@ -21,11 +21,7 @@ import (
 
 // commandWhy shows the evidence behind the open finding about a worker, or how
 // it stands when there is none.
-func (c *Chat) commandWhy(ctx context.Context, k slackapp.Command, arg string) error {
-	line, ok, err := c.pick(ctx, k, arg)
-	if err != nil || !ok {
-		return err
-	}
+func (c *Chat) commandWhy(ctx context.Context, k slackapp.Command, line report.WorkerLine, _ string) error {
 	f, err := c.o.Findings.LiveFinding(ctx, subjectOf(line).Key())
 	if errors.Is(err, finding.ErrNotFound) {
 		return c.aboutWorker(ctx, line.DropletID+"/"+line.Worker, k.ResponseURL, k.Channel, k.User)
@@ -45,23 +41,11 @@ func subjectOf(l report.WorkerLine) finding.Subject {
 // commandDroplet says how a droplet and its workers stand.
 func (c *Chat) commandDroplet(ctx context.Context, k slackapp.Command, arg string) error {
 	s, scanned := c.o.Fleet.Latest()
-	switch {
-	case !scanned:
+	if !scanned {
 		return refusal{notScanned}
-	case arg == "":
-		return refusal{"Which droplet? For example `/leaks droplet web-1`."}
 	}
-	var found []watch.View
-	for _, v := range s.Views {
-		if v.Droplet.Name == arg || v.Droplet.ID == arg {
-			found = []watch.View{v}
-			break
-		}
-		if strings.HasPrefix(v.Droplet.Name, arg) {
-			found = append(found, v)
-		}
-	}
-	if len(found) == 1 {
+	found := dropletsNamed(s.Views, arg)
+	if len(found) == 1 && arg != "" {
 		v := found[0]
 		var lines []report.WorkerLine
 		for i, w := range v.Workers {
@@ -69,15 +53,34 @@ func (c *Chat) commandDroplet(ctx context.Context, k slackapp.Command, arg strin
 		}
 		return c.answerTo(ctx, k, message(report.Droplet(v.Droplet.Name, v.Verdict, lines, v.At)))
 	}
-	lead := fmt.Sprintf("%d droplets begin with %s:", len(found), report.Code(arg))
-	if len(found) == 0 {
+	lead := fmt.Sprintf("%d droplets begin with %s. Which one?", len(found), report.Code(arg))
+	switch {
+	case arg == "":
+		lead = "Which droplet? For example `/leaks droplet web-1`."
+	case len(found) == 0:
 		lead, found = "No droplet begins with "+report.Code(arg)+". These are there:", s.Views
 	}
-	names := make([]string, 0, len(found))
-	for _, v := range found[:min(len(found), 20)] {
-		names = append(names, report.Code(v.Droplet.Name))
+	if len(found) == 0 {
+		return refusal{"No droplet is watched yet: does one carry the tag?"}
 	}
-	return c.answerTo(ctx, k, say(lead+" "+strings.Join(names, ", ")))
+	var options []option
+	for _, v := range found {
+		options = append(options, option{v.Droplet.Name, choice{Verb: "droplet", Arg: v.Droplet.ID}})
+	}
+	return c.answerTo(ctx, k, choices(lead, options, ""))
+}
+
+// dropletsNamed finds a droplet by its name or id, or those that begin so.
+func dropletsNamed(views []watch.View, name string) (found []watch.View) {
+	for _, v := range views {
+		if v.Droplet.Name == name || v.Droplet.ID == name {
+			return []watch.View{v}
+		}
+		if strings.HasPrefix(v.Droplet.Name, name) {
+			found = append(found, v)
+		}
+	}
+	return found
 }
 
 // past is how far back history goes.

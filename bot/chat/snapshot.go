@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/report"
@@ -13,17 +12,12 @@ import (
 
 // commandSnapshot offers a snapshot of a worker's droplet, and nothing else;
 // it is approved as a restart is.
-func (c *Chat) commandSnapshot(ctx context.Context, k slackapp.Command, arg string) error {
-	name, purpose, _ := strings.Cut(arg, " ")
-	line, ok, err := c.pick(ctx, k, name)
-	if err != nil || !ok {
-		return err
-	}
+func (c *Chat) commandSnapshot(ctx context.Context, k slackapp.Command, line report.WorkerLine, purpose string) error {
 	f, err := c.findingOf(ctx, line, k.User)
 	if err != nil {
 		return err
 	}
-	v, err := c.o.Remedy.ProposeSnapshot(ctx, f, k.User, strings.TrimSpace(purpose))
+	v, err := c.o.Remedy.ProposeSnapshot(ctx, f, k.User, purpose)
 	var no *remedy.Refusal
 	if errors.As(err, &no) {
 		return errors.Join(err, c.show(ctx, f.ID, true))

@@ -36,6 +36,7 @@ const (
 	ActionRollFalse  = "roll_false"   // value: rollout id
 	ActionRollCancel = "roll_cancel"  // value: rollout id
 	ActionRollAsk    = "roll_ask"     // value: incident id
+	ActionChoice     = "choice"       // the command that goes on with it; a colon and a number follow the action
 	ActionMore       = "more"         // a menu; value: the action of a choice, a colon, its value
 )
 
