@@ -156,6 +156,8 @@ func New(ctx context.Context, d Deps) (*Service, error) {
 func (s *Service) assembleSlack(ctx context.Context) error {
 	o := s.d.Slack
 	o.Logger, o.Handler = s.log, receiver{s}
+	known := refusals{s.d.Store, s.d.Scale, s.log}
+	o.Accepts, o.OnDegrade = known.accepts, known.degraded
 	app, err := slackapp.New(o)
 	if err != nil {
 		return fmt.Errorf("assemble service: %w", err)
@@ -172,7 +174,7 @@ func (s *Service) assembleSlack(ctx context.Context) error {
 		wire = chat.Rehearsing(app)
 	}
 	s.chat = chat.New(chat.Options{Slack: wire, Inbox: s.d.Store, Findings: s.d.Store, Remedy: s.remedy, Standing: s.remedy, Rolling: s.remedy, Fleet: fleet{s},
-		Person: app.User, Team: team, Audit: s.note, Head: s.head, Trouble: s.trouble, Sources: s.pulled, Channel: s.d.Channel, Escalation: s.d.Escalation, AnyoneMutes: s.d.AnyoneMutes,
+		Person: app.User, Team: team, Audit: s.note, Head: s.head, Cursors: s.d.Store, Trouble: s.trouble, Sources: s.pulled, Channel: s.d.Channel, Escalation: s.d.Escalation, AnyoneMutes: s.d.AnyoneMutes,
 		Scale: s.d.Scale, Owner: s.d.Owner, Log: s.log})
 	return nil
 }

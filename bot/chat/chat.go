@@ -90,6 +90,7 @@ type Options struct {
 	Audit func(context.Context, Note) error
 	// Head is the end of the audit log's chain, for reports.
 	Head    func(context.Context) (string, error)
+	Cursors Cursors         // nil: reports tell of the last day
 	Trouble func() []string // sources that do not answer
 	Sources func() []string // a line for each that is pulled: how it stands
 	Channel string

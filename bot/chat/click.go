@@ -20,6 +20,14 @@ const quiet = 4 * time.Hour
 // click acts on a button. Whether the clicker may decide on a run is the
 // remedy's to say, which also writes refusals down.
 func (c *Chat) click(ctx context.Context, in slackapp.Envelope, k slackapp.Click) error {
+	err := c.pressed(ctx, in, k)
+	if err == nil && k.CallbackID == callbackReview {
+		return c.reviewed(ctx, k, "")
+	}
+	return err
+}
+
+func (c *Chat) pressed(ctx context.Context, in slackapp.Envelope, k slackapp.Click) error {
 	if k.ActionID == report.ActionMore {
 		k.ActionID, k.Value, _ = strings.Cut(k.Value, ":")
 	}
@@ -59,6 +67,8 @@ func (c *Chat) click(ctx context.Context, in slackapp.Envelope, k slackapp.Click
 		return c.askUntil(ctx, k)
 	case report.ActionRestore:
 		return c.restore(ctx, k)
+	case report.ActionReview:
+		return c.review(ctx, k)
 	case report.ActionDetails:
 		return c.details(ctx, k)
 	case report.ActionAskAgain:

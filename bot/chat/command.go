@@ -33,8 +33,8 @@ var verbs []verb
 
 func init() {
 	verbs = []verb{
-		{name: "report", args: "[TAG|DROPLET]", help: "the report, now", example: "/leaks report web-1", do: (*Chat).commandReport,
-			more: "Without a name it is about the whole fleet: the worst first, what changed in the last day, and what nobody can see just now."},
+		{name: "report", args: "[TAG|DROPLET|all]", help: "the report, now", example: "/leaks report web-1", do: (*Chat).commandReport,
+			more: "Without a name it is about the whole fleet: the worst first, what changed in the last day, and what nobody can see just now. `all` folds nothing."},
 		{name: "worker", args: "NAME", help: "how one worker stands", example: "/leaks worker mail", about: (*Chat).commandWorker,
 			more: "It is judged on the samples of this moment, leaking or not."},
 		{name: "droplet", args: "NAME", help: "how a droplet and its workers stand", example: "/leaks droplet web-1", do: (*Chat).commandDroplet,
@@ -145,24 +145,22 @@ func (c *Chat) answerTo(ctx context.Context, k slackapp.Command, m slackapp.Mess
 }
 
 func (c *Chat) commandReport(ctx context.Context, k slackapp.Command, arg string) error {
-	if s, scanned := c.o.Fleet.Latest(); scanned && arg != "" {
+	if s, scanned := c.o.Fleet.Latest(); scanned && arg != "" && arg != everything {
 		found := parts(s.Views, arg)
 		if len(found) != 1 {
 			return c.answerTo(ctx, k, whichPart(s.Views, found, arg))
 		}
 		arg = found[0]
 	}
-	m, err := c.digest(ctx, arg)
+	m, err := c.digest(ctx, arg, time.Time{})
 	if err != nil {
 		return err
 	}
-	// A response address cannot show our pictures: the plainer layout goes.
-	out := message(m)
-	if len(out.Rungs) > 0 {
-		out.Blocks, out.Rungs = out.Rungs[0], out.Rungs[1:]
-	}
-	return c.answerTo(ctx, k, out)
+	return c.answerTo(ctx, k, answerReport(m))
 }
+
+// everything is what to ask a report for to have nothing folded.
+const everything = "all"
 
 func (c *Chat) commandWorker(ctx context.Context, k slackapp.Command, line report.WorkerLine, _ string) error {
 	return c.aboutWorker(ctx, line.DropletID+"/"+line.Worker, k.ResponseURL, k.Channel, k.User)

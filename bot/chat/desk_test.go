@@ -45,6 +45,7 @@ type desk struct {
 	far      *droplets
 	hurt     *hurt // of the inbox
 	notes    []chat.Note
+	cursors  chat.Cursors                // nil: none
 	loose    bool                        // anybody may mute
 	wire     func(chat.Slack) chat.Slack // what the next chat speaks through; nil: the app itself
 	mu       sync.Mutex
@@ -150,7 +151,7 @@ func (d *desk) newChat(owner string) *chat.Chat {
 		wire = d.wire(wire)
 	}
 	return chat.New(chat.Options{Slack: wire, Inbox: d.hurt, Findings: d.store, Remedy: d.rem, Standing: d.rem, Rolling: d.rem, Fleet: d.far,
-		Person: d.app.User, Team: "T0DROPLEAK", Channel: ops, AnyoneMutes: d.loose, Escalation: "S0LEADS", Zone: time.UTC, Owner: owner, Log: quiet,
+		Person: d.app.User, Team: "T0DROPLEAK", Channel: ops, AnyoneMutes: d.loose, Escalation: "S0LEADS", Cursors: d.cursors, Zone: time.UTC, Owner: owner, Log: quiet,
 		Audit: func(_ context.Context, n chat.Note) error {
 			d.mu.Lock()
 			defer d.mu.Unlock()

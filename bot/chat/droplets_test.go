@@ -40,7 +40,8 @@ type droplets struct {
 	unset    bool // no way to restart is configured
 	recovery detector.Recovery
 	scanned  bool
-	hangs    bool // a look never comes back
+	more     []string // ids of further droplets, without workers
+	hangs    bool     // a look never comes back
 }
 
 func newDroplets() *droplets {
@@ -113,7 +114,11 @@ func (x *droplets) Latest() (watch.Summary, bool) {
 		return watch.Summary{}, false
 	}
 	v := x.view()
-	return watch.Summary{At: v.At, Views: []watch.View{v}}, true
+	views := []watch.View{v}
+	for _, id := range x.more {
+		views = append(views, watch.View{At: v.At, Droplet: watch.Droplet{ID: id, Name: "web-" + id}})
+	}
+	return watch.Summary{At: v.At, Views: views}, true
 }
 
 // Look implements chat.Fleet.

@@ -154,6 +154,8 @@ func (c *Chat) tell(ctx context.Context, in slackapp.Envelope, text string) {
 	switch m := say(text); {
 	case in.Command != nil:
 		err = c.respond(ctx, in.Command.ResponseURL, in.Command.Channel, in.Command.User, m)
+	case in.Click != nil && in.Click.CallbackID == callbackReview:
+		err = c.reviewed(ctx, *in.Click, text)
 	case in.Click != nil && in.Click.ViewID != "" && in.Click.ResponseURL == "":
 		err = c.tellAtHome(ctx, *in.Click, m)
 	case in.Click != nil:

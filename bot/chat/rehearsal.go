@@ -81,6 +81,12 @@ func (r rehearsing) OpenView(ctx context.Context, triggerID string, v slack.Moda
 	return r.Slack.OpenView(ctx, triggerID, v)
 }
 
+// UpdateView implements [Slack].
+func (r rehearsing) UpdateView(ctx context.Context, old slackapp.View, v slack.ModalViewRequest) (slackapp.View, error) {
+	v.Blocks.BlockSet = marked(v.Blocks.BlockSet)
+	return r.Slack.UpdateView(ctx, old, v)
+}
+
 // PublishHome implements [Slack].
 func (r rehearsing) PublishHome(ctx context.Context, user, hash string, v slack.HomeTabViewRequest) (slackapp.View, error) {
 	v.Blocks.BlockSet = marked(v.Blocks.BlockSet)

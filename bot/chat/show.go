@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sort"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/finding"
@@ -13,7 +12,6 @@ import (
 	"github.com/dropleak/dropleak/bot/slackapp"
 	"github.com/dropleak/dropleak/bot/watch"
 	"github.com/dropleak/dropleak/bot/workflow"
-	"github.com/dropleak/dropleak/detector"
 	"github.com/dropleak/dropleak/detector/chart"
 )
 
@@ -244,108 +242,4 @@ func (c *Chat) render(ctx context.Context, f finding.Finding) (slackapp.Message,
 		look.Redrawn = f.Drawn.After(v.Ended)
 	}
 	return message(report.Finding(f, look)), nil
-}
-
-// Report posts the scheduled report of a channel; with a tag, of the droplets
-// that carry it. It is posted at least once for each due time.
-func (c *Chat) Report(ctx context.Context, channel, tag string) error {
-	m, err := c.digest(ctx, tag)
-	if err != nil {
-		return err
-	}
-	if channel == "" {
-		channel = c.o.Channel
-	}
-	_, err = c.o.Slack.Post(ctx, channel, message(m))
-	return err
-}
-
-func (c *Chat) digest(ctx context.Context, tag string) (report.Message, error) {
-	live, err := c.o.Findings.Findings(ctx, finding.Filter{Live: true})
-	if err != nil {
-		return report.Message{}, err
-	}
-	d := report.Digest{At: time.Now(), Trouble: c.o.Trouble(), Kept: c.kept(ctx), Pictures: map[string]string{}}
-	s, scanned := c.o.Fleet.Latest()
-	d.Judged = s.At
-	if !scanned {
-		d.Trouble = append(d.Trouble, "the fleet has not been scanned yet")
-	}
-	if c.o.Head != nil {
-		if d.Audit, err = c.o.Head(ctx); err != nil {
-			return report.Message{}, err
-		}
-	}
-	known, within := map[string]bool{}, map[string]bool{}
-	for _, v := range s.Views {
-		known[v.Droplet.ID] = true
-		if tag != "" && tag != v.Droplet.Name && tag != v.Droplet.ID && !tagged(v.Droplet, tag) {
-			continue
-		}
-		within[v.Droplet.ID] = true
-		for i, w := range v.Workers {
-			d.Workers = append(d.Workers, lineOf(v, w, v.Verdicts[i]))
-		}
-	}
-	for _, f := range live {
-		// A droplet that could not be looked at carries nobody knows which
-		// tags: its findings are told rather than left out.
-		if tag != "" && known[f.Subject.DropletID] && !within[f.Subject.DropletID] {
-			continue
-		}
-		if f.Subject.Kind == finding.KindSilent {
-			d.Unseen++
-		}
-		d.Findings, d.Pictures[f.ID] = append(d.Findings, f), f.Picture
-	}
-	if tag != "" && scanned && len(within) == 0 {
-		return report.Message{}, refusal{"No droplet carries the tag, the name or the id " + report.Code(tag) + "."}
-	}
-	d.Changes, err = c.changes(ctx, d.At)
-	d.Scanned = scanned
-	sort.SliceStable(d.Findings, func(i, j int) bool {
-		return d.Findings[i].State != finding.Muted && d.Findings[j].State == finding.Muted
-	})
-	return report.Report(d), err
-}
-
-// lately is how far back a report says what changed.
-const lately = 24 * time.Hour
-
-// changes says what was found and what was settled lately, newest first.
-func (c *Chat) changes(ctx context.Context, at time.Time) (lines []string, err error) {
-	from := at.Add(-c.o.Scale.Real(lately))
-	found, err := c.o.Findings.Findings(ctx, finding.Filter{Since: from})
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range newestFirst(found) {
-		switch {
-		case len(lines) == 5:
-			return lines, nil
-		case f.State.Final() && f.Closed.After(from):
-			lines = append(lines, f.Subject.Title()+": "+string(f.State)+report.Because(f.Why))
-		case f.Opened.After(from):
-			lines = append(lines, f.Subject.Title()+": new")
-		}
-	}
-	return lines, nil
-}
-
-func newestFirst(found []finding.Finding) []finding.Finding {
-	sort.SliceStable(found, func(i, j int) bool { return found[i].Updated.After(found[j].Updated) })
-	return found
-}
-
-func lineOf(v watch.View, w detector.Worker, verdict detector.Verdict) report.WorkerLine {
-	return report.WorkerLine{Droplet: v.Droplet.Name, DropletID: v.Droplet.ID, Worker: w.Name, Verdict: verdict}
-}
-
-func tagged(d watch.Droplet, tag string) bool {
-	for _, t := range d.Tags {
-		if t == tag {
-			return true
-		}
-	}
-	return false
 }

@@ -24,13 +24,15 @@ type Digest struct {
 	Judged   time.Time         // when the workers were judged; zero: At
 	Findings []finding.Finding // live, worst first
 	Workers  []WorkerLine
-	Unseen   int      // workers, agents or droplets that are silent
-	Scanned  bool     // false before the first scan of the fleet
-	Changes  []string // of the last day, escaped by nobody yet
-	Trouble  []string // sources that do not answer
-	Kept     *Kept    // nil: none
-	Audit    string   // head of the audit log's chain
+	Unseen   int       // workers, agents or droplets that are silent
+	Scanned  bool      // false before the first scan of the fleet
+	Since    time.Time // of the last report; zero: Changes are of the last day
+	Changes  []string  // escaped by nobody yet
+	Trouble  []string  // sources that do not answer
+	Kept     *Kept     // nil: none
+	Audit    string    // head of the audit log's chain
 	Pictures map[string]string
+	All      bool // every finding in a line, nothing folded
 }
 
 // Kept is what dropleak's own snapshots come to.
@@ -54,28 +56,43 @@ func (k *Kept) words() string {
 const foldAt = 10
 
 // Report is the scheduled report: worst first, or one line when all is well.
+// What is worst stands in a table with a button for each where Slack takes
+// one, else in sections, with the charts of the first.
 func Report(d Digest) Message {
-	headline := d.headline()
-	blocks := []slack.Block{Header(headline)}
+	shown, others := foldIncidents(d.Findings)
+	if d.All {
+		return laddered(d.headline(), d.layout(listed(shown, others, d.At)))
+	}
+	var fold []slack.Block
+	if more := len(shown) - foldAt; more > 0 {
+		fold = append(fold, Context(fmt.Sprintf("and %d more: `/leaks report all`", more)))
+		shown = shown[:foldAt]
+	}
+	m := laddered(d.headline(), d.layout(append(d.entries(shown, others), fold...)))
+	if len(shown) > 0 {
+		m.Rungs = append([][]slack.Block{m.Blocks}, m.Rungs...)
+		rich := append([]slack.Block{table(shown, others, d.At)}, d.charts(shown)...)
+		m.Blocks = d.layout(append(rich, fold...))
+	}
+	return m
+}
+
+// layout is a report around what it shows of its findings.
+func (d Digest) layout(findings []slack.Block) []slack.Block {
+	blocks := []slack.Block{Header(d.headline())}
+	lead := "*In the last day*\n"
+	if !d.Since.IsZero() {
+		lead = "*Since the last report, " + Date(d.Since) + "*\n"
+	}
 	if len(d.Changes) > 0 {
-		blocks = append(blocks, Section("*In the last day*\n"+bullets(d.Changes)))
+		blocks = append(blocks, Section(lead+bullets(d.Changes)))
+	} else if !d.Since.IsZero() {
+		blocks = append(blocks, Context("Nothing was found or settled since the last report, "+Date(d.Since)+"."))
 	}
 	for _, t := range d.Trouble {
 		blocks = append(blocks, Section(":warning: "+Escape(t)))
 	}
-	shown, others := foldIncidents(d.Findings)
-	for i, f := range shown[:min(len(shown), foldAt)] {
-		blocks = append(blocks, Entry(f, d.At))
-		if n := others[f.Incident]; n > 0 {
-			blocks = append(blocks, Context(fmt.Sprintf("one incident: %s more with it", count(n, "worker"))))
-		}
-		if file := d.Pictures[f.ID]; file != "" && i < 3 {
-			blocks = append(blocks, Picture(file, Alt(f, d.At)))
-		}
-	}
-	if more := len(shown) - foldAt; more > 0 {
-		blocks = append(blocks, Context(fmt.Sprintf("and %d more: `/leaks report`", more)))
-	}
+	blocks = append(blocks, findings...)
 	if d.Scanned && len(d.Findings) == 0 {
 		blocks = append(blocks, Section(d.closest()))
 	}
@@ -83,7 +100,35 @@ func Report(d Digest) Message {
 	if d.Audit != "" {
 		foot += " · audit " + Code(d.Audit)
 	}
-	return laddered(headline, append(blocks, Context(foot)))
+	return append(blocks, Context(foot))
+}
+
+// entries are findings as sections, the first ones with their charts.
+func (d Digest) entries(shown []finding.Finding, others map[string]int) (blocks []slack.Block) {
+	for i, f := range shown {
+		blocks = append(blocks, Entry(f, d.At))
+		if n := others[f.Incident]; n > 0 {
+			blocks = append(blocks, Context(fmt.Sprintf("one incident: %s more with it", count(n, "worker"))))
+		}
+		if file := d.Pictures[f.ID]; file != "" && i < charted {
+			blocks = append(blocks, Picture(file, Alt(f, d.At)))
+		}
+	}
+	return blocks
+}
+
+// charted is how many charts a report shows.
+const charted = 3
+
+func (d Digest) charts(shown []finding.Finding) (blocks []slack.Block) {
+	for _, f := range shown[:min(len(shown), charted)] {
+		if file := d.Pictures[f.ID]; file != "" {
+			b := Picture(file, Alt(f, d.At))
+			b.Title = plainText(Headline(f, d.At), maxHeader)
+			blocks = append(blocks, b)
+		}
+	}
+	return blocks
 }
 
 // foldIncidents leaves the first finding of each incident, and counts the

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,6 +109,10 @@ func messages() map[string]Message {
 			f.ID, f.State, f.By, f.MuteWorse = "f8", finding.Muted, "U0ANNA", true
 			f.Subject.Worker = "web"
 		})}, Pictures: map[string]string{"f7k2": "F0CHART001"}, Audit: "17 3f9a", Changes: []string{"mail on web-1: new"}}),
+		"report-all":         Report(Digest{At: noon, Scanned: true, Workers: lines(31), All: true, Findings: append(many, with(func(f *finding.Finding) { f.State, f.By, f.MuteWorse = finding.Muted, "U0ANNA", true }))}),
+		"report-nothing-new": Report(Digest{At: noon, Scanned: true, Since: noon.Add(-24 * time.Hour), Workers: lines(3)}),
+		"report-since": Report(Digest{At: noon, Scanned: true, Since: noon.Add(-7 * 24 * time.Hour), Workers: lines(31), Findings: []finding.Finding{mail(),
+			other(finding.KindSilent, "", "the agent has not reported for 5 min; nothing is known of its workers")}, Changes: []string{"mail on web-1: new", "web on web-2: dismissed: a <load> test"}}),
 		"report-folding": Report(Digest{At: noon, Scanned: true, Workers: lines(31), Findings: many, Trouble: []string{"DigitalOcean has not answered for 20 min"}}),
 		"report-incident": Report(Digest{At: noon, Scanned: true, Workers: lines(31), Findings: []finding.Finding{
 			with(func(f *finding.Finding) { f.Incident = "f0" }), with(func(f *finding.Finding) { f.ID, f.Incident = "f1", "f0" }),
@@ -126,7 +131,15 @@ func advice(a Advice) Message { return Message{Text: "Advice", Blocks: a.Blocks(
 // TestGolden compares every message with the JSON that was looked at and
 // found good.
 func TestGolden(t *testing.T) {
+	all := messages()
 	for name, m := range messages() {
+		for i, blocks := range m.Rungs { // what Slack may show in its place
+			if strings.HasPrefix(name, "report-") {
+				all[fmt.Sprint(name, "-rung", i+1)] = Message{Text: m.Text, Blocks: blocks}
+			}
+		}
+	}
+	for name, m := range all {
 		got, err := json.MarshalIndent(map[string]any{"channel": "C0OPS", "text": m.Text, "blocks": m.Blocks}, "", "  ")
 		if err != nil {
 			t.Fatal(err)

@@ -18,6 +18,7 @@ const (
 	ActionNotNow     = "not_now"      // value: finding id
 	ActionFalseAlarm = "false_alarm"  // value: finding id
 	ActionDetails    = "details"      // value: finding id
+	ActionReview     = "review"       // value: finding id; a colon and the row follow the action
 	ActionAskAgain   = "ask_again"    // value: finding id
 	ActionCancel     = "cancel"       // value: run id
 	ActionUnmute     = "unmute"       // value: finding id

@@ -56,6 +56,10 @@ type Options struct {
 	Handler    Handler
 	// UpdateEvery is the least time between two updates of one message; 0 means 2.5 s.
 	UpdateEvery time.Duration
+	// Accepts, when set, says whether a channel takes blocks of a type that not
+	// every workspace takes; answers through a response address ask of the
+	// channel "response_url".
+	Accepts func(ctx context.Context, channel, block string) bool
 	// OnDegrade, when set, is told of each message that had to step down its ladder.
 	OnDegrade func(Degraded)
 }
@@ -75,6 +79,7 @@ type App struct {
 	groups  *cache[[]string]
 	replays *replays
 	sockets *sockets
+	rungs   rungs
 
 	mu       sync.Mutex
 	identity Identity
@@ -235,6 +240,8 @@ type Status struct {
 	Sockets     int       `json:"sockets"`
 	LastContact time.Time `json:"last_contact,omitzero"`
 	LastError   string    `json:"last_error,omitempty"`
+	// SteppedDown tells of messages that Slack took in a plainer layout only.
+	SteppedDown SteppedDown `json:"stepped_down"`
 }
 
 // Status reports the state of the link now.
@@ -244,7 +251,7 @@ func (a *App) Status() Status {
 	a.mu.Unlock()
 	open, lastErr := a.sockets.state()
 	return Status{Mode: a.opts.Mode, Team: team, Sockets: open,
-		LastContact: a.LastContact(), LastError: lastErr}
+		LastContact: a.LastContact(), LastError: lastErr, SteppedDown: a.rungs.now()}
 }
 
 // LastContact is when Slack was last heard: any byte on a socket, its pings

@@ -22,14 +22,6 @@ type Message struct {
 	Broadcast bool
 }
 
-// Degraded tells that a message stands lower on its ladder than wished. Rung is 1
-// for the first of Rungs, len(Rungs)+1 for text alone.
-type Degraded struct {
-	Method, Channel, TS string
-	Rung                int
-	Reason              string // Slack's words
-}
-
 // Slack cuts a posted text at 40,000 characters and refuses an updated one above 4,000.
 const (
 	maxPostText   = 40000
@@ -96,49 +88,13 @@ func (m Message) check() error {
 	return nil
 }
 
-// ladder is every layout of m from the wished one down to text alone (nil).
-func (m Message) ladder() [][]slack.Block {
-	var l [][]slack.Block
-	if len(m.Blocks) > 0 {
-		l = append(l, m.Blocks)
-	}
-	for _, r := range m.Rungs {
-		if len(r) > 0 {
-			l = append(l, r)
-		}
-	}
-	return append(l, nil)
-}
-
-// send writes m, stepping down its ladder for as long as Slack refuses the blocks.
-func (a *App) send(ctx context.Context, t target, m Message) (string, error) {
-	if err := m.check(); err != nil {
-		return "", err
-	}
-	var reason error
-	ladder := m.ladder()
-	for rung, blocks := range ladder {
-		ts, err := a.sendOnce(ctx, t, m, blocks)
-		if err == nil {
-			if rung > 0 {
-				a.degraded(t, ts, rung, reason)
-			}
-			return ts, nil
-		}
-		reason = err
-		if !errors.Is(err, ErrRefusedBlocks) || rung == len(ladder)-1 {
-			return "", err
-		}
-	}
-	return "", reason
-}
-
-func (a *App) degraded(t target, ts string, rung int, reason error) {
-	d := Degraded{Method: t.method, Channel: t.channel, TS: first(ts, t.ts), Rung: rung, Reason: reason.Error()}
-	a.log.Warn("slack message stepped down", "channel", d.Channel, "ts", d.TS, "rung", rung, "err", reason)
-	if a.opts.OnDegrade != nil {
-		a.opts.OnDegrade(d)
-	}
+// send writes m in the richest layout that Slack takes.
+func (a *App) send(ctx context.Context, t target, m Message) (ts string, err error) {
+	err = a.climbDown(ctx, t, m, func(blocks []slack.Block) (string, error) {
+		ts, err = a.sendOnce(ctx, t, m, blocks)
+		return ts, err
+	})
+	return ts, err
 }
 
 func (a *App) sendOnce(ctx context.Context, t target, m Message, blocks []slack.Block) (ts string, err error) {

@@ -30,24 +30,13 @@ func (a *App) Respond(ctx context.Context, responseURL string, m Message, how ..
 	if err := a.checkResponseURL(responseURL); err != nil {
 		return err
 	}
-	if err := m.check(); err != nil {
-		return err
-	}
 	var h How
 	if len(how) > 0 {
 		h = how[0]
 	}
-	var err error
-	for rung, blocks := range m.ladder() {
-		err = a.respondOnce(ctx, responseURL, m, blocks, h)
-		if err == nil && rung > 0 {
-			a.log.Warn("slack response stepped down", "rung", rung)
-		}
-		if !errors.Is(err, ErrRefusedBlocks) {
-			return err
-		}
-	}
-	return err
+	return a.climbDown(ctx, target{method: responses}, m, func(blocks []slack.Block) (string, error) {
+		return "", a.respondOnce(ctx, responseURL, m, blocks, h)
+	})
 }
 
 // checkResponseURL lets nothing through but Slack's hooks host, and the

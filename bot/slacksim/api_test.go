@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -99,6 +101,17 @@ func TestRefusesWhatSlackRefuses(t *testing.T) {
 		{"no alt text", []any{object{"type": "image", "image_url": "https://x.example/a.png"}}, "/blocks/0/alt_text]"},
 		{"unknown file", []any{object{"type": "image", "alt_text": "a", "slack_file": object{"id": "F0NONE"}}}, "/blocks/0/slack_file]"},
 		{"ragged table", []any{object{"type": "table", "rows": []any{[]any{object{"type": "raw_text", "text": "a"}}, []any{}}}}, "/blocks/0/rows/1]"},
+		{"data table", []any{dataTable(nil, row("w1", "a"), row("w2", "b"))}, ""},
+		{"data table of a header", []any{dataTable(nil)}, "/blocks/0/rows]"},
+		{"data table of 101 rows", []any{dataTable(nil, slices.Repeat([][]any{{raw("w"), number(1), raw("x")}}, 101)...)}, "/blocks/0/rows]"},
+		{"data table without caption", []any{dataTable(object{"caption": ""}, row("w1", "a"))}, "/blocks/0/caption]"},
+		{"data table of no page", []any{dataTable(object{"page_size": 0}, row("w1", "a"))}, "/blocks/0/page_size]"},
+		{"data table with two alike buttons", []any{dataTable(nil, row("w1", "a"), row("w2", "a"))}, "/blocks/0/rows/2/2/element/action_id]"},
+		{"data table with an empty cell", []any{dataTable(nil, row("", "a"))}, "/blocks/0/rows/1/0/text]"},
+		{"data table without a number", []any{dataTable(nil, []any{raw("w"), object{"type": "raw_number", "text": "1"}, raw("x")})}, "/blocks/0/rows/1/1/value]"},
+		{"data table with a menu", []any{dataTable(nil, []any{raw("w"), number(1), object{"type": "action_cell", "element": object{"type": "overflow"}}})}, "/blocks/0/rows/1/2/element/type]"},
+		{"data table of long names", []any{dataTable(nil, row(strings.Repeat("x", 10001), "a"))}, "/blocks/0/rows]"},
+		{"button in an old table", []any{object{"type": "table", "rows": []any{row("w1", "a")}}}, "/blocks/0/rows/0/2/type]"},
 		{"eleven fields", []any{object{"type": "section", "fields": elevenFields()}}, "/blocks/0/fields]"},
 		{"long confirm", []any{actions(object{"type": "button", "action_id": "a", "text": text("plain_text", "x"),
 			"confirm": object{"title": text("plain_text", "t"), "text": text("mrkdwn", strings.Repeat("x", 301)),
@@ -118,6 +131,24 @@ func TestRefusesWhatSlackRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+func raw(s string) object     { return object{"type": "raw_text", "text": s} }
+func number(v float64) object { return object{"type": "raw_number", "value": v} }
+
+func row(name, action string) []any {
+	return []any{raw(name), number(3.1), object{"type": "action_cell", "element": button(action, name), "fallback": raw("in its message")}}
+}
+
+// dataTable has a header and these rows; over changes what else it says.
+func dataTable(over object, rows ...[]any) object {
+	all := []any{[]any{raw("Worker"), raw("GiB"), raw("Decide")}}
+	for _, r := range rows {
+		all = append(all, r)
+	}
+	o := object{"type": "data_table", "caption": "Workers", "page_size": 10, "rows": all}
+	maps.Copy(o, over)
+	return o
 }
 
 func elevenFields() []any {

@@ -138,7 +138,6 @@ func confirmed(action, value, style, label string) object {
 }
 
 func report(file any) []any {
-	raw := func(s string) object { return object{"type": "raw_text", "text": s} }
 	return []any{
 		object{"type": "header", "text": text("plain_text", "web@droplet-7 leaks, memory ends in 5 h 20 min")},
 		object{"type": "section", "fields": []any{
@@ -257,7 +256,6 @@ func TestCommandAndModalInABrowser(t *testing.T) {
 
 func TestEveryKindOfBlockIsDrawn(t *testing.T) {
 	sim, b := deskBot(t, slacksim.Options{})
-	raw := func(s string) object { return object{"type": "raw_text", "text": s} }
 	point := func(l string, v float64) object { return object{"label": l, "value": v} }
 	rich := func(kind string, els ...any) object { return object{"type": kind, "elements": els} }
 	word := func(s string, style object) object { return object{"type": "text", "text": s, "style": style} }

@@ -3,7 +3,6 @@ package slacksim
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -303,42 +302,5 @@ func (c *checker) options(v any, at string, most int) {
 		p := fmt.Sprintf("%s/options/%d", at, i)
 		c.text(obj(o)["text"], p+"/text", 75, plain, mrkdwn)
 		c.length(str(obj(o)["value"]), p+"/value", 150)
-	}
-}
-
-func (c *checker) table(kind string, b object, at string) {
-	least, most := 1, 100
-	if kind == "data_table" {
-		least, most = 2, 101
-		if str(b["caption"]) == "" && obj(b["caption"]) == nil {
-			c.bad(at+"/caption", "missing required field: caption")
-		}
-	}
-	width, chars := -1, 0
-	for i, r := range c.items(b["rows"], at+"/rows", least, most) {
-		p := fmt.Sprintf("%s/rows/%d", at, i)
-		row := list(r)
-		if width < 0 {
-			width = len(row)
-		}
-		if len(row) != width || len(row) == 0 || len(row) > 20 {
-			c.bad(p, "must have as many cells as the first row, 1 to 20")
-		}
-		for j, cell := range row {
-			o, q := obj(cell), fmt.Sprintf("%s/%d", p, j)
-			if o["type"] == "raw_text" && str(o["text"]) == "" {
-				c.bad(q+"/text", "must be more than 0 characters")
-			}
-			if o["type"] == "action_cell" {
-				if kind != "data_table" {
-					c.bad(q+"/type", "unsupported type: action_cell")
-				}
-				c.element(obj(o["element"]), q+"/element")
-			}
-			chars += utf8.RuneCountInString(strings.Join(readable(cell), ""))
-		}
-	}
-	if chars > 10000 {
-		c.bad(at+"/rows", "must be less than 10001 characters")
 	}
 }
