@@ -25,8 +25,8 @@ func struck(n int) (out []finding.Finding) {
 	return out
 }
 
-// rolling is the question about them; the last cannot be restarted.
-func rolling(n int) remedy.RolloutView {
+// rollingQuestion is the question about them; the last cannot be restarted.
+func rollingQuestion(n int) remedy.RolloutView {
 	v := remedy.RolloutView{ID: "rollout-r3x7", Incident: "f0", Set: "abc", Asked: noon, Expires: noon.Add(24 * time.Hour), Exhausts: noon.Add(12 * time.Hour), Need: 1,
 		Buttons: []remedy.Button{{Kind: remedy.Approve}, {Kind: remedy.NotNow}, {Kind: remedy.FalseAlarm}}}
 	for i := range n {
@@ -43,7 +43,7 @@ func rolling(n int) remedy.RolloutView {
 // rolled is an approved rolling restart of which the first ones ended so, and
 // the runs of those.
 func rolled(n int, ends ...remedy.Outcome) (remedy.RolloutView, map[string]remedy.View) {
-	v, runs := rolling(n), map[string]remedy.View{}
+	v, runs := rollingQuestion(n), map[string]remedy.View{}
 	v.Votes = []remedy.Vote{{By: "U0ANNA", Kind: remedy.Approve, At: noon}}
 	v.Settled, v.Have, v.Buttons = &v.Votes[0], 1, []remedy.Button{{Kind: remedy.Cancel}}
 	for i, o := range ends {
@@ -72,9 +72,9 @@ func incidents() map[string]report.Message {
 	}
 	line, runs := rolled(40, remedy.FreedWorking, remedy.FreedNotSeenWorking, "")
 	line.Turns[1].Passed, line.Turns[1].Outcome = "the worker's main process is another", ""
-	quorum := rolling(3)
+	quorum := rollingQuestion(3)
 	quorum.Need, quorum.Have, quorum.AskedBy = 2, 1, "U0CARLA"
-	declined := rolling(3)
+	declined := rollingQuestion(3)
 	declined.End, declined.Settled, declined.Buttons = remedy.RolloutDeclined, &remedy.Vote{By: "U0ANNA", Kind: remedy.NotNow}, nil
 	muted := struck(3)
 	for i := range muted {
@@ -85,8 +85,8 @@ func incidents() map[string]report.Message {
 		closed[i].State, closed[i].Why = finding.Resolved, "level for 12 h"
 	}
 	return map[string]report.Message{
-		"question":  show(struck(40), rolling(40), nil),
-		"two":       show(struck(2), rolling(2), nil),
+		"question":  show(struck(40), rollingQuestion(40), nil),
+		"two":       show(struck(2), rollingQuestion(2), nil),
 		"quorum":    show(struck(3), quorum, nil),
 		"rolling":   show(struck(40), line, runs),
 		"done":      end(3, remedy.RolloutDone, "", remedy.FreedWorking, remedy.FreedWorking, remedy.FreedNotSeenWorking),

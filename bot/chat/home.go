@@ -44,7 +44,7 @@ type homes struct {
 
 // viewer is one person and what their page shows.
 type viewer struct {
-	busy   sync.Mutex // held while their page is published
+	busy   chan struct{} // full while their page is published
 	who    slackapp.Who
 	opened time.Time         // guarded by homes.mu
 	hash   string            // of the page as Slack has it
@@ -65,7 +65,7 @@ func (h *homes) opened(who slackapp.Who, at time.Time) *viewer {
 	defer h.mu.Unlock()
 	v, ok := h.viewers[who.User]
 	if !ok {
-		v = &viewer{}
+		v = &viewer{busy: make(chan struct{}, 1)}
 		h.viewers[who.User] = v
 	}
 	v.who, v.opened = who, at
@@ -101,10 +101,7 @@ func (c *Chat) openHome(ctx context.Context, in slackapp.HomeOpened) error {
 		return err
 	}
 	v := c.homes.opened(in.Who, time.Now())
-	v.busy.Lock()
-	v.hash, v.shown = in.ViewHash, [sha256.Size]byte{}
-	v.busy.Unlock()
-	if err := c.publish(ctx, v); err != nil {
+	if err := c.publish(ctx, v, func() { v.hash, v.shown = in.ViewHash, [sha256.Size]byte{} }); err != nil {
 		return err
 	}
 	c.homes.touch() // with the snapshots, which take a while to list
@@ -139,7 +136,7 @@ func (c *Chat) refreshHomes(ctx context.Context) {
 	c.listShelf(ctx)
 	for _, v := range viewers {
 		one, cancel := context.WithTimeout(ctx, answerIn)
-		err := c.publish(one, v)
+		err := c.publish(one, v, func() {})
 		cancel()
 		if err != nil && ctx.Err() == nil {
 			c.o.Log.Warn("refresh an App Home", "user", v.who.User, "err", err)
@@ -147,13 +144,19 @@ func (c *Chat) refreshHomes(ctx context.Context) {
 	}
 }
 
-// publish puts what is true now on somebody's page, unless it stands there.
+// publish puts what is true now on somebody's page, unless it stands there;
+// first is done while nobody else publishes it.
 // The hash of the page last seen guards against overwriting a newer one, of
 // another replica. On a conflict everything is read anew, later than what the
 // other one read, and goes out without a guard.
-func (c *Chat) publish(ctx context.Context, v *viewer) error {
-	v.busy.Lock()
-	defer v.busy.Unlock()
+func (c *Chat) publish(ctx context.Context, v *viewer, first func()) error {
+	select {
+	case v.busy <- struct{}{}:
+		defer func() { <-v.busy }()
+	case <-ctx.Done():
+		return fmt.Errorf("publish the App Home of %s: %w", v.who.User, ctx.Err())
+	}
+	first()
 	for _, hash := range []string{v.hash, ""} {
 		view, sum, err := c.home(ctx, v.who)
 		if err != nil {

@@ -1,13 +1,17 @@
 package chat_test
 
 import (
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/slack-go/slack"
 
+	"github.com/dropleak/dropleak/bot/chat"
 	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/slackapp"
 	"github.com/dropleak/dropleak/bot/slacksim"
 	"github.com/dropleak/dropleak/bot/watch"
 )
@@ -155,4 +159,87 @@ func conflicts(sim *slacksim.Sim) (n int) {
 		}
 	}
 	return n
+}
+
+// TestHomeRace: two replicas keep one person's page while much changes at once.
+// Whoever writes an older state over a newer one is corrected when the pages
+// are looked over next, and then both leave it alone.
+func TestHomeRace(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		f, _ := d.opened("mail")
+		who := slackapp.Who{User: anna, Team: "T0DROPLEAK"}
+		replicas := []*chat.Chat{d.chat, d.newChat("b")}
+		for _, c := range replicas {
+			if err := c.LooksAtHome(t.Context(), who); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.sim.Faults(func(x *slacksim.Faults) { x.Slow = 50 * time.Millisecond })
+		var wg sync.WaitGroup
+		for i := range 20 {
+			_, err := finding.Change(t.Context(), d.store, f.ID, func(f *finding.Finding) error {
+				f.Updated, f.Verdict.Rate.Value = time.Now(), float64(100+i)*mib
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for j, c := range replicas {
+				wg.Go(func() {
+					time.Sleep(time.Duration(j*(i%5)) * 20 * time.Millisecond)
+					c.RefreshHomes(t.Context())
+				})
+			}
+			time.Sleep(30 * time.Millisecond)
+		}
+		wg.Wait()
+		if conflicts(d.sim) == 0 {
+			t.Error("no two writings met")
+		}
+		for _, c := range replicas { // as they do every half a minute
+			c.RefreshHomes(t.Context())
+		}
+		d.far.scanned = false // a scan's time is on the page
+		for _, c := range replicas {
+			c.RefreshHomes(t.Context())
+		}
+		n, truth := d.published(), d.sees(anna).PlainText()
+		wantText(t, "the page", truth, "1 approval waits for you")
+		for range 3 {
+			for _, c := range replicas {
+				c.RefreshHomes(t.Context())
+			}
+		}
+		if now := d.published(); now-n > 2 || d.sees(anna).PlainText() != truth {
+			t.Errorf("published %d times while nothing changed", now-n)
+		}
+	})
+}
+
+// TestHomeOfARollingRestart: the question about an incident stands on the page
+// with its button for who may decide; then its turns do.
+func TestHomeOfARollingRestart(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		d.incident(3)
+		page := d.opens(anna)
+		wantText(t, "the page", page.PlainText(), "1 approval waits for you", "mail on 3 droplets", "Rolling restart* of 3 workers", "[Restart all, one at a time]")
+		if strings.Contains(page.PlainText(), "Open findings") {
+			t.Error("the incident's findings stand on the page twice")
+		}
+		if b := d.opens(carla); strings.Contains(b.PlainText(), "[Restart all") || !strings.Contains(b.PlainText(), "It is for the approvers.") {
+			t.Errorf("somebody who may not decide sees\n%s", b.PlainText())
+		}
+		if err := d.sim.ClickView(anna, report.ActionRollout); err != nil {
+			t.Fatal(err)
+		}
+		d.rest(4 * time.Second)
+		wantText(t, "the page after the approval", d.sees(anna).PlainText(), "Runs in flight", "Rolling restart* approved by <@U0ANNA>: 0 of 3 restarted", "[Cancel the rolling restart]")
+		wantText(t, "the colleague's page", d.sees(carla).PlainText(), "Rolling restart* approved by <@U0ANNA>")
+		d.rest(20 * time.Minute)
+		wantText(t, "the page later", d.sees(anna).PlainText(), "1 of 3 restarted, now mail on web-2, 1 to come")
+		d.rest(2 * time.Hour)
+		if page := d.sees(anna).PlainText(); strings.Contains(page, "Rolling restart") {
+			t.Errorf("when all is done the page says\n%s", page)
+		}
+	})
 }

@@ -23,8 +23,9 @@ import (
 const (
 	homeQuestions = 8  // two blocks each
 	homeRuns      = 5  // two blocks each
-	homeFindings  = 15 // a block each
-	homeFleet     = 30 // blocks of some thirty workers each
+	homeRolling   = 3  // rolling restarts, asked for and under way; two blocks each
+	homeFindings  = 10 // a block each
+	homeFleet     = 24 // blocks of some thirty workers each
 	homeShelf     = 10 // lines
 	homeSources   = 20 // lines
 )
@@ -35,6 +36,8 @@ type scene struct {
 	channel   string
 	questions []standing // runs that wait for an approval, those of this person first
 	runs      []standing // approved and not ended
+	asked     []rolling  // rolling restarts that wait for an approval, those of this person first
+	rolling   []rolling  // those under way
 	findings  []finding.Finding
 	workers   int
 	leaking   int
@@ -75,6 +78,9 @@ func (c *Chat) scene(ctx context.Context, who slackapp.Who) (*scene, error) {
 		} else {
 			s.runs = append(s.runs, st)
 		}
+	}
+	if err := c.rollingOf(ctx, s, who); err != nil {
+		return nil, err
 	}
 	slices.SortStableFunc(s.questions, func(a, b standing) int { return one(b.mine) - one(a.mine) })
 	c.fleetOf(s)
@@ -204,6 +210,9 @@ func (s *scene) stamp() time.Time {
 	for _, st := range slices.Concat(s.questions, s.runs) {
 		at = latest(at, st.v.Asked, st.v.Entered)
 	}
+	for _, r := range slices.Concat(s.asked, s.rolling) {
+		at = latest(at, r.v.Asked)
+	}
 	if at.IsZero() {
 		return s.at.Truncate(time.Minute)
 	}
@@ -221,6 +230,9 @@ func latest(a time.Time, more ...time.Time) time.Time {
 
 func (s *scene) mine() (n int) {
 	for _, q := range s.questions {
+		n += one(q.mine)
+	}
+	for _, q := range s.asked {
 		n += one(q.mine)
 	}
 	return n
@@ -251,10 +263,10 @@ func counted(n int, one, many string) string {
 
 // waiting are the questions that stand; only who may decide gets the buttons.
 func (s *scene) waiting() []slack.Block {
-	if len(s.questions) == 0 {
+	if len(s.questions)+len(s.asked) == 0 {
 		return nil
 	}
-	out := chapter("Waiting for an approval")
+	out := append(chapter("Waiting for an approval"), s.rollingBlocks(s.asked)...)
 	for _, q := range s.questions[:min(len(s.questions), homeQuestions)] {
 		text := ":raised_hand: *" + report.Escape(q.headline(s.at)) + "*\nRestarts " + scope(q.v) + ".\nThis question ends " + report.Date(q.v.Expires) + "."
 		if !q.mine {
@@ -275,10 +287,10 @@ func (st standing) headline(at time.Time) string {
 
 // inFlight are the runs that go on.
 func (s *scene) inFlight() []slack.Block {
-	if len(s.runs) == 0 {
+	if len(s.runs)+len(s.rolling) == 0 {
 		return nil
 	}
-	out := chapter("Runs in flight")
+	out := append(chapter("Runs in flight"), s.rollingBlocks(s.rolling)...)
 	for _, r := range s.runs[:min(len(s.runs), homeRuns)] {
 		if !r.mine {
 			r.v.Buttons = nil
@@ -306,6 +318,11 @@ func (s *scene) open() []slack.Block {
 	above := map[string]bool{}
 	for _, st := range slices.Concat(s.questions, s.runs) {
 		above[st.v.Finding] = true
+	}
+	for _, r := range slices.Concat(s.asked, s.rolling) {
+		for _, f := range r.members {
+			above[f.ID] = true
+		}
 	}
 	rest := slices.DeleteFunc(slices.Clone(s.findings), func(f finding.Finding) bool { return above[f.ID] })
 	if len(rest) == 0 {

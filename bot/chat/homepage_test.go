@@ -89,7 +89,14 @@ func pages() map[string]*scene {
 	sum := fleetScan(12)
 	sum.Views[0].Verdicts[0], sum.Views[0].Workers[0].Lives = sum.Views[0].Verdicts[1], sum.Views[0].Workers[1].Lives
 	calm.fleet = report.Fleet(trends(sum), noon, homeFleet)
-	return map[string]*scene{"approver": full(true), "colleague": full(false), "calm": calm,
+	turning := func(mine bool) *scene {
+		s := page(12)
+		under, _ := rolled(12, remedy.FreedWorking, "")
+		under.Incident = "f1"
+		s.asked, s.rolling = []rolling{{members: struck(40), v: rollingQuestion(40), mine: mine}}, []rolling{{members: struck(12), v: under, mine: mine}}
+		return s
+	}
+	return map[string]*scene{"rolling": turning(true), "rolling-colleague": turning(false), "approver": full(true), "colleague": full(false), "calm": calm,
 		"first": {at: noon, channel: "C0OPS", trouble: []string{"DigitalOcean: 401 Unable to authenticate you"}}}
 }
 
@@ -111,6 +118,13 @@ func TestHomeFitsLargeFleets(t *testing.T) {
 			s.runs = append(s.runs, standing{f: f, v: u, mine: true})
 		}
 		s.shelf = append(s.shelf, kept(i))
+		if i%10 == 0 {
+			s.asked = append(s.asked, rolling{members: struck(40), v: rollingQuestion(40), mine: true})
+			s.rolling = append(s.rolling, rolling{members: struck(40), v: rollingQuestion(40), mine: true})
+		}
+	}
+	for range 5 {
+		s.trouble = append(s.trouble, strings.Repeat("DigitalOcean does not answer. ", 20))
 	}
 	blocks := s.blocks()
 	raw, err := json.Marshal(homeView(blocks...))
@@ -130,7 +144,7 @@ func TestHomeFitsLargeFleets(t *testing.T) {
 			t.Errorf("the page says %q", not)
 		}
 	}
-	for _, want := range []string{`\u0026lt;mail\u0026amp;`, "30 approvals wait for you · 6000 workers, 120 leaking", "22 more questions", "more workers: `/leaks worker NAME`", "50 more snapshots", "60 snapshots"} {
+	for _, want := range []string{`\u0026lt;mail\u0026amp;`, "36 approvals wait for you · 6000 workers, 120 leaking", "22 more questions", "3 more rolling restarts", "more workers: `/leaks worker NAME`", "50 more snapshots", "60 snapshots"} {
 		if !strings.Contains(string(raw), want) {
 			t.Errorf("the page does not say %q", want)
 		}

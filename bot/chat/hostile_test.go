@@ -45,7 +45,7 @@ func visible(key string, v any, visit func(string)) {
 		}
 	case map[string]any:
 		for k, x := range v {
-			if v["type"] == "plain_text" {
+			if v["type"] == "plain_text" || v["type"] == "raw_text" || v["type"] == "raw_number" {
 				x, _ := v["text"].(string)
 				visit(dead(x))
 				break

@@ -67,6 +67,14 @@ func over(f finding.Finding) int {
 	return 0
 }
 
+// Crowd names in plain text what an incident is about.
+func Crowd(members []finding.Finding) string {
+	if len(members) == 0 {
+		return "An incident"
+	}
+	return crowd(members, 60)
+}
+
 // crowd names what leaks: "mail on 12 droplets", "3 workers of shop on 2
 // droplets".
 func crowd(members []finding.Finding, room int) string {
