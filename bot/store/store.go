@@ -47,12 +47,13 @@ type Options struct {
 // Store keeps everything dropleak must not forget. Its methods may be called
 // by many goroutines, and on PostgreSQL by many processes.
 type Store struct {
-	engine  Engine
-	state   *conn
-	history *conn // the same as state on PostgreSQL
-	lock    *lock // nil on PostgreSQL and beside a service
-	pulse   pulse // of the owners of runs, on SQLite
-	saves   saves // envelopes on their way in
+	engine    Engine
+	state     *conn
+	history   *conn     // the same as state on PostgreSQL
+	lock      *lock     // nil on PostgreSQL and beside a service
+	pulse     pulse     // of the owners of runs, on SQLite
+	inbox     gathered  // changes of envelopes, on their way in
+	forgotten forgotten // of envelopes
 }
 
 // conn is one database: SQLite has a single connection that writes and a

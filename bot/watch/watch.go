@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -184,6 +185,7 @@ func (w *Watch) Survey(ctx context.Context, at time.Time) (Summary, error) {
 func (w *Watch) survey(ctx context.Context, fleet Fleet, at time.Time) (s Summary, errs []error) {
 	s.At = at
 	for _, d := range fleet.Droplets {
+		runtime.Gosched() // whoever waits for an answer goes first
 		err := guarded(func() error {
 			v, err := w.glance(ctx, d, at)
 			if err == nil {
