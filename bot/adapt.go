@@ -268,6 +268,7 @@ func (s *Service) clone(ctx context.Context, c hub.Clone) {
 }
 
 func (s *Service) findingChanged(ctx context.Context, c watch.Change) error {
+	s.said.finding(s.log, c)
 	err := s.chat.FindingChanged(ctx, c)
 	if c.View == nil && !c.Finding.State.Final() {
 		return err

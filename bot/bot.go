@@ -115,6 +115,7 @@ type Service struct {
 	chat    *chat.Chat
 	slack   *slackapp.App
 	alerts  *alert.Desk
+	said    logged
 	started time.Time
 	ours    string // the workspace
 	latest  atomic.Pointer[watch.Summary]
@@ -226,8 +227,11 @@ func (s *Service) remedyDeps() remedy.Deps {
 	}
 	deps := remedy.Deps{Store: s.d.Store, Audit: s.d.Store, Findings: s.d.Store, People: people{s.slack},
 		Watcher: measure{s}, Looker: look, Ways: ways, Choose: s.choose, Policy: s.policy, Expect: s.expect, Tags: s.tags, Peers: s.peers, OnHand: s.onHand, Log: s.log,
-		Announce: func(ctx context.Context, v remedy.View) error { return s.chat.RunChanged(ctx, v) },
-		Rolled:   func(ctx context.Context, v remedy.RolloutView) error { return s.chat.RolloutChanged(ctx, v) }}
+		Announce: func(ctx context.Context, v remedy.View) error {
+			s.said.run(s.log, v)
+			return s.chat.RunChanged(ctx, v)
+		},
+		Rolled: func(ctx context.Context, v remedy.RolloutView) error { return s.chat.RolloutChanged(ctx, v) }}
 	if s.d.Executor != nil {
 		deps.Cloud, deps.Shelf = s.d.Executor, s.d.Executor
 		ways[restart.Reboot], ways[restart.PowerCycle] = restart.Droplet{API: s.d.Executor}, restart.Droplet{API: s.d.Executor}

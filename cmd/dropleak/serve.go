@@ -77,7 +77,7 @@ func serve(ctx context.Context, c configs.Config, lease time.Duration, log *slog
 		return usage(err)
 	}
 	if err != nil {
-		return err
+		return stopped(ctx, log, err)
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 	deps, err := deps(c, st, log)
@@ -87,9 +87,19 @@ func serve(ctx context.Context, c configs.Config, lease time.Duration, log *slog
 	deps.Lease = lease
 	service, err := bot.New(ctx, deps)
 	if err != nil {
-		return err
+		return stopped(ctx, log, err)
 	}
 	return listenAndRun(ctx, c, service, log)
+}
+
+// stopped is the error of a start that failed: none when it was told to stop
+// meanwhile, for then it did what it was told.
+func stopped(ctx context.Context, log *slog.Logger, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	log.Info("dropleak has stopped before it served", "while", err)
+	return nil
 }
 
 // listenAndRun serves the paths while the service runs. It listens before it

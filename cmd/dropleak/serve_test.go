@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,6 +83,39 @@ func TestServeRefuses(t *testing.T) {
 	code, said = w.program("serve", "--config", w.config)
 	wants(t, "a taken port", code, 1, said, w.listen, "address already in use")
 	taken.Close()
+}
+
+// TestServeIsStoppedWhileItStarts: a SIGTERM that comes while Slack is asked
+// who we are is no failure, or the manager would call it one.
+func TestServeIsStoppedWhileItStarts(t *testing.T) {
+	w := newTown(t, 15)
+	asked := make(chan struct{}, 8)
+	mute := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // a server sees its client go only once the body was read
+		asked <- struct{}{}
+		<-r.Context().Done()
+	}))
+	defer mute.Close()
+	cmd := exec.CommandContext(t.Context(), w.dropleak, "serve", "--config", w.configured("mute", w.slack.APIURL(), mute.URL+"/api/"))
+	cmd.Env = w.env
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-asked:
+	case <-time.After(testbed.Patience):
+		t.Error("Slack is not asked")
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	err := cmd.Wait()
+	wants(t, "SIGTERM during the start", cmd.ProcessState.ExitCode(), 0, said.String(), "has stopped before it served")
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // TestServe is one service over its life: it is fed, watched, shared, drained

@@ -84,7 +84,8 @@ stored hashed: put it into the agent's token file now.`,
 					return err
 				}
 				if err := auditToken(cmd.Context(), st, made.ID+" "+made.Name, "", string(made.Kind)+" "+made.Droplet+made.Tag); err != nil {
-					return err
+					// A token that the log does not know, and nobody holds, must not be good.
+					return errors.Join(err, st.RevokeToken(cmd.Context(), made.ID, time.Now()))
 				}
 				fmt.Fprintln(s.out, secret)
 				return nil
