@@ -27,7 +27,7 @@ func (s *Service) recheck(ctx context.Context, w *work) (workflow.Next, error) {
 		return workflow.Next{}, err
 	}
 	if why != "" {
-		return s.waitForQueue(w, why)
+		return s.waitForQueue(ctx, w, why)
 	}
 	moved, err := s.look(ctx, w.d, fmt.Sprintf("look-%d", w.now.UnixNano()))
 	var cannot *Refusal

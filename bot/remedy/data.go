@@ -98,6 +98,9 @@ type data struct {
 	Ahead []string        `json:"ahead,omitempty"` // runs to wait for
 	Held  time.Time       `json:"held,omitzero"`   // when its queue last could not spare the worker; in line zero: it can
 
+	Returned bool `json:"returned,omitempty"` // before the restart it waits without its places, all but that of the droplet
+	Wants    bool `json:"wants,omitempty"`    // and now waits for nothing but them
+
 	Evidence     *order.Findings `json:"evidence,omitempty"`
 	EvidenceNote string          `json:"evidence_note,omitempty"` // why there is none
 

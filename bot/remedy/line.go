@@ -72,9 +72,12 @@ const (
 	slotQueue   = "queue/"
 )
 
+// dropletSlot is the place on the droplet itself.
+func dropletSlot(p Plan) string { return slotDroplet + strconv.FormatInt(p.DropletID, 10) }
+
 // slots are the places a run needs before it may act.
 func (s *Service) slots(ctx context.Context, p Plan) ([]workflow.Slot, error) {
-	out := []workflow.Slot{{Name: slotDroplet + strconv.FormatInt(p.DropletID, 10), Limit: 1}}
+	out := []workflow.Slot{{Name: dropletSlot(p), Limit: 1}}
 	l := s.c.Limits
 	if l.Fleet > 0 {
 		out = append(out, workflow.Slot{Name: slotFleet, Limit: l.Fleet})
@@ -119,7 +122,8 @@ const hopeless = 3
 
 // ahead lists the runs that stand in line for one of the same places and came
 // before r, the first of them first. One that has its places, and died before
-// it could go on, waits for nobody: the others wait for it.
+// it could go on, waits for nobody: the others wait for it. One that gave its
+// places back right before its restart, and wants them again, was there first.
 func (s *Service) ahead(ctx context.Context, r workflow.Run, slots []workflow.Slot) ([]string, error) {
 	holders, err := s.d.Store.SlotHolders(ctx, slots[0].Name)
 	if err != nil {
@@ -134,7 +138,8 @@ func (s *Service) ahead(ctx context.Context, r workflow.Run, slots []workflow.Sl
 	}
 	var before []workflow.Run
 	for _, other := range live {
-		if other.Step != stepLine || other.Tries >= hopeless || cmp.Or(r.Entered.Compare(other.Entered), cmp.Compare(r.ID, other.ID)) <= 0 {
+		first := other.Step == stepLine && cmp.Or(r.Entered.Compare(other.Entered), cmp.Compare(r.ID, other.ID)) > 0
+		if other.Tries >= hopeless || !first && other.Step != stepRecheck {
 			continue
 		}
 		rivals, err := s.rivals(ctx, other, slots)
@@ -162,7 +167,7 @@ func (s *Service) rivals(ctx context.Context, other workflow.Run, slots []workfl
 	if err := json.Unmarshal(other.Data, &d); err != nil {
 		return false, fmt.Errorf("reading the data of run %s: %w", other.ID, err)
 	}
-	if !d.Held.IsZero() {
+	if other.Step == stepRecheck && !d.Wants || other.Step == stepLine && !d.Held.IsZero() {
 		return false, nil
 	}
 	theirs, err := s.slots(ctx, d.Plan)

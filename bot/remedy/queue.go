@@ -216,23 +216,32 @@ func (s *Service) held(ctx context.Context, w *work) (string, error) {
 
 // release is held, asked right before the restart. One worker of a queue
 // restarts at a time: of two that both see the other up, the store lets one.
+// Places that were given back meanwhile are taken again with it, all or none.
 func (s *Service) release(ctx context.Context, w *work) (string, error) {
 	of, short, err := s.spared(ctx, w.d)
 	if err != nil {
 		return "", err
 	}
-	if why := w.hold(short); why != "" || len(of) == 0 {
+	w.d.Wants = false
+	if why := w.hold(short); why != "" || len(of) == 0 && !w.d.Returned {
 		return why, nil
 	}
-	var slots []workflow.Slot
+	slots, err := s.slots(ctx, w.d.Plan)
+	if err != nil {
+		return "", err
+	}
 	for _, q := range of {
 		slots = append(slots, workflow.Slot{Name: slotQueue + q.Title(), Limit: 1})
 	}
 	full, err := w.Take(ctx, slots...)
-	if err != nil || len(full) == 0 {
+	switch {
+	case err != nil:
 		return "", err
+	case len(full) == 0:
+		w.d.Returned = false
+		return "", nil
 	}
-	w.d.Ahead, w.d.Held = full[0].Holders, w.now
+	w.d.Ahead, w.d.Held, w.d.Wants = full[0].Holders, w.now, true
 	return crowded(full[0]), nil
 }
 
@@ -252,13 +261,20 @@ func (w *work) hold(short []shortage) string {
 }
 
 // waitForQueue keeps a run before its restart until its queues can spare the
-// worker, and ends it when that takes too long: its places are wanted.
-func (s *Service) waitForQueue(w *work, why string) (workflow.Next, error) {
+// worker, and ends it when that takes too long. Its places are given back
+// meanwhile: whoever is missing may need one of them to come back. That of the
+// droplet it keeps, for nobody else may act there between snapshot and restart.
+func (s *Service) waitForQueue(ctx context.Context, w *work, why string) (workflow.Next, error) {
 	if w.now.Sub(w.d.Times[stepRecheck].Began) > s.c.Pace.Queue {
 		w.d.Ahead = nil
 		return w.end(Failed, fmt.Sprintf("its queue could not spare the worker within %v: %s", s.c.Pace.Queue, why), w.untouched())
 	}
-	w.d.Why = why
+	if w.d.Returned { // it is written down that they have to be taken again
+		if err := w.Return(ctx, dropletSlot(w.d.Plan)); err != nil {
+			return workflow.Next{}, err
+		}
+	}
+	w.d.Why, w.d.Returned = why, true
 	return workflow.Wait(w.now.Add(s.c.Pace.Line)), nil
 }
 

@@ -300,3 +300,107 @@ func TestHopelessInLine(t *testing.T) {
 		}
 	})
 }
+
+// TestQueueGivesPlacesBack: a run that waits right before its restart for who
+// is missing keeps nobody out of the fleet meanwhile but on its droplet, is the
+// next when it can be spared, and never acts without a place, wherever it dies.
+func TestQueueGivesPlacesBack(t *testing.T) {
+	for _, at := range []string{"", "store return", "store save recheck"} {
+		for _, how := range []fault{crashBefore, crashAfter} {
+			synctest.Test(t, func(t *testing.T) { placesGivenBack(t, at, how) })
+		}
+	}
+}
+
+func placesGivenBack(t *testing.T, at string, how fault) {
+	w := newWorld()
+	all := &crew{peers: []remedy.Peer{peer("42", "mail", ""), peer("43", "mail", "")}}
+	tell := func(missing string) { w.lock(func() { all.peers[1].Missing = missing }) }
+	begin := func(name string) *process {
+		return w.start(name, func(cfg *remedy.Config, d *remedy.Deps) {
+			cfg.Limits = remedy.Limits{Fleet: 1, Queues: []remedy.Queue{{Workers: []string{"mail"}, Keep: 1}}}
+			d.Peers = func(context.Context) (peers []remedy.Peer, err error) {
+				w.lock(func() { peers = slices.Clone(all.peers) })
+				return peers, nil
+			}
+		})
+	}
+	p := begin("a")
+	died := false
+	p.choose = func(what string) fault {
+		if what == "call snapshot" {
+			tell("away")
+		}
+		if what == at && w.count("snapshot") > 0 && !died {
+			died = true
+			return how
+		}
+		return none
+	}
+	first := approved(t, p)
+	w.drive(t, first, 20*time.Minute, p)
+	if died != (at != "") {
+		t.Fatalf("died at %q: %v", at, died)
+	}
+	if died {
+		p = begin("b")
+		w.drive(t, first, time.Minute, p)
+	}
+	var others []string
+	for _, id := range []string{"43", "44", "42"} {
+		others = append(others, elsewhere(t, w, p, id))
+		w.drive(t, others[len(others)-1], time.Second, p) // one stands in line after the other
+	}
+	if r := w.drive(t, others[0], 10*time.Minute, p); r.Outcome != string(remedy.FreedWorking) {
+		t.Fatalf("%s %v: beside one that waits before its restart: %q at %s: %s\n%s", at, how, r.Outcome, r.Step, look(t, p, others[0]).Why, w.story())
+	}
+	r, err := w.db.Run(t.Context(), others[2])
+	if err != nil || r.Step != "line" {
+		t.Errorf("%s: on its droplet another is at %s, %v", at, r.Step, err)
+	}
+	if v := look(t, p, first); v.Step != "recheck" || !strings.Contains(v.Why, "mail on web-43 is away") {
+		t.Fatalf("%s: the first is at %s: %s", at, v.Step, v.Why)
+	}
+	for look(t, p, others[1]).Step == "line" { // it acts when the first is spared
+		w.drive(t, others[1], time.Second, p)
+	}
+	tell("")
+	late := elsewhere(t, w, p, "45")
+	var ended []string
+	for range 240 {
+		w.drive(t, late, 10*time.Second, p)
+		acting := 0
+		for _, id := range []string{first, others[1], others[2], late} {
+			v := look(t, p, id)
+			if v.Outcome == "" && slices.Contains([]string{"evidence", "snapshot", "restart", "verify"}, v.Step) {
+				acting++
+			}
+			if v.Outcome == remedy.FreedWorking && !slices.Contains(ended, id) {
+				ended = append(ended, id)
+			}
+		}
+		if acting > 1 {
+			t.Fatalf("%s: %d act at a time in a fleet of 1\n%s", at, acting, w.story())
+		}
+	}
+	if want := []string{others[1], first, others[2], late}; !slices.Equal(ended, want) {
+		t.Errorf("%s %v: ended in the order %v, want %v\n%s", at, how, ended, want, w.story())
+	}
+}
+
+// elsewhere approves a restart of a worker on a droplet, without a snapshot.
+func elsewhere(t *testing.T, w *world, p *process, id string) string {
+	t.Helper()
+	name := "web" + id
+	w.lock(func() { w.newLife(name) })
+	f := w.finding(name)
+	f.Subject.DropletID, f.Subject.DropletName = id, "web-"+id
+	v, err := p.s.Propose(t.Context(), f, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := decide(t, p, v.Run, remedy.Decision{By: alice, Team: team, Kind: remedy.Skip, Reason: "no state"}); !a.Accepted {
+		t.Fatal(a.Refusal)
+	}
+	return v.Run
+}

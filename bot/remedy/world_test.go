@@ -283,6 +283,10 @@ func (s *flowStore) TakeSlots(ctx context.Context, id string, token int64, slots
 	return full, err
 }
 
+func (s *flowStore) ReturnSlots(ctx context.Context, id string, token int64, but string) error {
+	return s.p.cross("store return", func() error { return s.Store.ReturnSlots(ctx, id, token, but) })
+}
+
 func (s *flowStore) PlanAct(ctx context.Context, a workflow.Act, token int64, e ...workflow.Entry) error {
 	return s.p.cross("store plan "+a.Name, func() error { return s.Store.PlanAct(ctx, a, token, e...) })
 }

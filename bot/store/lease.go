@@ -216,3 +216,18 @@ func (s *Store) TakeSlots(ctx context.Context, id string, token int64, slots []w
 	}
 	return full, nil
 }
+
+// ReturnSlots implements [workflow.Leases].
+func (s *Store) ReturnSlots(ctx context.Context, id string, token int64, but string) error {
+	err := s.tx(ctx, func(tx *sql.Tx) error {
+		if err := fence(ctx, tx, id, token); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `delete from run_slot where run = $1 and name <> $2`, id, but)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("give back slots of run %s: %w", id, err)
+	}
+	return nil
+}

@@ -57,6 +57,14 @@ func (j *Job) Take(ctx context.Context, slots ...Slot) (full []Slot, err error) 
 	return full, nil
 }
 
+// Return gives all slots back but one; see [Leases.ReturnSlots].
+func (j *Job) Return(ctx context.Context, but string) error {
+	if err := j.engine.store.ReturnSlots(ctx, j.run.ID, j.run.Token, but); err != nil {
+		return fmt.Errorf("giving back slots of run %s: %w", j.run.ID, err)
+	}
+	return nil
+}
+
 // Self is who acts when no person does.
 const Self = "dropleak"
 

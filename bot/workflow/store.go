@@ -57,6 +57,9 @@ type Leases interface {
 	// TakeSlots takes all the slots for a run or none. It returns those that were
 	// full, with their holders; slots already held count as taken.
 	TakeSlots(ctx context.Context, id string, token int64, slots []Slot) (full []Slot, err error)
+	// ReturnSlots gives all slots of a run back but the one named, which it
+	// need not hold.
+	ReturnSlots(ctx context.Context, id string, token int64, but string) error
 }
 
 // Acts is the ledger of what was asked of the world.

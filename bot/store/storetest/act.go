@@ -32,6 +32,18 @@ func runSlots(t *testing.T, a, b workflow.Store) {
 	if held, err := b.SlotHolders(ctx, "fleet"); err != nil || len(held) != 1 {
 		t.Errorf("all or none: fleet held by %v, %v", held, err)
 	}
+	third := claimed(t, a, "r3")
+	if err := b.ReturnSlots(ctx, r1.ID, r1.Token, "droplet"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.ReturnSlots(ctx, third.ID, third.Token, ""); err != nil { // of those that it has not
+		t.Fatal(err)
+	}
+	for slot, want := range map[string]int{"fleet": 0, "droplet": 1} {
+		if held, err := a.SlotHolders(ctx, slot); err != nil || len(held) != want {
+			t.Errorf("given back: %s held by %v, %v", slot, held, err)
+		}
+	}
 	r1.Outcome = "done"
 	if _, err := a.SaveRun(ctx, r1, true); err != nil {
 		t.Fatal(err)
@@ -39,6 +51,13 @@ func runSlots(t *testing.T, a, b workflow.Store) {
 	if full, err := b.TakeSlots(ctx, r2.ID, r2.Token, both); err != nil || len(full) != 0 {
 		t.Errorf("after the holder ended: %v, %v", full, err)
 	}
+}
+
+// claimed is a new run that somebody works on.
+func claimed(t *testing.T, s workflow.Store, id string) workflow.Run {
+	t.Helper()
+	create(t, s, flow(id))
+	return claim(t, s, "a", time.Minute)
 }
 
 func runSlotRace(t *testing.T, a, b workflow.Store) {

@@ -239,6 +239,21 @@ func (m *Memory) TakeSlots(_ context.Context, id string, token int64, slots []wo
 	return nil, nil
 }
 
+// ReturnSlots implements workflow.Leases.
+func (m *Memory) ReturnSlots(_ context.Context, id string, token int64, but string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.runs[id]; r.Token != token || r.Owner == "" {
+		return workflow.ErrFenced
+	}
+	for name, held := range m.slots {
+		if name != but {
+			m.slots[name] = slices.DeleteFunc(held, func(h string) bool { return h == id })
+		}
+	}
+	return nil
+}
+
 // RunActs implements workflow.Acts.
 func (m *Memory) RunActs(_ context.Context, run string) ([]workflow.Act, error) {
 	m.mu.Lock()
