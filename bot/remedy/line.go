@@ -161,7 +161,8 @@ func (s *Service) ahead(ctx context.Context, r workflow.Run, slots []workflow.Sl
 }
 
 // rivals reports whether another run needs one of these places too. One whose
-// queue cannot spare its worker could not use them: it holds nobody up.
+// queue cannot spare its worker, or on whose droplet a run is at work, could
+// not use them: it holds nobody up but on that droplet.
 func (s *Service) rivals(ctx context.Context, other workflow.Run, slots []workflow.Slot) (bool, error) {
 	var d data
 	if err := json.Unmarshal(other.Data, &d); err != nil {
@@ -173,6 +174,15 @@ func (s *Service) rivals(ctx context.Context, other workflow.Run, slots []workfl
 	theirs, err := s.slots(ctx, d.Plan)
 	if err != nil {
 		return false, err
+	}
+	if theirs[0].Name != slots[0].Name { // the droplets'
+		holders, err := s.d.Store.SlotHolders(ctx, theirs[0].Name)
+		if err != nil {
+			return false, fmt.Errorf("looking who is at work: %w", err)
+		}
+		if len(holders) > 0 && !slices.Contains(holders, other.ID) {
+			return false, nil
+		}
 	}
 	return slices.ContainsFunc(theirs, func(t workflow.Slot) bool {
 		return slices.ContainsFunc(slots, func(m workflow.Slot) bool { return m.Name == t.Name })
