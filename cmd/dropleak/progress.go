@@ -4,7 +4,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
+
+	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/detector/formats"
 )
 
 // progress tells a person at a terminal how far long work is. It is silent
@@ -34,6 +38,41 @@ func (p *progress) step(what string) {
 	}
 	p.shown = true
 	fmt.Fprintf(p.talk, "\r\x1b[K%d of %d  %s", p.at, p.total, printable(what))
+}
+
+// watch has the reading of a source told too: one file may be long by itself.
+func (p *progress) watch(s formats.Source) formats.Source {
+	if p.talk == nil {
+		return s
+	}
+	s.Files = slices.Clone(s.Files)
+	for i, f := range s.Files {
+		s.Files[i].Open = func() (io.ReadCloser, error) {
+			in, err := f.Open()
+			return &watched{ReadCloser: in, p: p, path: f.Path}, err
+		}
+	}
+	return s
+}
+
+// watched is a file whose reading is told.
+type watched struct {
+	io.ReadCloser
+	p    *progress
+	path string
+	read int
+	told time.Time
+}
+
+// Read reads on, and says how much at most ten times a second.
+func (w *watched) Read(b []byte) (int, error) {
+	n, err := w.ReadCloser.Read(b)
+	w.read += n
+	if now := time.Now(); now.Sub(w.p.begun) >= time.Second && now.Sub(w.told) >= time.Second/10 {
+		w.told, w.p.shown = now, true
+		fmt.Fprintf(w.p.talk, "\r\x1b[K%d of %d  %s: %s read", w.p.at, w.p.total, printable(w.path), report.Bytes(float64(w.read)))
+	}
+	return n, err
 }
 
 func (p *progress) done() {

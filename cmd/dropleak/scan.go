@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -56,7 +58,7 @@ without a usable row.`,
   dropleak scan --limit 1.5GiB --png leak.png samples/
   dropleak scan --compare before.csv after.csv
   zcat old.csv.gz | dropleak scan --json -`,
-		Args: cobra.MinimumNArgs(1),
+		Args: somethingToScan,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return interruptible(cmd.Context(), func() error {
 				if err := f.check(args); err != nil {
@@ -85,6 +87,14 @@ without a usable row.`,
 	return cmd
 }
 
+// somethingToScan wants at least one argument.
+func somethingToScan(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return errors.New("nothing to scan: name files, directories, or - for standard input")
+	}
+	return nil
+}
+
 // check reads the flags that carry values.
 func (f *scanFlags) check(args []string) error {
 	group, err := checkReading(f.format, f.group)
@@ -102,10 +112,18 @@ func (f *scanFlags) check(args []string) error {
 		if err != nil {
 			return fmt.Errorf("--limit %w", err)
 		}
+		if size == 0 {
+			return errors.New("--limit 0 leaves no memory: give the bytes that a worker may use")
+		}
 		f.limitBytes = float64(size)
 	}
 	if f.compare && len(args) != 2 {
 		return errors.New("--compare takes two files: BEFORE AFTER")
+	}
+	if f.png != "" {
+		if info, err := os.Stat(filepath.Dir(f.png)); err != nil || !info.IsDir() {
+			return fmt.Errorf("--png %s: there is no directory %s", f.png, filepath.Dir(f.png))
+		}
 	}
 	if f.tasks != "" {
 		runs, err := readTasks(f.tasks)

@@ -34,6 +34,10 @@ func expand(args []string, stdin io.Reader, format formats.Format) ([]formats.So
 			found = append(found, formats.Source{Path: arg, Err: err}) // the others are judged all the same
 			continue
 		}
+		if !info.IsDir() && !info.Mode().IsRegular() {
+			found = append(found, pipe(arg, format))
+			continue
+		}
 		if !info.IsDir() {
 			found = append(found, formats.One(fileAt(arg, info), format))
 			continue
@@ -76,15 +80,30 @@ func fileAt(path string, info fs.FileInfo) formats.File {
 	return formats.File{Path: path, Modified: info.ModTime(), Open: func() (io.ReadCloser, error) { return openFile(path) }}
 }
 
-// standardInput looks at the beginning of what comes in and hands all of it
-// on.
+// standardInput is what comes in.
 func standardInput(stdin io.Reader, format formats.Format) (formats.Source, error) {
 	in, err := unzip(stdin, io.NopCloser(nil))
 	if err != nil {
 		return formats.Source{}, fmt.Errorf("standard input: %w", err)
 	}
+	return once("-", "stdin", in, format), nil
+}
+
+// pipe is a file that can be read only once: a fifo, or what a shell makes of
+// <(command). It stays open until the process ends.
+func pipe(path string, format formats.Format) formats.Source {
+	in, err := openFile(path)
+	if err != nil {
+		return formats.Source{Path: path, Err: err}
+	}
+	return once(path, formats.BaseName(path), in, format)
+}
+
+// once looks at the beginning of what can be read only once and hands all of
+// it on.
+func once(path, name string, in io.Reader, format formats.Format) formats.Source {
 	buffered := bufio.NewReaderSize(in, formats.HeadSize)
-	s := formats.Source{Path: "-", Name: "stdin", Format: format, Files: []formats.File{formats.Reader("-", buffered)}}
+	s := formats.Source{Path: path, Name: name, Format: format, Files: []formats.File{formats.Reader(path, buffered)}}
 	if format == "" {
 		head, err := buffered.Peek(formats.HeadSize)
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -92,7 +111,7 @@ func standardInput(stdin io.Reader, format formats.Format) (formats.Source, erro
 		}
 		s.Format = formats.Detect(head)
 	}
-	return s, nil
+	return s
 }
 
 // openFile opens a file, through gzip when it begins like a gzip file.

@@ -147,7 +147,7 @@ func secondsOf(t *time.Time) *float64 {
 	if t == nil {
 		return nil
 	}
-	s := float64(t.UnixMilli()) / 1000
+	s := float64(t.Round(time.Millisecond).UnixMilli()) / 1000
 	return &s
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -17,9 +18,7 @@ import (
 // files go to talk.
 func printScan(s streams, f scanFlags, files []judged) error {
 	for _, file := range files {
-		for _, n := range file.notes {
-			fmt.Fprintln(s.talk, noteLine(file.path, n))
-		}
+		printNotes(s, file)
 		if file.err != nil {
 			fmt.Fprintf(s.talk, "dropleak: %s: %v\n", file.path, file.err)
 		}
@@ -28,6 +27,44 @@ func printScan(s streams, f scanFlags, files []judged) error {
 		return printJSON(s, scanJSON(files))
 	}
 	return printTable(s, files)
+}
+
+// notesAlike is how many notes that differ in their line and what they quote
+// are worth a line of the terminal each; --json has them all.
+const notesAlike = 3
+
+// quoted is what notes of one kind differ in.
+var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"`)
+
+// printNotes says what is to be said of a file, many alike as a few and their
+// number.
+func printNotes(s streams, file judged) {
+	alike := map[string]int{}
+	var kinds []string
+	var whole []formats.Note // about the file, said last
+	for _, n := range file.notes {
+		if n.Line == 0 {
+			whole = append(whole, n)
+			continue
+		}
+		kind := quoted.ReplaceAllString(n.Text, "")
+		if alike[kind]++; alike[kind] <= notesAlike {
+			fmt.Fprintln(s.talk, noteLine(file.path, n))
+		}
+		if alike[kind] == notesAlike+1 {
+			kinds = append(kinds, kind)
+		}
+	}
+	for _, kind := range kinds {
+		if n := alike[kind] - notesAlike; n == 1 {
+			fmt.Fprintf(s.talk, "dropleak: %s: and one more line like those\n", printable(file.path))
+		} else {
+			fmt.Fprintf(s.talk, "dropleak: %s: and %d more lines like those (%s)\n", printable(file.path), n, strings.Join(strings.Fields(printable(kind)), " "))
+		}
+	}
+	for _, n := range whole {
+		fmt.Fprintln(s.talk, noteLine(file.path, n))
+	}
 }
 
 // noteLine says a note with its file, and its line where it has one.

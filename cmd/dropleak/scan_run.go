@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/history"
@@ -43,7 +44,7 @@ func scan(ctx context.Context, s streams, f scanFlags, args []string) error {
 			return ctx.Err()
 		}
 		progress.step(source.Path)
-		files = append(files, judgeSource(source, f))
+		files = append(files, judgeSource(progress.watch(source), f))
 	}
 	progress.done()
 	if err := printScan(s, f, files); err != nil {
@@ -51,7 +52,7 @@ func scan(ctx context.Context, s streams, f scanFlags, args []string) error {
 	}
 	if f.png != "" {
 		if err := drawScan(f.png, files); err != nil {
-			return err
+			return usage(err) // 1 would say that some worker leaks
 		}
 	}
 	return scanExit(files)
@@ -167,7 +168,7 @@ func scanCompare(s streams, f scanFlags, args []string) error {
 		return usage(err)
 	}
 	if len(sources) != 2 {
-		return usage(fmt.Errorf("compare wants two recordings, not %d", len(sources)))
+		return usage(fmt.Errorf("--compare takes one recording before and one after; there are %d in %s", len(sources), strings.Join(args, " and ")))
 	}
 	for i, source := range sources {
 		reading, err := source.Read(f.reading())

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dropleak/dropleak/detector/sample"
 )
@@ -27,6 +28,22 @@ type csvReader struct {
 	line   int
 	row    []string
 	nan    bool // the note about NaN was made
+	names  map[string]string
+}
+
+// name returns a cell that many rows share, as one string: a cell by itself
+// keeps its whole line.
+func (r *csvReader) name(column string) string {
+	cell := r.cell(column)
+	if cell == "" {
+		return ""
+	}
+	kept, ok := r.names[cell]
+	if !ok {
+		kept = strings.Clone(cell)
+		r.names[kept] = kept
+	}
+	return kept
 }
 
 // CSV reads a header row and rows of samples. Times are seconds on any origin
@@ -34,12 +51,12 @@ type csvReader struct {
 // that cannot be used is a note and the rest is still read. Without a worker
 // column all rows belong to the worker named.
 func CSV(in io.Reader, worker string) (Reading, error) {
-	r := csvReader{worker: worker}
+	r := csvReader{worker: worker, names: map[string]string{}}
 	c := csv.NewReader(skipBOM(in))
 	c.FieldsPerRecord, c.LazyQuotes, c.ReuseRecord, c.TrimLeadingSpace = -1, true, true, true
 	head, err := c.Read()
 	if err != nil {
-		return Reading{}, fmt.Errorf("read the header row: %w", noEOF(err))
+		return Reading{}, noEOF(err)
 	}
 	if err := r.header(head); err != nil {
 		return r.Reading, err
@@ -66,9 +83,9 @@ func CSV(in io.Reader, worker string) (Reading, error) {
 
 func noEOF(err error) error {
 	if errors.Is(err, io.EOF) {
-		return ErrNoRows
+		return ErrEmpty
 	}
-	return err
+	return fmt.Errorf("read the header row: %w", err)
 }
 
 // skipBOM drops the byte order mark that spreadsheets write.
@@ -94,7 +111,8 @@ func (r *csvReader) header(head []string) error {
 		}
 	}
 	if !r.has("time") {
-		return errors.New("the header has no column time")
+		r.Notes = nil // of what is no header
+		return fmt.Errorf("the header has no column time%s", otherThanCommas(head))
 	}
 	kinds := slices.ContainsFunc([]string{"rss", "pss", "uss", "swap"}, r.has)
 	switch {
@@ -103,9 +121,27 @@ func (r *csvReader) header(head []string) error {
 	case r.has("value"):
 		r.ValueOnly = true
 	case !kinds && !r.has("memory_available"):
-		return errors.New("the header has neither value nor any of rss, pss, uss, swap")
+		return fmt.Errorf("the header has neither value nor any of rss, pss, uss, swap%s", otherThanCommas(head))
 	}
 	return nil
+}
+
+// otherThanCommas says what a line that is no header of ours looks like.
+func otherThanCommas(head []string) string {
+	line := strings.Join(head, ",")
+	switch {
+	case strings.HasPrefix(line, "\xff\xfe"), strings.HasPrefix(line, "\xfe\xff"):
+		return "; the file is UTF-16: save it as UTF-8"
+	case !utf8.ValidString(line) || strings.ContainsRune(line, 0):
+		return ""
+	case strings.ContainsRune(line, '\r'):
+		return "; lines end in a carriage return alone: save the file with line feeds"
+	case strings.ContainsRune(line, ';'):
+		return "; it is separated by semicolons: save it with commas"
+	case strings.ContainsRune(line, '\t'):
+		return "; it is separated by tabs: save it with commas"
+	}
+	return ""
 }
 
 func (r *csvReader) has(name string) bool {
@@ -127,8 +163,8 @@ func (r *csvReader) take() error {
 	if err != nil {
 		return err
 	}
-	p := sample.Process{At: at, Worker: r.worker, Droplet: r.cell("droplet"), Slot: r.cell("slot")}
-	if name := r.cell("worker"); name != "" {
+	p := sample.Process{At: at, Worker: r.worker, Droplet: r.name("droplet"), Slot: r.name("slot")}
+	if name := r.name("worker"); name != "" {
 		p.Worker = name
 	}
 	if err := errors.Join(r.identity(&p), r.memory(&p)); err != nil {
@@ -161,7 +197,7 @@ func (r *csvReader) identity(p *sample.Process) (err error) {
 		}
 		p.Start = start
 	}
-	switch role := r.cell("role"); role {
+	switch role := r.name("role"); role {
 	case "parent", "child", "other":
 		p.Role = role
 	default:
@@ -200,7 +236,11 @@ func (r *csvReader) number(name string) (float64, error) {
 	}
 	v, err := strconv.ParseFloat(text, 64)
 	if err != nil || v < 0 || math.IsInf(v, 0) || math.IsNaN(v) || v > 1<<60 {
-		return sample.NaN, fmt.Errorf("%s %.40q is not a number of bytes or seconds", name, text)
+		unit := "bytes"
+		if name == "cpu" || name == "utime" {
+			unit = "seconds"
+		}
+		return sample.NaN, fmt.Errorf("%s %.40q is not a plain number of %s", name, text, unit)
 	}
 	return v, nil
 }
@@ -236,13 +276,19 @@ func ParseTime(text string) (time.Time, error) {
 		return time.Time{}, errors.New("the time is missing")
 	}
 	if s, err := strconv.ParseFloat(text, 64); err == nil {
-		if math.IsNaN(s) || math.Abs(s) > farthest {
+		switch {
+		case math.IsNaN(s) || math.Abs(s) > 1e3*farthest:
 			return time.Time{}, fmt.Errorf("time %.40q is out of range", text)
+		case math.Abs(s) > farthest:
+			return time.Time{}, fmt.Errorf("time %.40q is out of range; if these are milliseconds, divide by 1000", text)
 		}
 		return time.UnixMilli(int64(math.Round(s * 1000))).UTC(), nil
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
+		if _, ok := parseStamp(text); ok {
+			return time.Time{}, fmt.Errorf("time %.40q is not in RFC 3339, which has a T between date and time and ends in Z or a zone such as +02:00", text)
+		}
 		return time.Time{}, fmt.Errorf("time %.40q is neither seconds nor RFC 3339", text)
 	}
 	return t.UTC(), nil

@@ -38,8 +38,8 @@ func TestCSV(t *testing.T) {
 			in:   "time,rss\nsoon,1\n,1\n0,many\n0,-1\n1,5\n\n2\n3,1e400\n",
 			want: []sample.Process{{At: at(1), Worker: "w", Role: "unknown", RSS: 5, PSS: nan, USS: nan, Swap: nan, CPU: nan}},
 			notes: []Note{{2, `time "soon" is neither seconds nor RFC 3339`}, {3, "the time is missing"},
-				{4, `rss "many" is not a number of bytes or seconds`}, {5, `rss "-1" is not a number of bytes or seconds`},
-				{9, `rss "1e400" is not a number of bytes or seconds`}},
+				{4, `rss "many" is not a plain number of bytes`}, {5, `rss "-1" is not a plain number of bytes`},
+				{9, `rss "1e400" is not a plain number of bytes`}},
 		},
 		"byte order mark and CRLF": {
 			in:    "\ufefftime,value\r\n1,2\r\n",

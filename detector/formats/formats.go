@@ -51,6 +51,8 @@ type Reading struct {
 	Notes     []Note
 	Calls     []Call // of functions that were marked, in the order they began
 	Evidence  []string
+
+	untold int // notes beyond maxNotes
 }
 
 // Call is one run of a function that somebody marked for the profiler.
@@ -78,16 +80,25 @@ type File struct {
 // ErrNoRows says that a file had no row that could be used.
 var ErrNoRows = errors.New("no usable row")
 
+// ErrEmpty says that there is nothing in a file at all.
+var ErrEmpty = fmt.Errorf("%w: the file is empty", ErrNoRows)
+
 // maxNotes bounds what one file may say about itself.
 const maxNotes = 200
 
 // note adds a note; past the bound only their number grows.
 func (r *Reading) note(line int, format string, args ...any) {
-	switch n := len(r.Notes); {
-	case n < maxNotes:
+	if len(r.Notes) < maxNotes {
 		r.Notes = append(r.Notes, Note{Line: line, Text: fmt.Sprintf(format, args...)})
-	case n == maxNotes:
-		r.Notes = append(r.Notes, Note{Text: "more such notes follow and are not shown"})
+		return
+	}
+	r.untold++
+}
+
+// tell ends the notes with how many more there were.
+func (r *Reading) tell() {
+	if r.untold > 0 {
+		r.Notes, r.untold = append(r.Notes, Note{Text: fmt.Sprintf("%d more notes like these are not shown", r.untold)}), 0
 	}
 }
 

@@ -19,6 +19,7 @@ func (s Source) Read(o Options) (Reading, error) {
 		r.note(0, "read up to here only: %s", err)
 		err = nil
 	}
+	r.tell()
 	return r, err
 }
 
@@ -56,6 +57,7 @@ func (r *Reading) append(one Reading, name string) {
 	r.Calls = append(r.Calls, one.Calls...)
 	r.Evidence = append(r.Evidence, one.Evidence...)
 	r.ValueOnly = r.ValueOnly || one.ValueOnly
+	r.untold += one.untold
 	for _, n := range one.Notes {
 		r.note(n.Line, "%s: %s", name, n.Text)
 	}
@@ -76,7 +78,7 @@ func (s Source) readFile(f File) (r Reading, err error) {
 		return LineTables(in)
 	}
 	r, err = CSV(in, s.Name)
-	if err != nil && s.Format == "" && len(r.Processes) == 0 {
+	if err != nil && s.Format == "" && len(r.Processes) == 0 && !errors.Is(err, ErrEmpty) {
 		err = fmt.Errorf("no format that is known; as CSV: %w", err)
 	}
 	return r, err
