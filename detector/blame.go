@@ -29,7 +29,7 @@ func taskSentence(v Verdict, w Worker, o Options) string {
 	for _, t := range w.Tasks {
 		runs += t.runs()
 	}
-	counted := fmt.Sprintf("%s of %s were counted", count(runs, "run"), count(len(names), "task"))
+	counted := fmt.Sprintf("%s of %s were counted", count(runs, "run", "runs"), count(len(names), "task", "tasks"))
 	if overlap {
 		return counted + ", many of them beside one another in one process: its memory does not tell which of them leaks."
 	}
@@ -49,7 +49,7 @@ func taskSentence(v Verdict, w Worker, o Options) string {
 		if len(names) == 1 {
 			how = "and no other task ran"
 		}
-		return fmt.Sprintf("%s in %s: %s, %s.", counted, count(len(rows), "span of time"), strings.Join(leak, ", "), how)
+		return fmt.Sprintf("%s in %s: %s, %s.", counted, count(len(rows), "span of time", "spans of time"), strings.Join(leak, ", "), how)
 	case len(together) > 0:
 		return fmt.Sprintf("%s; %s run so much together that they cannot be told apart.", counted, strings.Join(together, " and "))
 	}

@@ -5,11 +5,9 @@ import "math"
 // throttle corrects a verdict that a ceiling made: memory that stands at
 // MemoryHigh or the limit, or is under pressure, does not show its growth.
 func (b *bench) throttle(v *Verdict) {
-	ceiling := b.sum.Limit.Bytes
-	if b.sum.High > 0 && (ceiling <= 0 || b.sum.High < ceiling) {
-		ceiling = b.sum.High
-	}
+	ceiling, _ := b.ceiling()
 	atCeiling := ceiling > 0 && v.Footprint >= b.th.throttle*ceiling
+	b.down = atCeiling
 	pressed := b.pressure() >= b.th.pressure
 	switch {
 	case v.Kind.Leaks() && atCeiling && b.level():
@@ -23,6 +21,14 @@ func (b *bench) throttle(v *Verdict) {
 	case b.sum.Limit.Bytes > 0 && v.Footprint >= b.th.threshold*b.sum.Limit.Bytes:
 		v.Reason = ReasonThreshold
 	}
+}
+
+// ceiling is the line that memory is held down at, 0 for none, and its name.
+func (b *bench) ceiling() (bytes float64, name string) {
+	if limit := b.sum.Limit.Bytes; limit > 0 && !(b.sum.High > 0 && b.sum.High < limit) {
+		return limit, "the limit (" + b.sum.Limit.Source + ")"
+	}
+	return b.sum.High, "MemoryHigh"
 }
 
 // level reports whether the sum has stopped growing in the last two hours.

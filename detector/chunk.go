@@ -235,7 +235,7 @@ func pass(left [][]reading, who *[]int) (sum reading, ok bool) {
 // not read, but for its tasks.
 func Join(w Worker, chunks []Chunk) Summary {
 	s := Summary{Name: w.Name, Droplet: w.Droplet, Pool: w.Pool, Limit: w.Limit, High: w.High,
-		Pressure: w.Pressure, Events: w.Events, Gaps: w.Gaps}
+		Pressure: w.Pressure, Held: w.Held, Events: w.Events, Gaps: w.Gaps}
 	chunks = slices.Clone(chunks)
 	slices.SortFunc(chunks, func(a, b Chunk) int { return before(a.Index, b.Index) })
 	j := joiner{byPID: map[int][]int{}}

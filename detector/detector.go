@@ -104,7 +104,8 @@ type Worker struct {
 	Pressure []Point // share of time stalled on memory, 0..1, where known
 	Events   []Event
 	Tasks    []TaskRun
-	Gaps     []Gap // known holes (agent away); never read as health
+	Held     []Point // tasks that the main process holds until their time (ETA, countdown), where known
+	Gaps     []Gap   // known holes (agent away); never read as health
 }
 
 // Gap is a time in which nothing was measured.

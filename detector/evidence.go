@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -64,23 +65,33 @@ func (b *bench) explain(v *Verdict) {
 	if v.Kind == LeakMasked {
 		say("Every ended child grew to its last reading, by %s an hour in the median; recycling hides it.", size(b.medianLifeRate()))
 	}
-	for _, p := range b.worstFirst() {
+	told, young := b.worthTelling(v.Kind)
+	for _, p := range told {
 		say("%s", b.sentence(p))
+	}
+	if young > 0 && v.Kind != LeakMasked {
+		say("%s: measured for too short a time.", count(young, "more process cannot be judged", "more processes cannot be judged"))
+	}
+	if s := b.ceilingSentence(v); s != "" {
+		say("%s", s)
 	}
 	if b.grouped() {
 		say("Only the sum over all processes of that name was measured: it does not tell which of them grows, a process that joins looks like growth, and one that is replaced hides its own.")
 	}
-	if b.sum.Metric == "rss+swap" {
+	if b.sum.Metric == "rss+swap" && b.living() > 1 {
 		say("PSS was not measured: the sum over processes counts shared pages once for each.")
 	}
-	if v.Exhaustion != nil {
+	switch {
+	case v.Exhaustion != nil && v.Footprint >= v.Exhaustion.Limit.Bytes:
+		say("It holds %s, above its limit of %s (%s) already.", size(v.Footprint), size(v.Exhaustion.Limit.Bytes), v.Exhaustion.Limit.Source)
+	case v.Exhaustion != nil:
 		say("At this pace the limit of %s (%s) is reached in %s.", size(v.Exhaustion.Limit.Bytes), v.Exhaustion.Limit.Source,
 			span(v.Exhaustion.Expected.Sub(b.time(b.now)).Hours()))
 	}
 	if v.Kind == Unsure && v.HoursNeeded != nil {
 		say("About %s more would tell.", span(*v.HoursNeeded))
 	}
-	if v.MinDetectable != nil && v.Kind != Leak {
+	if v.MinDetectable != nil && !v.Kind.Leaks() {
 		say("Growth below %s an hour would not be visible in these data.", size(*v.MinDetectable))
 	}
 }
@@ -90,26 +101,52 @@ func (b *bench) grouped() bool {
 	return slices.ContainsFunc(b.procs, func(p judged) bool { return p.life.Slot == SlotGroup })
 }
 
-// worstFirst returns the living processes worth a sentence: all that leak or
-// are unsure, else the one that decided.
-func (b *bench) worstFirst() []judged {
-	var out []judged
-	worst := -1
-	for i, p := range b.procs {
-		if !p.alive {
-			continue
+// worthTelling returns the living processes worth a sentence, at most four:
+// the one that decided, then those that leak or may; and how many more are
+// too young for one. In a masked leak the pool decided.
+func (b *bench) worthTelling(kind Kind) (out []judged, young int) {
+	var alive []judged
+	for _, p := range b.procs {
+		if p.alive {
+			alive = append(alive, p)
 		}
-		if p.kind == Leak || p.kind == Unsure {
+	}
+	slices.SortStableFunc(alive, func(p, q judged) int { return cmp.Compare(rank(q.opinion), rank(p.opinion)) })
+	for i, p := range alive {
+		switch tooYoung := p.kind == Unsure && p.reason == ReasonTooShort; {
+		case i == 0 && kind != LeakMasked, !tooYoung && (p.kind == Leak || p.kind == Unsure):
 			out = append(out, p)
-		}
-		if worst < 0 || rank(p.opinion) > rank(b.procs[worst].opinion) {
-			worst = i
+		case tooYoung:
+			young++
 		}
 	}
-	if len(out) == 0 && worst >= 0 {
-		out = append(out, b.procs[worst])
+	return out[:min(len(out), 4)], young
+}
+
+// living is how many processes the worker has.
+func (b *bench) living() (n int) {
+	for _, p := range b.procs {
+		if p.alive {
+			n++
+		}
 	}
-	return out[:min(len(out), 4)]
+	return n
+}
+
+// ceilingSentence says what a limit has to do with the verdict, "" nothing.
+func (b *bench) ceilingSentence(v *Verdict) string {
+	ceiling, what := b.ceiling()
+	switch {
+	case v.Reason == ReasonThreshold:
+		return fmt.Sprintf("It holds %s, %.0f %% of its limit of %s (%s).", size(v.Footprint), 100*v.Footprint/b.sum.Limit.Bytes, size(b.sum.Limit.Bytes), b.sum.Limit.Source)
+	case v.Reason != ReasonThrottled:
+		return ""
+	case b.down && v.Kind == Leak:
+		return fmt.Sprintf("It grew until it reached %s of %s and is held down there: %s now.", what, size(ceiling), size(v.Footprint))
+	case b.down:
+		return fmt.Sprintf("It stands at %s, where %s of %s holds it down: that it is level there says nothing.", size(v.Footprint), what, size(ceiling))
+	}
+	return fmt.Sprintf("For want of memory it stood still for %.0f %% of the last hour: that it is level says nothing.", 100*b.pressure())
 }
 
 // sentence tells one process's story.
@@ -119,7 +156,10 @@ func (b *bench) sentence(p judged) string {
 		who = "The group of processes"
 	}
 	if p.life.PID != 0 {
-		who = fmt.Sprintf("Process %d (%s)", p.life.PID, p.life.Role)
+		who = fmt.Sprintf("Process %d", p.life.PID)
+		if p.life.Role != RoleUnknown && p.life.Role != "" {
+			who += fmt.Sprintf(" (%s)", p.life.Role)
+		}
 	}
 	w := p.win
 	hours := span(w.to - w.from)
@@ -134,16 +174,24 @@ func (b *bench) sentence(p judged) string {
 		return fmt.Sprintf("%s grew %s in %s without slowing, but it is only %s old and a warm-up could still do that.", who, size(w.growth), hours, span(p.age))
 	case p.kind == Unsure && p.reason == ReasonTooShort:
 		return fmt.Sprintf("%s was measured for %s only.", who, span(p.curve.span()))
+	case p.reason == ReasonLoad && p.held != nil:
+		return who + p.held.sentence(p.kind, w, hours)
 	case p.kind == Unsure && p.reason == ReasonLoad:
 		return fmt.Sprintf("%s grew %s in %s while the worker used more and more CPU time; the two cannot be told apart until the load stops rising.", who, size(w.growth), hours)
 	case p.kind == Unsure && p.doubted:
 		return fmt.Sprintf("%s grew %s in %s and has not slowed, but beside its ups and downs of %s that is not yet enough to be sure.", who, size(w.growth), hours, size(w.sigma))
 	case p.kind == Unsure:
 		return fmt.Sprintf("%s grew %s in %s, but a moment ago the same test still said: %s.", who, size(w.growth), hours, plain(p.reason))
+	case p.reason == ReasonWarmUp && b.down:
+		return fmt.Sprintf("%s gained %s in %s; the second half ran at %.0f %% of the first half's pace.", who, size(p.gain()), hours, 100*math.Max(w.halves, 0))
 	case p.reason == ReasonWarmUp:
 		return fmt.Sprintf("%s gained %s in %s and has slowed: the second half ran at %.0f %% of the first half's pace and the last third brought %.0f %% of the gain; a leak would have gone on.", who, size(p.gain()), hours, 100*math.Max(w.halves, 0), 100*clamp(w.lastThird, 0, 1))
 	case p.reason == ReasonStep:
-		return fmt.Sprintf("%s gained %s in %s and was level between and after them: %s in %s; a leak would have gone on.", who, size(w.jumped), count(w.jumps, "sharp step"), size(w.growth), hours)
+		around := "between and after them"
+		if w.jumps == 1 {
+			around = "before and after it"
+		}
+		return fmt.Sprintf("%s gained %s in %s and was level %s, where it moved by %s in %s; a leak would have gone on.", who, size(w.jumped), count(w.jumps, "sharp step", "sharp steps"), around, size(w.growth), hours)
 	case p.reason == ReasonStaircase:
 		return fmt.Sprintf("%s grew %s in %s, but in only about %.0f stairs; a leak grows in many small ones.", who, size(w.growth), hours, math.Ceil(w.neff))
 	case p.reason == ReasonBounded:
@@ -152,8 +200,12 @@ func (b *bench) sentence(p judged) string {
 		return fmt.Sprintf("%s goes up and down by %s every day and moved by %s in %s beyond that.", who, size(p.swing), size(w.growth), hours)
 	case p.reason == ReasonLoad:
 		return fmt.Sprintf("%s grew %s in %s, but more than %.0f %% of that follows the CPU time the worker used.", who, size(w.growth), hours, 100*b.th.loadShare)
+	case p.reason == ReasonNoise && w.growth < b.th.growthNoise*w.sigma:
+		return fmt.Sprintf("%s moved by %s in %s, less than %.0f times its ordinary ups and downs of %s.", who, size(w.growth), hours, b.th.growthNoise, size(w.sigma))
+	case p.reason == ReasonNoise && w.z < b.th.z:
+		return fmt.Sprintf("%s moved by %s in %s, but up and down and not steadily enough for a trend (statistic %.1f, %.1f needed).", who, size(w.growth), hours, w.z, b.th.z)
 	case p.reason == ReasonNoise:
-		return fmt.Sprintf("%s moved by %s in %s, no more than its ordinary ups and downs of %s (trend statistic %.1f, 4 needed).", who, size(w.growth), hours, size(w.sigma), w.z)
+		return fmt.Sprintf("%s moved by %s in %s, but rose from one eighth of that time to the next only %d times of 7; a leak rises nearly every time.", who, size(w.growth), hours, w.ups)
 	}
 	return fmt.Sprintf("%s moved by %s in %s: %s.", who, size(w.growth), hours, plain(p.reason))
 }
@@ -170,9 +222,9 @@ func keptPace(halves float64) string {
 }
 
 // count writes a number with its noun.
-func count(n int, noun string) string {
+func count(n int, one, many string) string {
 	if n == 1 {
-		return "one " + noun
+		return "one " + one
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return fmt.Sprintf("%d %s", n, many)
 }

@@ -62,6 +62,7 @@ type bench struct {
 	now    float64
 	procs  []judged
 	load   load
+	down   bool // the sum stands at the ceiling that holds it down
 }
 
 // JudgeSummary is the verdict as one pure function of a worker's blocks:
@@ -137,10 +138,14 @@ func (b *bench) judgeProcesses() {
 		curves = append(curves, p.curve)
 	}
 	b.load = loadOf(curves)
+	held := heldOf(b.sum.Held, b.origin)
 	for i := range b.procs {
 		p := &b.procs[i]
 		s := setting{age: p.age, quiet: b.quiet(p.life, p.age), lag: b.lag(p), odds: 1, load: b.load,
 			arenas: b.sum.Pool == PoolThreads}
+		if b.holds(p) {
+			s.held = held
+		}
 		if p.life.Role == RoleParent && b.hasChildren() {
 			s.odds, s.manages = b.th.parentOdds, true
 		}

@@ -81,6 +81,8 @@ type thresholds struct {
 	loadSlope    float64
 	loadGain     float64
 	loadOdds     float64
+	heldTask     float64
+	heldFell     float64
 	minWindow    float64
 	givenBack    float64
 	leakPace     float64
@@ -173,6 +175,8 @@ func (o Options) defaults() thresholds {
 		loadGain:   25,          // log-likelihood, twice, that work must add at 96 readings: made h10 7 to 32, leaks 28 and more
 		givenBack:  0.1,         // of what it rises, memory that follows load gives back
 		loadOdds:   6,           // times: made growing load (h10, seeds 20001 to 20060) still passed at 4, none at 6
+		heldTask:   MiB * s,     // a task that waits is its message and request; brokers and their people keep those far below
+		heldFell:   0.3,         // of what a backlog rose: fallen by less, it says little of what it gives back
 		minWindow:  2,           // hours: a young process must show its growth without its start-up
 		confirm:    2,           // earlier looks that must not say healthy; a third delays and no longer helps on made walks
 		poolLives:  3,           // two lives that end high can be chance

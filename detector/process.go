@@ -9,17 +9,18 @@ import (
 type opinion struct {
 	kind   Kind
 	reason Reason
-	win    trend   // the window that decided
-	bends  bends   // of that window, with leak
-	curve  curve   // what was judged
-	age    float64 // hours since the process started, as far as seen
-	lag    float64 // how many times more its busiest sibling works
-	warm   float64 // odds that this is still a warm-up
-	peak   float64 // with bounded: the level it fell from
-	swing  float64 // height of the daily rhythm, with seasonal
-	onset  float64 // hours, with leak
-	need   float64 // hours more, with unsure
-	mdg    float64 // bytes per hour
+	win    trend    // the window that decided
+	bends  bends    // of that window, with leak
+	curve  curve    // what was judged
+	age    float64  // hours since the process started, as far as seen
+	lag    float64  // how many times more its busiest sibling works
+	warm   float64  // odds that this is still a warm-up
+	peak   float64  // with bounded: the level it fell from
+	swing  float64  // height of the daily rhythm, with seasonal
+	held   *backlog // with load: the tasks that carried the growth, nil where it was CPU time
+	onset  float64  // hours, with leak
+	need   float64  // hours more, with unsure
+	mdg    float64  // bytes per hour
 
 	doubted bool // with unsure: a leak but for its certainty
 }
@@ -35,6 +36,7 @@ type setting struct {
 	lag     float64 // how many times more its busiest sibling works, at least 1
 	odds    float64 // what the role alone does to the odds of a passing cause, 1: nothing
 	load    load
+	held    load // tasks that it holds until their time, where that is known
 	loaded  bool // load and memory rose together in the window
 	manages bool // its children do the work: theirs counts
 	arenas  bool // threads share the process: each may fill an arena of the allocator
@@ -111,6 +113,7 @@ func assessOnce(c curve, s setting, th thresholds) opinion {
 	switch {
 	case first == nil:
 		o.need = math.Max(th.minSpan-c.span(), 0.5)
+	case found != nil && o.explained(even, *found, s, th):
 	case found == nil:
 		o.kind, o.reason, o.win = Healthy, reason, *first
 	default:

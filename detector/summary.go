@@ -18,6 +18,7 @@ type Summary struct {
 	Limit    Limit
 	High     float64
 	Pressure []Point
+	Held     []Point // see [Worker]
 	Events   []Event
 	Tasks    []TaskVerdict
 	Gaps     []Gap

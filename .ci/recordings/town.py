@@ -173,7 +173,7 @@ class Feeder:
         while time.time() < end:
             at, _, n, eta = self.due[0]
             if at > time.time():
-                time.sleep(min(at - time.time(), 0.5))
+                time.sleep(min(max(at - time.time(), 0), 0.5))
                 continue
             heapq.heappop(self.due)
             self.send(n, eta)

@@ -137,9 +137,11 @@ func (p *pages) bytes(m moment, r *rand.Rand) (float64, float64) {
 // waves, each task held for delay hours, so it fills and then stays level.
 type backlog struct {
 	perTask, delay, period, every float64
+	mean                          float64   // tasks that arrive in a pass of a wave
 	due                           []float64 // bytes by pass, a ring of length delay
 	at                            int
 	held                          float64
+	count                         *[]float64 // tasks held, by pass
 }
 
 func (b *backlog) bytes(m moment, r *rand.Rand) (float64, float64) {
@@ -149,11 +151,12 @@ func (b *backlog) bytes(m moment, r *rand.Rand) (float64, float64) {
 	b.held -= b.due[b.at]
 	wave := 0.0
 	if math.Mod(m.hour, b.period) < 0.4*b.period {
-		wave = b.perTask * float64(poisson(r, 20))
+		wave = b.perTask * float64(poisson(r, b.mean))
 	}
 	b.due[b.at] = wave
 	b.held += wave
 	b.at = (b.at + 1) % len(b.due)
+	*b.count = append(*b.count, math.Round(b.held/b.perTask))
 	return b.held, 0
 }
 

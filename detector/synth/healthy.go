@@ -214,7 +214,27 @@ func drawBacklog(p *plan) {
 	perTask := ratio(p.rng, 10, 60) * mib / (20 * 60 * min(delay, 0.4*period))
 	every := p.params.Every.Hours()
 	p.addParent(func(*rand.Rand) cause {
-		return &backlog{perTask: perTask * p.params.Every.Minutes(), delay: delay, period: period, every: every}
+		return &backlog{perTask: perTask * p.params.Every.Minutes(), delay: delay, period: period, every: every, mean: 20, count: &p.held}
+	})
+	p.reasons = loading
+}
+
+// PilingUp is a healthy shape that is none of [Families], because without
+// Params.Held nobody could tell it from a leak: tasks that are not due for
+// days pile up in the parent.
+func PilingUp() Family {
+	return Family{Name: "h18+", Text: "tasks not due for days pile up in the parent", draw: drawPilingUp}
+}
+
+func drawPilingUp(p *plan) {
+	delay := between(p.rng, 0.3, 1.5) * p.span()
+	mean, grown := ratio(p.rng, 0.3, 5), ratio(p.rng, 25, 250)*mib
+	every := p.params.Every.Hours()
+	passes := min(delay, p.span()) / every
+	mean = max(mean, grown/passes/(200<<10)) // messages are small
+	perTask := grown / passes / mean
+	p.addParent(func(*rand.Rand) cause {
+		return &backlog{perTask: perTask, delay: delay, period: 10 * p.span(), every: every, mean: mean, count: &p.held}
 	})
 	p.reasons = loading
 }

@@ -47,6 +47,7 @@ type plan struct {
 	reasons     []detector.Reason
 	highBytes   float64
 	limitBytes  float64
+	held        []float64 // tasks held until their time, by pass; written while it is played
 }
 
 // restart ends every process of the node and starts it again.

@@ -75,6 +75,11 @@ func (p *plan) lines(w *detector.Worker, r *run) {
 			w.Pressure = append(w.Pressure, detector.Point{At: p.when(p.dirt.shown(float64(i) * p.every)), V: v})
 		}
 	}
+	if p.params.Held {
+		for i, v := range p.held[:min(len(p.held), len(r.totals))] {
+			w.Held = append(w.Held, detector.Point{At: p.when(p.dirt.shown(float64(i) * p.every)), V: v})
+		}
+	}
 	rng := p.stream("line")
 	switch {
 	case p.limitBytes > 0 && !math.IsInf(p.limitBytes, 0):

@@ -28,6 +28,7 @@ type Params struct {
 	Days     float64       // length of the window; 0: drawn, 33 hours to 7 days, longer for weekly shapes
 	Every    time.Duration // between two passes; 0: one minute
 	PSSEvery int           // PSS and USS are read at every n-th pass; 0: 4; negative: never
+	Held     bool          // fill Worker.Held, where tasks are held until their time
 	Tasks    bool          // fill Worker.Tasks with every execution
 	Above    float64       // leaks grow by at least this many times the minimum detectable growth; 0: 1.2
 }
