@@ -70,7 +70,7 @@ func (b *bench) explain(v *Verdict) {
 		say("%s", b.sentence(p))
 	}
 	if young > 0 && v.Kind != LeakMasked {
-		say("%s: measured for too short a time.", count(young, "more process cannot be judged", "more processes cannot be judged"))
+		say("Not judged: %s, measured for too short a time.", count(young, "more process", "more processes"))
 	}
 	if s := b.ceilingSentence(v); s != "" {
 		say("%s", s)

@@ -65,10 +65,10 @@ func TestWhoIsToldOf(t *testing.T) {
 	gone.alive = false
 	got := evidenceOf(Leak, ReasonLeak, 0, nil, young, grown(4, MiB), calm, gone, grown(5, 3*MiB), young)
 	if !strings.HasPrefix(got, "Process 5 grew 30.0 MiB") || !strings.Contains(got, "Process 4 grew 10.0 MiB") || strings.Contains(got, "Process 3") ||
-		!strings.Contains(got, "2 more processes cannot be judged: measured for too short a time.") || strings.Contains(got, "Process 2") {
+		!strings.Contains(got, "Not judged: 2 more processes, measured for too short a time.") || strings.Contains(got, "Process 2") {
 		t.Error(got)
 	}
-	if got := evidenceOf(Healthy, ReasonFlat, 0, nil, young, calm); !strings.HasPrefix(got, "Process 1 moved by 0 B") || !strings.Contains(got, "one more process cannot be judged") {
+	if got := evidenceOf(Healthy, ReasonFlat, 0, nil, young, calm); !strings.HasPrefix(got, "Process 1 moved by 0 B") || !strings.Contains(got, "Not judged: one more process, measured") {
 		t.Error(got)
 	}
 	if got := evidenceOf(Unsure, ReasonTooShort, 0, nil, young); !strings.HasPrefix(got, "Process 2 was measured for") || strings.Contains(got, "more process") {

@@ -35,7 +35,7 @@ NODES = [
     node("solo-sockets", "leak", "solo", leak("sockets", 35 * KiB)),
     node("solo-malloc", "leak", "solo", leak("malloc", 150 * KiB), rate=0.5),
     node("autoscale-steady", "healthy", "prefork", steady, args=["--autoscale=4,1"], rate=1.1, load=day, wait=[0.2, 2.5], prefetch=1),
-    node("autoscale-cache", "leak", "prefork", leak("cache", 60 * KiB), args=["--autoscale=4,1"], rate=1.1, load=day,
+    node("autoscale-cache", "leak_masked", "prefork", leak("cache", 60 * KiB), args=["--autoscale=4,1"], rate=1.1, load=day,
          wait=[0.2, 2.5], prefetch=1),
     node("autoscale-masked", "leak_masked", "prefork", leak("cache", 400 * KiB), args=["--autoscale=3,1", "--max-tasks-per-child=120"],
          rate=1.0, load=day, wait=[0.1, 1.5], prefetch=1),

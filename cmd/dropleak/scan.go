@@ -42,7 +42,8 @@ configuration. It prints one row a worker, worst first, and why.
 What a file is, its content says:
   csv          a header row with time (seconds on any origin, or RFC 3339) and
                value or any of rss, pss, uss, swap (bytes); optional pid, ppid,
-               start, role, worker, droplet
+               start, role, worker, droplet, held (tasks that the worker's
+               main process holds until their ETA or countdown)
   mprof        what "mprof run" records
   ps           a log of date and ps -o pid,ppid,rss,args (any columns)
   prometheus   text of an exporter; openmetrics likewise

@@ -89,7 +89,7 @@ func judgeSource(source formats.Source, f scanFlags) judged {
 		workers = []detector.Worker{{Name: source.Name}} // lines that grew, and no measure of when
 	}
 	for _, w := range workers {
-		w.Tasks = f.runs
+		w.Tasks, w.Held = f.runs, heldBy(w, reading.Held)
 		w.Limit = scanLimit(f, w, reading.Droplets)
 		one := judgedWorker{worker: w, verdict: detector.Judge(w, lastSample(w), f.options(reading.ValueOnly))}
 		if len(workers) == 1 {
@@ -103,6 +103,16 @@ func judgeSource(source formats.Source, f scanFlags) judged {
 	}
 	slices.SortStableFunc(file.workers, func(a, b judgedWorker) int { return worstFirst(a.verdict, b.verdict) })
 	return file
+}
+
+// heldBy are the tasks that a worker held until their time.
+func heldBy(w detector.Worker, all []formats.Held) (out []detector.Point) {
+	for _, h := range all {
+		if h.Worker == w.Name && h.Droplet == w.Droplet {
+			out = append(out, detector.Point{At: h.At, V: h.Tasks})
+		}
+	}
+	return out
 }
 
 // scanLimit is the limit given, else what the droplet had left at the end.

@@ -18,7 +18,7 @@ import (
 
 // csvColumns are the columns that are read; others get a note.
 var csvColumns = []string{"time", "value", "rss", "pss", "uss", "swap", "pid", "ppid", "start", "role",
-	"worker", "droplet", "memory_available", "memory_total", "utime", "cpu", "slot"}
+	"worker", "droplet", "memory_available", "memory_total", "utime", "cpu", "slot", "held"}
 
 // csvReader turns rows into samples by the names in the header.
 type csvReader struct {
@@ -170,8 +170,12 @@ func (r *csvReader) take() error {
 	if err := errors.Join(r.identity(&p), r.memory(&p)); err != nil {
 		return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	if err := r.droplet(p); err != nil {
+	held, err := r.number("held")
+	if err := errors.Join(err, r.droplet(p)); err != nil {
 		return err
+	}
+	if sample.Measured(held) {
+		r.Held = append(r.Held, Held{At: at, Droplet: p.Droplet, Worker: p.Worker, Tasks: held})
 	}
 	if sample.Measured(p.RSS) || sample.Measured(p.PSS) || sample.Measured(p.USS) {
 		r.Processes = append(r.Processes, p)
@@ -237,8 +241,11 @@ func (r *csvReader) number(name string) (float64, error) {
 	v, err := strconv.ParseFloat(text, 64)
 	if err != nil || v < 0 || math.IsInf(v, 0) || math.IsNaN(v) || v > 1<<60 {
 		unit := "bytes"
-		if name == "cpu" || name == "utime" {
+		switch name {
+		case "cpu", "utime":
 			unit = "seconds"
+		case "held":
+			unit = "tasks"
 		}
 		return sample.NaN, fmt.Errorf("%s %.40q is not a plain number of %s", name, text, unit)
 	}

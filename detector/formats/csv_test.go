@@ -21,6 +21,7 @@ func TestCSV(t *testing.T) {
 		in    string
 		want  []sample.Process
 		notes []Note
+		held  []Held
 		value bool
 	}{
 		"value": {
@@ -33,6 +34,12 @@ func TestCSV(t *testing.T) {
 			want: []sample.Process{{At: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), Worker: "mail", Role: "child",
 				PID: 7, PPID: 1, Start: at(5), RSS: 100, PSS: nan, USS: nan, Swap: 0, CPU: 1.5}},
 			notes: []Note{{1, `column "colour" is not known and not read`}},
+		},
+		"tasks held": {
+			in:    "time,rss,held\n0,5,7\n60,5,\n120,5,many\n",
+			want:  []sample.Process{{At: at(0), Worker: "w", Role: "unknown", RSS: 5, PSS: nan, USS: nan, Swap: nan, CPU: nan}, {At: at(60), Worker: "w", Role: "unknown", RSS: 5, PSS: nan, USS: nan, Swap: nan, CPU: nan}},
+			held:  []Held{{At: at(0), Worker: "w", Tasks: 7}},
+			notes: []Note{{4, `held "many" is not a plain number of tasks`}},
 		},
 		"bad rows are notes by line": {
 			in:   "time,rss\nsoon,1\n,1\n0,many\n0,-1\n1,5\n\n2\n3,1e400\n",
@@ -54,6 +61,9 @@ func TestCSV(t *testing.T) {
 			}
 			if diff := cmp.Diff(c.want, got.Processes, cmpopts.EquateNaNs()); diff != "" {
 				t.Errorf("samples (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(c.held, got.Held); diff != "" {
+				t.Errorf("tasks held (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(c.notes, got.Notes, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("notes (-want +got):\n%s", diff)

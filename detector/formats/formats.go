@@ -47,12 +47,21 @@ type Reading struct {
 	Processes []sample.Process
 	Droplets  []sample.Droplet
 	Workers   []sample.Worker
+	Held      []Held
 	ValueOnly bool // memory came as a bare value, kept in RSS: of an unknown kind
 	Notes     []Note
 	Calls     []Call // of functions that were marked, in the order they began
 	Evidence  []string
 
 	untold int // notes beyond maxNotes
+}
+
+// Held is how many tasks a worker's main process held until their time at a
+// moment.
+type Held struct {
+	At              time.Time
+	Droplet, Worker string
+	Tasks           float64
 }
 
 // Call is one run of a function that somebody marked for the profiler.

@@ -54,6 +54,7 @@ func (r *Reading) append(one Reading, name string) {
 	r.Processes = append(r.Processes, one.Processes...)
 	r.Droplets = append(r.Droplets, one.Droplets...)
 	r.Workers = append(r.Workers, one.Workers...)
+	r.Held = append(r.Held, one.Held...)
 	r.Calls = append(r.Calls, one.Calls...)
 	r.Evidence = append(r.Evidence, one.Evidence...)
 	r.ValueOnly = r.ValueOnly || one.ValueOnly
