@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -15,7 +18,9 @@ import (
 	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/bot/store/storetest"
 	"github.com/dropleak/dropleak/bot/watch"
+	"github.com/dropleak/dropleak/detector"
 	"github.com/dropleak/dropleak/detector/sample"
+	"gonum.org/v1/gonum/stat"
 )
 
 var dropletsFlag = flag.Int("droplets", 1, "droplets in the fleet that is scanned")
@@ -82,7 +87,6 @@ func (d *benchDroplet) pass(m int) sample.Pass {
 func (d *benchDroplet) send(t testing.TB, h *history.History, from, to int, atOnce bool) {
 	t.Helper()
 	var all []sample.Series
-	index := map[string]int{}
 	for m := from; m < to; m++ {
 		series := sample.Encode(d.pass(m))
 		if !atOnce {
@@ -91,14 +95,11 @@ func (d *benchDroplet) send(t testing.TB, h *history.History, from, to int, atOn
 			}
 			continue
 		}
-		for _, s := range series {
-			k := s.Key()
-			i, known := index[k]
-			if !known {
-				i = len(all)
-				index[k] = i
-				all = append(all, sample.Series{Labels: s.Labels})
-			}
+		if all == nil {
+			all = series
+			continue
+		}
+		for i, s := range series { // passes of one shape, in one order
 			all[i].Points = append(all[i].Points, s.Points...)
 		}
 	}
@@ -126,18 +127,52 @@ func used(t testing.TB, f func()) time.Duration {
 	return now() - before
 }
 
-// footing is what lives on the heap, and the most that was ever resident, in
-// bytes.
-func footing(t testing.TB) (live, peak float64) {
+// footing is what f leaves on the heap, and the most that was resident while
+// it ran, in bytes.
+func footing(t testing.TB, f func()) (live, peak float64) {
 	t.Helper()
+	debug.FreeOSMemory()
+	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil { // forgets the peak
+		t.Fatal(err)
+	}
+	f()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(status), "VmHWM:")
+	if _, err := fmt.Sscanf(after, "%f kB", &peak); err != nil {
+		t.Fatal(err)
+	}
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		t.Fatal(err)
+	return float64(m.HeapAlloc), peak * 1024
+}
+
+// memoryLine scans growing parts of the fleet and draws lines through what each
+// takes: what it would be for the whole fleet is read off them.
+func memoryLine(t *testing.T, droplets int, scan func(droplets int) watch.Summary) {
+	t.Helper()
+	var x, live, peak []float64
+	for part := 1; part <= 4; part++ {
+		n := max(droplets*part/4, 1)
+		var sum watch.Summary
+		l, p := footing(t, func() { sum = scan(n) })
+		runtime.KeepAlive(sum)
+		t.Logf("a scan of %d droplets: %.1f MB of heap live with its result, at most %.1f MB resident", n, l/1e6, p/1e6)
+		x, live, peak = append(x, float64(n)), append(live, l), append(peak, p)
 	}
-	return float64(m.HeapAlloc), float64(u.Maxrss) * 1024
+	if droplets < 4 {
+		return // no line
+	}
+	for _, y := range []struct {
+		what   string
+		points []float64
+	}{{"heap live", live}, {"resident", peak}} {
+		base, each := stat.LinearRegression(x, y.points, nil, false)
+		t.Logf("%s: %.1f MB and %.1f kB a droplet, %.0f MB for %d droplets", y.what, base/1e6, each/1e3, (base+each*fleetSize)/1e6, fleetSize)
+	}
 }
 
 // TestBenchScan measures what a scan costs in production: the store on disk,
@@ -147,7 +182,8 @@ func TestBenchScan(t *testing.T) {
 	s := storetest.Open(t, "sqlite:"+t.TempDir())
 	h := history.New(s, history.Options{Hold: time.Nanosecond})
 	const week = 7 * 24 * 60
-	end := time.Now().Truncate(time.Minute)
+	// Half a chunk is open, as it is on average over a day.
+	end := time.Now().Truncate(detector.ChunkWidth).Add(-detector.ChunkWidth / 2)
 	start := end.Add(-week * time.Minute)
 	droplets := make([]*benchDroplet, *dropletsFlag)
 	fleet := watch.Fleet{Listed: end}
@@ -171,7 +207,6 @@ func TestBenchScan(t *testing.T) {
 		}
 		return sum
 	}
-	empty, _ := footing(t)
 	report := func(what string, d time.Duration) {
 		each := d / time.Duration(len(droplets))
 		t.Logf("%s: %.2f CPU-s for %d droplets of %d workers, %v each, %.0f CPU-s for %d", what, d.Seconds(), len(droplets), benchWorkers,
@@ -200,13 +235,14 @@ func TestBenchScan(t *testing.T) {
 	if sum.Workers() != n || leaks < n/40 || leaks > n/10+1 {
 		t.Errorf("%d of %d workers judged, %d called leaking; every twentieth was made so", sum.Workers(), n, leaks)
 	}
-	live, peak := footing(t)
+	all := fleet.Droplets
+	memoryLine(t, len(all), func(k int) watch.Summary {
+		fleet.Droplets = all[:k]
+		return scan(end)
+	})
 	size, err := s.HistorySize(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("afterwards %.1f MB of heap live, %.0f kB a droplet more than before; at most %.1f MB resident; %.1f MB of samples and digests on disk",
-		live/1e6, (live-empty)/1e3/float64(len(droplets)), peak/1e6, float64(size)/1e6)
-	runtime.KeepAlive(sum)
-	runtime.KeepAlive(droplets)
+	t.Logf("%.1f MB of samples and digests on disk", float64(size)/1e6)
 }
