@@ -44,6 +44,10 @@ bench-detect: ## measure the detector beside what others use: SERIES generated s
 		$(if $(RIVALS),-rivals $(RIVALS)) $(if $(BUDGET),-budget $(BUDGET)) $(if $(LOOKS),-looks $(LOOKS)) $(if $(MD),-md $(abspath $(MD))) \
 		$(if $(DOC),-doc $(abspath $(DOC)) -commit $$(git rev-parse --short HEAD))
 
+.PHONY: pictures
+pictures: ## draw every golden Slack message into OUT, light, dark and phone width; NAMES="home card" draws some (needs DROPLEAK_SLACK_RENDER)
+	.ci/pictures $(OUT) $(NAMES)
+
 .PHONY: bench-agent
 bench-agent: ## what the agent costs beside the exporters, on the same 64 processes, for MINUTES (default 60; needs root)
 	MINUTES=$(or $(MINUTES),60) .ci/bench-agent

@@ -246,6 +246,14 @@ func golden() map[string]any {
 		out["incident-"+name] = map[string]any{"channel": "C0OPS", "text": m.Text, "blocks": m.Blocks}
 	}
 	out["help"] = map[string]any{"text": "How to talk to dropleak", "blocks": helpBlocks()}
+	for name, m := range answers() {
+		out["answer-"+name] = map[string]any{"text": m.Text, "blocks": m.Blocks}
+	}
+	f := stateFor(asked())
+	question := report.Finding(f, report.Look{At: noon, Picture: f.Picture, Run: runBlocks(f, asked(), noon), Row: buttons(f, asked()), Ask: ask(asked())})
+	out["modal-review"] = reviewModal(f, question.Blocks, "", "C0OPS")
+	out["modal-review-refused"] = reviewModal(f, question.Blocks, ":no_entry: You are not among the configured approvers.", "C0OPS")
+	out["modal-review-incident"] = reviewModal(struck(3)[0], incidents()["question"].Blocks, "", "C0OPS")
 	out["modal-skip"] = skipModal(asked(), remedy.DefaultSkipReasons)
 	out["modal-skip-no-reasons"] = skipModal(asked(), nil)
 	out["modal-until"] = untilModal(mail(), noon.Add(quiet))

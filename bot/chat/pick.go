@@ -181,6 +181,9 @@ func whichPart(views []watch.View, found []string, name string) slackapp.Message
 	if len(found) == 0 {
 		lead, found = "No droplet carries the tag, the name or the id "+report.Code(name)+". These are there:", parts(views, "")
 	}
+	if len(found) == 0 {
+		lead = "No droplet is watched yet: does one carry the tag?"
+	}
 	var options []option
 	for _, f := range found {
 		options = append(options, option{f, choice{Verb: "report", Arg: f}})
