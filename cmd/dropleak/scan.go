@@ -59,7 +59,7 @@ without a usable row.`,
   dropleak scan --limit 1.5GiB --png leak.png samples/
   dropleak scan --compare before.csv after.csv
   zcat old.csv.gz | dropleak scan --json -`,
-		Args: somethingToScan,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return interruptible(cmd.Context(), func() error {
 				if err := f.check(args); err != nil {
@@ -86,14 +86,6 @@ without a usable row.`,
 	_ = cmd.MarkFlagFilename("tasks", "jsonl", "gz")
 	_ = cmd.MarkFlagFilename("png", "png")
 	return cmd
-}
-
-// somethingToScan wants at least one argument.
-func somethingToScan(_ *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return errors.New("nothing to scan: name files, directories, or - for standard input")
-	}
-	return nil
 }
 
 // check reads the flags that carry values.
