@@ -327,3 +327,46 @@ func TestSlackAccepts(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// TestNoButtonIsALink: a link can be followed by a preview or a browser's
+// guess; whatever decides something is pressed, and comes signed.
+func TestNoButtonIsALink(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	buttons := 0
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var message any
+		if err := json.Unmarshal(raw, &message); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		var walk func(any)
+		walk = func(x any) {
+			switch x := x.(type) {
+			case []any:
+				for _, y := range x {
+					walk(y)
+				}
+			case map[string]any:
+				if x["type"] == "button" {
+					buttons++
+					if x["url"] != nil {
+						t.Errorf("%s: the button %v is a link", file, x["action_id"])
+					}
+				}
+				for _, y := range x {
+					walk(y)
+				}
+			}
+		}
+		walk(message)
+	}
+	if buttons < 50 {
+		t.Errorf("only %d buttons were looked at", buttons)
+	}
+}

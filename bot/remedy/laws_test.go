@@ -126,6 +126,9 @@ func (w *world) allowed(d deed, v remedy.View) error {
 	if !d.old.Same(v.Old) {
 		return fmt.Errorf("law 4: ended life %v, approved was %v", d.old, v.Old)
 	}
+	if w.keeps && v.Plan.Worker == "mail" && d.gone > orderGood {
+		return fmt.Errorf("law 5: restarted when the other worker of its queue had been missing for %v", d.gone)
+	}
 	if v.Settled == nil {
 		return fmt.Errorf("law 1: restarted with nobody's approval")
 	}
@@ -142,6 +145,9 @@ func (w *world) allowed(d deed, v remedy.View) error {
 	}
 	return nil
 }
+
+// orderGood is how long an order may be on its way after the last look.
+const orderGood = 6 * time.Minute
 
 type made struct{ CompletedAt time.Time }
 

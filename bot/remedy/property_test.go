@@ -58,7 +58,7 @@ type happening struct {
 // borders are the crossings whose timing matters most.
 var borders = []string{
 	"store claim", "store save ask", "store save line", "store save evidence", "store save snapshot", "store save recheck",
-	"store save restart", "store save verify", "store take", "store plan snapshot", "store sent snapshot", "call snapshot",
+	"store save restart", "store save verify", "store take", "store plan snapshot", "store return", "store sent snapshot", "call snapshot",
 	"store done snapshot", "call action", "call snapshot by name", "call inspect", "call evidence", "store plan restart",
 	"store sent restart", "call place restart", "store done restart", "call result", "announce", "store retell",
 }
@@ -71,13 +71,16 @@ var aims = []happening{
 	{1, "call snapshot", "lost before"}, {1, "call snapshot", "crash before"}, {1, "store sent snapshot", "crash after"},
 	{1, "store plan snapshot", "freeze 40s"}, {3, "call inspect", "agent away"},
 	{1, "call snapshot by name", "agent away"}, {1, "call snapshot by name", "agent away"},
+	{1, "call snapshot", "peer away"}, {3, "call inspect", "peer away"}, {1, "store return", "crash after"},
+	{1, "store plan restart", "freeze 40s"}, {1, "store save restart", "freeze 40s"}, {3, "call inspect", "cancel"}, {1, "store save recheck", "cancel"},
+	{1, "call snapshot", "crash before"},
 	{2, "announce", "stall 3m"}, {4, "announce", "stall 1h"}, {1, "store retell", "crash before"}, {1, "store retell", "crash before"},
 }
 
 var happenings = []string{
 	"crash before", "crash after", "lost before", "lost after", "stall 20s", "stall 3m", "stall 1h", "freeze 40s", "freeze 40s",
 	"cancel", "cancel", "cancel", "skip", "approve twice", "not now", "refused click",
-	"judged", "judged", "policy off", "other life", "other config", "agent away", "agent back", "reboot droplet", "busy droplet",
+	"judged", "judged", "policy off", "other life", "other config", "agent away", "agent back", "reboot droplet", "busy droplet", "peer away", "peer back",
 }
 
 // script is all that is drawn for one run.
@@ -89,6 +92,7 @@ type script struct {
 	Second   bool // another worker of the droplet is approved too
 	Policy   bool // the worker restarts by policy, too
 	Rehearse bool
+	Queue    bool // another worker of its queue must be up, and may go
 	Happen   []happening
 }
 
@@ -100,6 +104,7 @@ var scripts = rapid.Custom(func(t *rapid.T) script {
 		Second:   rapid.IntRange(0, 3).Draw(t, "second") == 0,
 		Policy:   rapid.IntRange(0, 4).Draw(t, "policy") == 0,
 		Rehearse: rapid.IntRange(0, 19).Draw(t, "rehearse") == 0,
+		Queue:    rapid.IntRange(0, 4).Draw(t, "queue") == 4,
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "n") {
 		h := happening{What: rapid.SampledFrom(happenings).Draw(t, "what")}
@@ -129,9 +134,13 @@ type stage struct {
 }
 
 func (st *stage) spawn() *process {
-	p := st.w.start(fmt.Sprint("p", len(st.ps)), func(c *remedy.Config, _ *remedy.Deps) {
+	p := st.w.start(fmt.Sprint("p", len(st.ps)), func(c *remedy.Config, d *remedy.Deps) {
 		c.Quorum, c.Rehearse = st.s.Quorum, st.s.Rehearse
 		c.Pace.Snapshot = 20 * time.Minute
+		if st.s.Queue {
+			c.Limits = remedy.Limits{Fleet: 1, Queues: []remedy.Queue{{Workers: []string{"mail*"}, Keep: 1}}}
+			d.Peers = st.w.peers
+		}
 	})
 	p.choose = func(border string) fault { return st.crossing(p, border) }
 	p.meanwhile = func() {}
@@ -246,6 +255,14 @@ func (st *stage) event(what string) {
 		w.lock(func() { w.choice.ConfigHash = "other" })
 	case "agent away":
 		w.lock(func() { w.agentAway = true })
+	case "peer away":
+		w.lock(func() {
+			if w.peerAway.IsZero() {
+				w.peerAway = time.Now()
+			}
+		})
+	case "peer back":
+		w.lock(func() { w.peerAway = time.Time{} })
 	case "agent back":
 		w.lock(func() { w.agentAway = false })
 	case "reboot droplet":
@@ -277,6 +294,7 @@ func (st *stage) play() error {
 	st.w = newWorld()
 	st.w.snapshotTakes, st.w.quiet = 15*time.Second, hourly
 	weathers[st.s.Weather](st.w)
+	st.w.keeps = st.s.Queue
 	if st.s.Policy {
 		st.w.policy, st.w.policed = remedy.Policy{Below: time.Hour, Open: early, Line: line}, true
 	}
@@ -380,7 +398,7 @@ func (st *stage) replace() {
 // and bother a person only if something gave it reason to.
 func (st *stage) heal() error {
 	st.nested = true
-	st.w.lock(func() { st.w.agentAway = false })
+	st.w.lock(func() { st.w.agentAway, st.w.peerAway = false, time.Time{} })
 	r, err := st.w.pass(st.ctx, st.run, 27*time.Hour, st.ps...)
 	if err != nil {
 		return err

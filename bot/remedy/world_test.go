@@ -42,6 +42,7 @@ type deed struct {
 	what string // snapshot, restart, reboot
 	run  string
 	old  order.Fingerprint
+	gone time.Duration // how long the other worker of the queue had been missing
 }
 
 // world is everything outside the process: DigitalOcean, the agents, the
@@ -91,6 +92,27 @@ type world struct {
 	minute        time.Duration     // between two passes of the agent
 	lose          bool              // DigitalOcean no longer knows any action
 	noChoice      error             // instead of choice
+	keeps         bool              // another worker of the queue must be up
+	peerAway      time.Time         // since when it is not; zero: it is up
+}
+
+// missing is how long the other worker of the queue has been away.
+func (w *world) missing() time.Duration {
+	if w.peerAway.IsZero() {
+		return 0
+	}
+	return time.Since(w.peerAway)
+}
+
+// peers are all workers, as the service is told.
+func (w *world) peers(context.Context) ([]remedy.Peer, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	other := peer("43", "mail2", "")
+	if !w.peerAway.IsZero() {
+		other.Missing = "not seen"
+	}
+	return []remedy.Peer{peer(fmt.Sprint(droplet), "mail", ""), peer(fmt.Sprint(droplet), "web", ""), other}, nil
 }
 
 func newWorld() *world {
@@ -319,7 +341,7 @@ func (c *cloud) act(kind, name string) (a doclient.Action, err error) {
 		}
 		// DigitalOcean compares no fingerprint: what a reboot ends is what was
 		// there at the last look.
-		w.deeds = append(w.deeds, deed{time.Now(), what, run, w.looked})
+		w.deeds = append(w.deeds, deed{time.Now(), what, run, w.looked, w.missing()})
 		return nil
 	})
 	return a, err
@@ -475,10 +497,10 @@ func (w *world) agent() {
 		} else if w.agentSays != nil {
 			r.State, r.Reason, r.Error = w.agentSays.State, w.agentSays.Reason, w.agentSays.Error
 			if r.Reason == order.NotRunning {
-				w.deeds = append(w.deeds, deed{time.Now(), "restart", o.Run, old})
+				w.deeds = append(w.deeds, deed{time.Now(), "restart", o.Run, old, w.missing()})
 			}
 		} else {
-			w.deeds = append(w.deeds, deed{time.Now(), "restart", o.Run, old})
+			w.deeds = append(w.deeds, deed{time.Now(), "restart", o.Run, old, w.missing()})
 			r.New = w.newLife(o.Worker)
 		}
 		w.results[key] = r
@@ -488,7 +510,7 @@ func (w *world) agent() {
 
 // started is the agent's answer to an order to start.
 func (w *world) started(key string, o order.Order) {
-	w.deeds = append(w.deeds, deed{time.Now(), "start", o.Run, o.Expect})
+	w.deeds = append(w.deeds, deed{time.Now(), "start", o.Run, o.Expect, w.missing()})
 	r := order.Result{Run: o.Run, Kind: o.Kind, State: order.Failed, Reason: order.NotRunning, Error: "exits at once"}
 	if !w.dies {
 		r = order.Result{Run: o.Run, Kind: o.Kind, State: order.Done, New: w.newLife(o.Worker)}

@@ -1,0 +1,40 @@
+package remedy_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestProofsAreThere: the tests that docs/run.md names as proofs exist.
+func TestProofsAreThere(t *testing.T) {
+	text, err := os.ReadFile("../../docs/run.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, proofs, found := strings.Cut(string(text), "## How it is proved")
+	named := regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(proofs, -1)
+	if !found || len(named) < 40 {
+		t.Fatalf("%d proofs named", len(named))
+	}
+	var code strings.Builder
+	err = filepath.WalkDir("../..", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		code.Write(raw)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range named {
+		if !strings.Contains(code.String(), "func "+n[1]+"(") {
+			t.Errorf("docs/run.md names %s, which is not there", n[1])
+		}
+	}
+}
