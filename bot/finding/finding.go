@@ -104,6 +104,7 @@ type Finding struct {
 	OOMKills int                      // seen since Opened
 	Summary  string                   // one sentence for kinds without a verdict
 
+	Threshold  float64   // bytes that its operator calls too much, of a threshold's finding
 	Worst      float64   // highest rate in bytes per hour reported so far; of a threshold the most bytes held
 	MutedUntil time.Time // zero: muted until worse
 	MuteWorse  bool      // unmute when the rate or severity gets worse

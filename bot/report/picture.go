@@ -33,7 +33,7 @@ func (s Scene) Picture(f finding.Finding, zone *time.Location) ([]byte, error) {
 		return nil, chart.ErrNoData
 	}
 	c.Lines = append(c.Lines, line(s.Workers[i], v.Metric))
-	c.Limit, c.Events = s.Workers[i].Limit, s.Workers[i].Events
+	c.Limit, c.Threshold, c.Events = s.Workers[i].Limit, f.Threshold, s.Workers[i].Events
 	if s.Story == "" {
 		c.Fit, c.Rate, c.Exhaustion = v.Fit, v.Rate, v.Exhaustion
 	} else { // the forecast is about a life that is over

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/detector"
 	"github.com/dropleak/dropleak/detector/chart"
 )
@@ -74,5 +75,38 @@ func TestNoPictureWithoutTheWorker(t *testing.T) {
 	s.Workers, s.Verdicts = s.Workers[1:], s.Verdicts[1:]
 	if _, err := s.Picture(mail(), time.UTC); !errors.Is(err, chart.ErrNoData) {
 		t.Errorf("a chart of a worker that is not there: %v", err)
+	}
+}
+
+// TestPictureOfAThreshold: the line that was passed stands in the picture of
+// a threshold's finding, and in no other.
+func TestPictureOfAThreshold(t *testing.T) {
+	over := mail()
+	over.Subject.Kind, over.Threshold = finding.KindThreshold, 1200*mib
+	for _, c := range []struct {
+		finding finding.Finding
+		line    bool
+	}{{mail(), false}, {over, true}} {
+		raw, err := scene().Picture(c.finding, time.UTC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := png.Decode(bytes.NewReader(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		longest := 0
+		for y := range img.Bounds().Dy() {
+			amber := 0
+			for x := range img.Bounds().Dx() {
+				if r, g, b, _ := img.At(x, y).RGBA(); r>>8 == 0xb3 && g>>8 == 0x5c && b == 0 {
+					amber++
+				}
+			}
+			longest = max(longest, amber)
+		}
+		if (longest > 600) != c.line {
+			t.Errorf("%s: %d pixels of the threshold's colour in a row", c.finding.Subject.Kind, longest)
+		}
 	}
 }

@@ -44,7 +44,7 @@ func (w *Watch) settleThreshold(ctx context.Context, v View, worker detector.Wor
 		}
 		worse := held.bytes > f.Worst*moreHeld
 		f.Verdict, f.Summary, f.LastSeen, f.Updated = verdict, overThreshold(worker, verdict, held.bytes, most), v.At, v.At
-		f.Severity = gradeThreshold(verdict, v.At)
+		f.Severity, f.Threshold = gradeThreshold(verdict, v.At), most
 		if worse {
 			what, f.Worst = Worse, held.bytes
 		}
@@ -70,7 +70,7 @@ func (w *Watch) exceeded(ctx context.Context, v View, subject finding.Subject, w
 		return nil, err
 	}
 	return w.open(ctx, v, finding.Finding{Subject: subject, Severity: finding.High, Verdict: verdict,
-		Summary: overThreshold(worker, verdict, held, most), Worst: held}, verdict.Exhaustion)
+		Summary: overThreshold(worker, verdict, held, most), Threshold: most, Worst: held}, verdict.Exhaustion)
 }
 
 // gradeThreshold is high at least: its operator called it too much.

@@ -33,7 +33,7 @@ func TestThreshold(t *testing.T) {
 		}
 		if c.hour == 2.1 {
 			f := b.the()
-			if f.Severity != finding.High || f.Verdict.Kind == detector.Leak || f.Worst < 400*mib ||
+			if f.Severity != finding.High || f.Verdict.Kind == detector.Leak || f.Worst < 400*mib || f.Threshold != 400*mib ||
 				!strings.Contains(f.Summary, "it holds 410 MiB") || !strings.Contains(f.Summary, "threshold of 400 MiB") ||
 				!strings.Contains(f.Summary, "This is a threshold and not a leak; the trend says: ") {
 				t.Errorf("%+v", f)

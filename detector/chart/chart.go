@@ -35,6 +35,7 @@ type Chart struct {
 	Rate            *detector.Interval   // bytes per hour; with it a forecast is drawn
 	Exhaustion      *detector.Exhaustion // where the forecast meets the limit
 	Limit           detector.Limit       // drawn when it is near enough to matter
+	Threshold       float64              // bytes that its operator calls too much, drawn as Limit is; 0: none
 	Events          []detector.Event
 	Marks           []Mark // what ran meanwhile; the first few are drawn
 }

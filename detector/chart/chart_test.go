@@ -71,7 +71,10 @@ func TestGolden(t *testing.T) {
 	old.At = old.Lines[0].Points[len(old.Lines[0].Points)-1].At
 	berlin := story()
 	berlin.Zone, _ = time.LoadLocation("Europe/Berlin")
-	for name, c := range map[string]Chart{"leak": story(), "healthy": healthy, "gap": old, "berlin": berlin} {
+	over := Chart{Title: "mail-1 on web-2 is above its memory threshold", Subtitle: "PSS + swap per worker", At: now,
+		Lines: []Line{{"mail-1", walk(4, 410, 3, 24)}, {"mail-2", walk(2, 340, 0, 24)}}, Threshold: 480 * mib, Limit: detector.Limit{Bytes: 512 * mib, Source: "memory.max"},
+		Events: story().Events[:1]}
+	for name, c := range map[string]Chart{"leak": story(), "threshold": over, "healthy": healthy, "gap": old, "berlin": berlin} {
 		t.Run(name, func(t *testing.T) {
 			got, err := c.PNG()
 			if err != nil {

@@ -14,7 +14,7 @@ type frame struct {
 	from, to                 time.Time
 	top                      float64 // bytes at the upper edge; the lower is zero
 	left, right, lower, high vg.Length
-	limit                    bool // the limit is within the picture
+	limit, threshold         bool // they are within the picture
 }
 
 // frame chooses what part of time and memory the picture shows; false when
@@ -39,9 +39,14 @@ func (c Chart) frame() (frame, bool) {
 	if c.At.Before(last) {
 		c.At = last
 	}
-	f.limit = c.Limit.Bytes > 0 && c.Limit.Bytes < 3*f.top
+	measured := f.top
+	f.limit = c.Limit.Bytes > 0 && c.Limit.Bytes < 3*measured
+	f.threshold = c.Threshold > 0 && c.Threshold < 3*measured
 	if f.limit {
 		f.top = math.Max(f.top, c.Limit.Bytes)
+	}
+	if f.threshold {
+		f.top = math.Max(f.top, c.Threshold)
 	}
 	f.to = c.horizon(f.from)
 	if ahead := f.to.Sub(c.At); c.Rate != nil && c.Leaks && !f.limit { // the forecast stays in sight

@@ -43,6 +43,7 @@ func (p painter) paint() {
 	p.axes()
 	p.forecast()
 	p.limitLine()
+	p.thresholdLine()
 	p.events()
 	p.lines()
 	p.fit()
@@ -163,6 +164,21 @@ func (p painter) limitLine() {
 	p.write(limitText(p.chart.Limit), textSize, ink, vg.Point{X: p.left + 3, Y: y + 9}, 0)
 }
 
+// thresholdLine draws what the operator calls too much, its words clear of
+// the limit's line.
+func (p painter) thresholdLine() {
+	if !p.threshold {
+		return
+	}
+	y := p.y(p.chart.Threshold)
+	p.stroke(amber, 1.1, []vg.Length{6, 3}, vg.Point{X: p.left, Y: y}, vg.Point{X: p.right, Y: y})
+	words := y + 9
+	if limit := p.y(p.chart.Limit.Bytes); p.limit && limit > y-14 && limit < y+20 {
+		words = y - 11
+	}
+	p.write("threshold "+size(p.chart.Threshold), textSize, amber, vg.Point{X: p.left + 3, Y: words}, 0)
+}
+
 // events marks restarts with a triangle and OOM kills with a cross.
 func (p painter) events() {
 	labelled := vg.Length(-100)
@@ -184,12 +200,15 @@ func (p painter) events() {
 	}
 }
 
-// eventHeight is where marks stand: near the top, clear of the limit's line
-// and its words.
+// eventHeight is where marks stand: near the top, clear of the lines of limit
+// and threshold and of their words; where both are in the way, above all.
 func (p painter) eventHeight() vg.Length {
 	y := p.high - 28
 	if limit := p.y(p.chart.Limit.Bytes); p.limit && y > limit-22 && y < limit+22 {
 		y = limit - 22
+	}
+	if most := p.y(p.chart.Threshold); p.threshold && y > most-26 && y < most+22 {
+		y = p.high + 10
 	}
 	return y
 }
