@@ -171,8 +171,9 @@ func (m Mapping) fits(s sample.Series) bool {
 	return true
 }
 
-// apply makes one of our series. A process becomes a worker's with its pid
-// or its instance as the slot, so that no two of them are one series.
+// apply makes one of our series. A process becomes a worker's with its pid,
+// which Python's client has as a label where several share a page, or its
+// instance as the slot, so that no two of them are one series.
 func (m Mapping) apply(s sample.Series) sample.Series {
 	labels := []sample.Label{{Name: sample.MetricName, Value: m.Name}, {Name: "instance", Value: s.Get("instance")}}
 	droplet := s.Get("droplet")
@@ -184,7 +185,7 @@ func (m Mapping) apply(s sample.Series) sample.Series {
 		worker, pid := m.worker(s)
 		labels = with(labels, "kind", m.Kind)
 		labels = append(labels, sample.Label{Name: "role", Value: "unknown"},
-			sample.Label{Name: "worker", Value: worker}, sample.Label{Name: "slot", Value: cmp.Or(pid, s.Get("instance"), "0")})
+			sample.Label{Name: "worker", Value: worker}, sample.Label{Name: "slot", Value: cmp.Or(pid, s.Get("pid"), s.Get("instance"), "0")})
 	}
 	return sample.Series{Labels: labels, Points: s.Points}
 }

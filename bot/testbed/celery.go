@@ -39,6 +39,7 @@ type Worker struct {
 	Queue       string   // empty: the one named celery
 	Args        []string // further arguments
 	User        string   // empty: whoever runs the test
+	Env         []string // further words NAME=VALUE, of [CeleryApp.Start] alone
 }
 
 // Celery writes the application, for workers that take their tasks from broker.
@@ -78,7 +79,9 @@ func (a *CeleryApp) Start(t testing.TB, w Worker) *Process {
 	t.Helper()
 	words := a.Command(w)
 	dir := Folder(t)
-	p := Start(t, "celery", dir, a.command(t, w.User, words))
+	cmd := a.command(t, w.User, words)
+	cmd.Env = append(cmd.Env, w.Env...)
+	p := Start(t, "celery", dir, cmd)
 	if err := p.await(t.Context(), func() error { return takesTasks(p.Log()) }); err != nil {
 		t.Fatal(err)
 	}

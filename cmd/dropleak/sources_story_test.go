@@ -2,7 +2,10 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,27 +17,6 @@ import (
 	"github.com/dropleak/dropleak/detector/formats"
 	"github.com/dropleak/dropleak/doclient/dosim"
 )
-
-// passages returns the fenced blocks of a documentation page that carry a
-// name after the language.
-func passages(t *testing.T, page, name string) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "sources", page))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []string
-	for i, part := range strings.Split(string(text), "```") {
-		first, body, _ := strings.Cut(part, "\n")
-		if _, of, _ := strings.Cut(first, " "); i%2 == 1 && of == name {
-			out = append(out, body)
-		}
-	}
-	if len(out) == 0 {
-		t.Fatalf("%s has no block %q", page, name)
-	}
-	return strings.Join(out, "")
-}
 
 // growing is a process that looks like a Celery worker of the name and leaks:
 // 300 KiB every tenth of a second. The leak is real, the worker is not.
@@ -65,13 +47,14 @@ func TestPrometheusStory(t *testing.T) {
 	growing(t, "grower@web-1")
 	exporter := testbed.ProcessExporter(t, passages(t, "prometheus.md", "process-exporter"))
 	secret := filepath.Join(w.dir, "sender.token")
-	w.write(secret, w.run("token", "create", "--config", w.config, "--tag", "dropleak", "--name", "prometheus"))
+	packaged(t, "prometheus.md", "install")
+	w.write(secret, w.follow("prometheus.md", "token"))
 	prom := testbed.PrometheusWith(t, strings.NewReplacer("127.0.0.1:9256", exporter.Addr, "127.0.0.1:8080", w.listen,
 		"/etc/prometheus/dropleak.token", secret).Replace("global: {scrape_interval: 1s}\n"+passages(t, "prometheus.md", "prometheus")))
 	w.append(strings.ReplaceAll(passages(t, "prometheus.md", "dropleak"), "http://127.0.0.1:9090", prom.URL))
 	w.serve()
 	w.await(2*testbed.Patience, "the leak is found", "grower@web-1", dropletName, "Grows")
-	said := w.run("sources", "--config", w.config)
+	said := w.follow("prometheus.md", "look")
 	for _, want := range []string{"sender", "prometheus  prometheus", "grower@web-1"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("sources does not say %q:\n%s", want, said)
@@ -89,27 +72,6 @@ func TestPrometheusStory(t *testing.T) {
 	})
 }
 
-// TestExporterStory follows docs/sources/exporters.md.
-func TestExporterStory(t *testing.T) {
-	if apart(t) {
-		return
-	}
-	w := newTown(t, 32)
-	w.cloud.AddDroplet(dosim.Droplet{ID: dropletID, Name: dropletName, Tags: []string{"dropleak"}})
-	growing(t, "grower@web-1")
-	processes := testbed.ProcessExporter(t, passages(t, "prometheus.md", "process-exporter"))
-	node := testbed.NodeExporter(t)
-	w.append(strings.NewReplacer("127.0.0.1:9256", processes.Addr, "127.0.0.1:9100", node.Addr).Replace(passages(t, "exporters.md", "dropleak")))
-	w.serve()
-	w.await(2*testbed.Patience, "the leak is found", "grower@web-1", dropletName, "Grows")
-	said := w.run("sources", "--config", w.config)
-	for _, want := range []string{"web-1-processes", "web-1-memory"} {
-		if !strings.Contains(said, want) || strings.Contains(said, want+": ") {
-			t.Errorf("sources does not say that %s is well:\n%s", want, said)
-		}
-	}
-}
-
 // TestInfluxStory follows docs/sources/influxdb.md: a real collectd sends to a
 // real InfluxDB, which is asked.
 func TestInfluxStory(t *testing.T) {
@@ -118,6 +80,7 @@ func TestInfluxStory(t *testing.T) {
 	w.cloud.AddDroplet(dosim.Droplet{ID: dropletID, Name: dropletName, Tags: []string{"dropleak"}})
 	w.faster(2400)
 	growing(t, "mail@i34")
+	packaged(t, "influxdb.md", "install")
 	db := testbed.InfluxWith(t, passages(t, "influxdb.md", "influxdb"))
 	_, port, err := net.SplitHostPort(db.Collectd)
 	if err != nil {
@@ -125,11 +88,27 @@ func TestInfluxStory(t *testing.T) {
 	}
 	testbed.Collectd(t, dropletName, strings.NewReplacer(" -n mail@", " -n mail@i34", "25826", port).Replace(
 		passages(t, "collectd.md", "collectd")+passages(t, "influxdb.md", "network")))
+	asked(t, db, passages(t, "influxdb.md", "users"), "statement_id\":1")
 	w.append(strings.ReplaceAll(passages(t, "influxdb.md", "dropleak"), "http://127.0.0.1:8086", db.URL))
 	w.serve()
 	w.await(2*time.Minute, "the leak is found", "mail", dropletName, "Grows", "which of them grows")
-	if said := w.run("sources", "--config", w.config); !strings.Contains(said, "influxdb  influxdb") || strings.Contains(said, "influxdb: ") {
+	asked(t, db, strings.ReplaceAll(passages(t, "influxdb.md", "query"), "$range", "time > now() - 1h"), "statement_id")
+	if said := w.follow("influxdb.md", "look"); !strings.Contains(said, "influxdb  influxdb") || strings.Contains(said, "influxdb: ") {
 		t.Errorf("sources does not say that influxdb is well:\n%s", said)
+	}
+}
+
+// asked runs InfluxQL as an administrator would, and looks into the answer.
+func asked(t *testing.T, db *testbed.InfluxServer, query, want string) {
+	t.Helper()
+	resp, err := http.PostForm(db.URL+"/query", url.Values{"db": {"collectd"}, "q": {query}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || strings.Contains(string(answer), "error") || !strings.Contains(string(answer), want) {
+		t.Errorf("influxd answers %s, %v to %s", answer, err, query)
 	}
 }
 
@@ -163,7 +142,8 @@ func TestCollectdStory(t *testing.T) {
 	w.cloud.AddDroplet(dosim.Droplet{ID: dropletID, Name: dropletName, Tags: []string{"dropleak"}})
 	w.faster(2400)
 	growing(t, "mail@c33")
-	secret := w.run("token", "create", "--config", w.config, "--tag", "dropleak", "--name", "collectd")
+	packaged(t, "collectd.md", "install")
+	secret := w.follow("collectd.md", "token")
 	w.serve()
 	files := testbed.Folder(t)
 	testbed.Collectd(t, dropletName, strings.NewReplacer(" -n mail@", " -n mail@c33", "127.0.0.1:8080", w.listen, "TOKEN", strings.TrimSpace(secret),
@@ -171,6 +151,12 @@ func TestCollectdStory(t *testing.T) {
 		passages(t, "collectd.md", "collectd")+passages(t, "collectd.md", "write_http")+passages(t, "collectd.md", "csv")))
 	w.await(2*testbed.Patience, "the leak is found", "mail", dropletName, "Grows", "which of them grows")
 	w.sameAsFiles(files)
+	if said := w.follow("collectd.md", "look"); !strings.Contains(said, "collectd") {
+		t.Errorf("sources does not tell of collectd:\n%s", said)
+	}
+	if said := w.follow("collectd.md", "scan", "/var/lib/collectd/csv", files); !strings.Contains(said, "mail") {
+		t.Errorf("scan does not tell of mail:\n%s", said)
+	}
 }
 
 // sameAsFiles compares the readings in the service's history with those in

@@ -22,11 +22,11 @@ type sshHost struct {
 	addr, key, known string
 }
 
-// page runs commands of the page in the machine, where the files are that it
+// page runs commands of a page in the machine, where the files are that it
 // says to copy.
-func (h *sshHost) page(t *testing.T, block string) {
+func (h *sshHost) page(t *testing.T, commands string) {
 	t.Helper()
-	h.Exec(t, "sh", "-ec", "cd /mnt\n"+passages(t, "ssh.md", block))
+	h.Exec(t, "sh", "-ec", "cd /mnt\n"+commands)
 }
 
 // overSSH prepares a machine, with the keys that the page makes.
@@ -47,16 +47,19 @@ func (w *town) overSSH(t *testing.T) *sshHost {
 	}
 	w.write(h.Path("/etc/ssh/sshd_config.d/bed.conf"), "Port "+port+"\nListenAddress 127.0.0.1\n")
 	h.Exec(t, "sh", "-ec", "ssh-keygen -A && systemctl start systemd-user-sessions ssh")
+	var known string
 	testbed.Eventually(t, testbed.Patience, func() error {
-		key, err := shellOut("ssh-keyscan -t ed25519 -p " + port + " 127.0.0.1")
-		if err == nil && key == "" {
+		var err error
+		known, err = shellOut(strings.NewReplacer("-t ed25519 10.0.0.5", "-t ed25519 -p "+port+" 127.0.0.1", "/etc/dropleak", here).Replace(passages(t, "ssh.md", "known")))
+		if err == nil && known == "" {
 			err = fmt.Errorf("sshd shows no key")
-		}
-		if err == nil {
-			w.write(h.known, key)
 		}
 		return err
 	})
+	fingerprint := func(line string) string { return strings.Fields(line + " - -")[1] }
+	if own := h.Exec(t, "sh", "-ec", passages(t, "ssh.md", "fingerprint")); fingerprint(own) != fingerprint(known) {
+		t.Errorf("the droplet's key is %s, what was seen is %s", own, known)
+	}
 	return h
 }
 
@@ -76,9 +79,7 @@ func shellOut(commands string) (string, error) {
 func (w *town) checked(words ...string) (said string) {
 	w.t.Helper()
 	testbed.Eventually(w.t, testbed.Patience, func() error {
-		cmd := exec.Command(w.dropleak, "check", "--config", w.config, "--online")
-		cmd.Env = w.env
-		out, err := cmd.CombinedOutput()
+		out, err := w.shell(passages(w.t, "ssh.md", "check")).CombinedOutput()
 		said = string(out)
 		for _, word := range words {
 			if err == nil && !strings.Contains(said, word) {
@@ -112,11 +113,11 @@ func TestSSHStory(t *testing.T) {
 	app.Feed(t, testbed.Load{Task: testbed.Steady, Amount: 200 << 10, Every: 250 * time.Millisecond, Queue: "video"})
 	w.dropletFollows(func() []int { return []int{h.Init()} })
 
-	h.page(t, "droplet")
+	h.page(t, passages(t, "ssh.md", "droplet"))
 	w.append(strings.NewReplacer("10.0.0.5", h.addr, "/etc/dropleak/id_ed25519", h.key, "/etc/dropleak/known_hosts", h.known).Replace(passages(t, "ssh.md", "dropleak")) +
 		passages(t, "ssh.md", "rule"))
 	w.checked("2 Celery workers of", "needs CAP_SYS_PTRACE")
-	h.page(t, "root")
+	h.page(t, passages(t, "ssh.md", "root"))
 	if said := w.checked("2 Celery workers of"); strings.Contains(said, "CAP_SYS_PTRACE") {
 		t.Errorf("with root's eyes check --online says\n%s", said)
 	}

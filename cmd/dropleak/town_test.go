@@ -262,9 +262,10 @@ func (w *town) serve() {
 
 // startAgent starts the agent with a token of its own; allowed are the units
 // it may restart.
-func (w *town) startAgent(allowed string) {
+func (w *town) startAgent(allowed string, more ...string) {
 	w.t.Helper()
-	cmd := exec.Command(w.agentProgram, append(w.agentFlags(w.dir, w.dir, allowed), "--spool", filepath.Join(w.dir, "spool"))...)
+	flags := append(w.agentFlags(w.dir, w.dir, allowed), "--spool", filepath.Join(w.dir, "spool"))
+	cmd := exec.Command(w.agentProgram, append(flags, more...)...)
 	w.agent = testbed.Start(w.t, "agent", w.dir, cmd)
 }
 

@@ -1,0 +1,309 @@
+package restart
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/agent/manager"
+	"github.com/dropleak/dropleak/bot/testbed"
+)
+
+var update = flag.Bool("update", false, "write the table of docs/restart.md anew; read it")
+
+// fates is a real worker with a task of each kind in it: three that run (one
+// acknowledged early, one late, one late and rejected when its process is
+// lost), one that is reserved and one that waits for its ETA.
+type fates struct {
+	*testing.T
+	redis *testbed.RedisServer
+	dir   string
+}
+
+// kinds are the columns of the table.
+var kinds = []string{"early", "late", "rejected", "reserved", "eta"}
+
+func newFates(t *testing.T) *fates {
+	t.Helper()
+	f := &fates{T: t, redis: testbed.Redis(t), dir: testbed.Folder(t)}
+	text, err := os.ReadFile("testdata/fate.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.write("fate.py", string(text))
+	return f
+}
+
+func (f *fates) write(name, text string) {
+	f.Helper()
+	if err := os.WriteFile(filepath.Join(f.dir, name), []byte(text), 0o644); err != nil {
+		f.Fatal(err)
+	}
+}
+
+func (f *fates) read(name string) string {
+	text, err := os.ReadFile(filepath.Join(f.dir, name))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		f.Error(err)
+	}
+	return string(text)
+}
+
+// env is what the worker needs; in is how the folder is called where it runs.
+func (f *fates) env(in string) map[string]string {
+	return map[string]string{"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "BED_BROKER": f.redis.URL(), "C_FORCE_ROOT": "1", "PYTHONDONTWRITEBYTECODE": "1",
+		"FATE_RECORD": in + "/record", "FATE_RELEASE": in + "/release"}
+}
+
+func (f *fates) command(in, name string) []string {
+	return []string{"/usr/bin/celery", "-A", "fate", "worker", "-c", "3", "-n", name + "@web-1", "-l", "INFO", "-f", in + "/log"}
+}
+
+// program is the worker under supervisor.
+func (f *fates) program(name string, options map[string]string) testbed.Program {
+	return testbed.Program{Name: name, Command: f.command(f.dir, name), Directory: f.dir, Env: f.env(f.dir), Options: options}
+}
+
+func (f *fates) python(what string) {
+	f.Helper()
+	cmd := exec.Command("/usr/bin/python3", "fate.py", what)
+	cmd.Dir = f.dir
+	for k, v := range f.env(f.dir) {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	if said, err := cmd.CombinedOutput(); err != nil {
+		f.Fatalf("send tasks: %v\n%s", err, said)
+	}
+}
+
+func (f *fates) cli(words ...string) string {
+	f.Helper()
+	host, port, _ := strings.Cut(f.redis.Addr, ":")
+	said, err := exec.Command("redis-cli", append([]string{"-h", host, "-p", port}, words...)...).CombinedOutput()
+	if err != nil {
+		f.Fatalf("redis-cli %v: %v\n%s", words, err, said)
+	}
+	return string(said)
+}
+
+func (f *fates) until(what string, is func() bool) {
+	f.Helper()
+	testbed.Eventually(f.T, 3*testbed.Patience, func() error {
+		if !is() {
+			return fmt.Errorf("%s; record:\n%s\nlog:\n%s", what, f.read("record"), f.read("log"))
+		}
+		return nil
+	})
+}
+
+func (f *fates) times(what, kind string) int {
+	return strings.Count(f.read("record"), what+" "+kind+"\n")
+}
+
+// loaded waits until each of the tasks is where its kind belongs.
+func (f *fates) loaded() {
+	f.Helper()
+	f.until("the worker is not ready", func() bool { return strings.Contains(f.read("log"), " ready.") })
+	f.python("running")
+	f.until("three tasks do not run", func() bool { return strings.Count(f.read("record"), "begin ") == 3 })
+	f.python("waiting")
+	f.until("two tasks are not reserved", func() bool { return strings.TrimSpace(f.cli("HLEN", "unacked")) == "4" })
+}
+
+// met restarts and returns what became of each task. Where in time is true,
+// the running tasks end as soon as the stop has begun; else not before the
+// next life.
+func (f *fates) met(inTime bool, restart func() error) []string {
+	f.Helper()
+	f.loaded()
+	done := make(chan error, 1)
+	go func() { done <- restart() }()
+	if inTime {
+		f.until("no stop has begun", func() bool { return strings.Contains(f.read("log"), "Warm shutdown") })
+		f.write("release", "")
+	}
+	if err := <-done; err != nil {
+		f.Fatal(err)
+	}
+	f.until("no new life is ready", func() bool { return strings.Count(f.read("log"), " ready.") == 2 })
+	f.write("release", "")
+	// What went back to the broker stands before this one.
+	f.python("last")
+	f.until("the last task does not end", func() bool { return f.times("end", "last") == 1 })
+	now := f.read("log")
+	now = now[strings.LastIndex(now, " ready."):]
+	for _, kind := range kinds {
+		if strings.Contains(now, "["+kind+"] received") {
+			f.until(kind+" does not end", func() bool { return f.times("end", kind) > 0 })
+		}
+	}
+	at := map[string]int{}
+	for _, kind := range kinds {
+		at[kind] = f.times("end", kind)
+	}
+	f.hourPasses()
+	var out []string
+	for _, kind := range kinds {
+		out = append(out, f.fate(kind, at[kind]))
+	}
+	return out
+}
+
+// hourPasses has what was never acknowledged come back as it does when
+// visibility_timeout is over, and waits for it.
+func (f *fates) hourPasses() {
+	f.Helper()
+	held := f.cli("HVALS", "unacked")
+	for _, tag := range strings.Fields(f.cli("ZRANGE", "unacked_index", "0", "-1")) {
+		f.cli("ZADD", "unacked_index", "1", tag)
+	}
+	for _, kind := range kinds {
+		if strings.Contains(held, `"id": "`+kind+`"`) || strings.Contains(held, `\"id\": \"`+kind+`\"`) {
+			f.until(kind+" does not come back", func() bool { return f.times("end", kind) > 0 })
+		}
+	}
+}
+
+// fate is what became of a task, in words.
+func (f *fates) fate(kind string, before int) string {
+	begins, ends := f.times("begin", kind), f.times("end", kind)
+	late := ""
+	if before == 0 {
+		late = " after `visibility_timeout`"
+	}
+	switch waiting := kind == "reserved" || kind == "eta"; {
+	case ends > 1:
+		return "runs twice"
+	case ends == 0:
+		return "**lost**"
+	case waiting:
+		return "runs" + late
+	case begins == 1:
+		return "finishes"
+	}
+	return "cut off, runs again" + late
+}
+
+// row is a way to restart under certain settings.
+type row struct {
+	way, settings string
+	fates         []string
+}
+
+// table is the part of docs/restart.md that this test writes.
+type table struct {
+	mu   sync.Mutex
+	rows map[int]row
+}
+
+func (t *table) add(n int, r row) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rows[n] = r
+}
+
+func (t *table) String() string {
+	var b strings.Builder
+	b.WriteString("| way | settings | running, acknowledged early | running, `acks_late` | running, `acks_late` and `reject_on_worker_lost` | reserved | waiting for its ETA |\n| --- | --- | --- | --- | --- | --- | --- |\n")
+	for n := range len(t.rows) {
+		r := t.rows[n]
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.way, r.settings, strings.Join(r.fates, " | "))
+	}
+	return b.String()
+}
+
+// trial is one row to be measured.
+type trial struct {
+	way, settings string
+	inTime        bool
+	prepare       func(*testing.T, *fates) (restart func() error)
+}
+
+// TestFateOfTasks restarts real workers in each way, through dropleak's own
+// restarters, with a task of each kind in them. docs/restart.md has the table.
+func TestFateOfTasks(t *testing.T) {
+	if testbed.Apart(t) {
+		return
+	}
+	measured := &table{rows: map[int]row{}}
+	t.Run("ways", func(t *testing.T) {
+		trials := append(supervisorTrials(), systemdTrials(t)...)
+		trials = append(trials, dockerTrials(t)...)
+		trials = append(trials, trial{"power cycle", "SIGKILL of every process stands in", false, pulled})
+		for n, c := range trials {
+			t.Run(c.way+" "+c.settings, func(t *testing.T) {
+				t.Parallel()
+				f := newFates(t)
+				measured.add(n, row{c.way, c.settings, f.met(c.inTime, c.prepare(t, f))})
+			})
+		}
+	})
+	if t.Failed() {
+		return
+	}
+	const begin, end = "<!-- measured by TestFateOfTasks -->\n\n", "\n<!-- end -->"
+	path := filepath.Join("..", "..", "docs", "restart.md")
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(page), begin)
+	was, after, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		t.Fatal("docs/restart.md has no place for the table")
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(before+begin+measured.String()+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if was != measured.String() {
+		t.Errorf("docs/restart.md says\n%s\nmeasured was\n%s", was, measured)
+	}
+}
+
+// supervised runs the worker under a supervisord of its own; stop and start
+// are the two halves of the agent's.
+func supervised(options map[string]string, act func(*manager.Supervisor) error) func(*testing.T, *fates) func() error {
+	return func(t *testing.T, f *fates) func() error {
+		t.Helper()
+		super := testbed.Supervisor(t, f.program("mail", options))
+		return func() error {
+			s, err := manager.DialSupervisor("unix://"+super.Socket, super.Config)
+			if err != nil {
+				return err
+			}
+			return act(s)
+		}
+	}
+}
+
+func supervisorTrials() []trial {
+	long := 10 * time.Minute
+	restart := func(s *manager.Supervisor) error {
+		ctx, cancel := contextFor(long)
+		defer cancel()
+		return errors.Join(s.Stop(ctx, "mail"), s.Start(ctx, "mail"))
+	}
+	terminate := func(s *manager.Supervisor) error {
+		ctx, cancel := contextFor(long)
+		defer cancel()
+		return s.Terminate(ctx, "mail")
+	}
+	return []trial{
+		{"supervisor", "`stopwaitsecs` is enough", true, supervised(map[string]string{"stopwaitsecs": "300", "killasgroup": "true"}, restart)},
+		{"supervisor", "`stopwaitsecs` runs out, `killasgroup=true`", false, supervised(map[string]string{"stopwaitsecs": "3", "killasgroup": "true"}, restart)},
+		{"supervisor", "`stopwaitsecs` runs out, `killasgroup=false` (the default)", false, supervised(map[string]string{"stopwaitsecs": "3"}, restart)},
+		{"supervisor", "`stopasgroup=true`", true, supervised(map[string]string{"stopwaitsecs": "300", "stopasgroup": "true", "killasgroup": "true"}, restart)},
+		{"celery", "warm shutdown under supervisor, `autorestart=true`", true, supervised(map[string]string{"stopwaitsecs": "3", "autorestart": "true"}, terminate)},
+		{"ssh", "`supervisorctl restart`, `stopwaitsecs` is enough", true, overSSH},
+	}
+}

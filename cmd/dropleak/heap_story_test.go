@@ -1,0 +1,144 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/testbed"
+)
+
+// classic is one of the four classic leaks: how a worker gets it, and what the
+// evidence in the finding's thread must name.
+type classic struct {
+	name, pool string
+	amount     int // of the task's argument
+	evidence   []string
+}
+
+func (c classic) task() string { return "leaks." + c.name }
+
+var classics = []classic{
+	{"cache", "prefork", 200, []string{"`cache.Invoice` +", "global cache.cache"}},
+	{"cycles", "solo", 200, []string{"Objects that only refer to each other", "`cycles.Node` +"}},
+	{"files", "threads", 10, []string{"Descriptors: `file` +"}},
+	{"native", "gevent", 4, []string{"taken from the system", "`malloc_trim`"}},
+}
+
+// TestHeapStory follows docs/sources/probe.md in one piece: real workers with
+// the four classic leaks, each in another pool, the probe as it is printed, the
+// real agent and service, to the threads of the four findings in Slack.
+func TestHeapStory(t *testing.T) {
+	if apart(t) {
+		return
+	}
+	w := newTown(t, 36)
+	w.faster(960)
+	app := testbed.Celery(t, testbed.Redis(t))
+	w.follow("probe.md", "print", ">dropleak_probe.py", ">"+filepath.Join(app.Dir, "dropleak_probe.py"))
+	socket := filepath.Join(testbed.Folder(t), "probe.sock")
+	var programs []testbed.Program
+	var units []string
+	for _, c := range classics {
+		w.leaking(app, c)
+		programs = append(programs, probed(app, c, socket))
+		units = append(units, "supervisor:"+c.name)
+	}
+	super := testbed.Supervisor(t, programs...)
+	w.dropletFollows(func() []int { return []int{super.PID()} })
+	w.serve()
+	w.startAgent(strings.Join(units, ","), "--probe", socket)
+	for _, c := range classics {
+		app.Feed(t, testbed.Load{Task: c.task(), Amount: c.amount, Every: 100 * time.Millisecond, Queue: c.name})
+		app.Feed(t, testbed.Load{Task: "leaks.none", Amount: 1, Every: 300 * time.Millisecond, Queue: c.name})
+	}
+	for range 2 { // growth is told since the look before
+		if said := w.ask("cache"); !strings.Contains(said, "cache.Invoice") {
+			t.Errorf("probe ask does not name the type:\n%s", said)
+		}
+	}
+	for _, c := range classics {
+		found := w.await(6*testbed.Patience, "a restart is offered", c.name+" on "+dropletName, "Snapshot & restart", "through supervisor")
+		w.click(anna, found, report.ActionRestart)
+		w.await(6*testbed.Patience, "the thread names what leaks", append([]string{"Before the restart", "what grew since"}, c.evidence...)...)
+		w.names(c)
+	}
+	w.secretsKept()
+}
+
+// leaking writes the application of one leak: the page's lines, and the tasks.
+func (w *town) leaking(app *testbed.CeleryApp, c classic) {
+	w.t.Helper()
+	tasks, err := os.ReadFile(filepath.Join("..", "..", "bot", "agent", "testdata", "leaks.py"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(tasks), "broker=os.environ[\"BED_BROKER\"])\n")
+	if !ok {
+		w.t.Fatal("the tasks make no application")
+	}
+	w.write(filepath.Join(app.Dir, c.name+".py"), "import ctypes\nimport gc\nimport os\n"+passages(w.t, "probe.md", "app")+
+		"\napp.conf.broker_url = os.environ[\"BED_BROKER\"]\n"+rest)
+}
+
+// probed is a worker under supervisor that runs one leak.
+func probed(app *testbed.CeleryApp, c classic, socket string) testbed.Program {
+	p := app.Program(c.name, testbed.Worker{Name: c.name + "@" + dropletName, Queue: c.name, Pool: c.pool, Concurrency: 1})
+	for i, word := range p.Command {
+		if word == "-A" {
+			p.Command[i+1] = c.name
+		}
+	}
+	p.Env["DROPLEAK_PROBE_SOCKET"] = socket
+	return p
+}
+
+// ask runs the page's command about a worker until it is answered.
+func (w *town) ask(worker string) (said string) {
+	w.t.Helper()
+	testbed.Eventually(w.t, 2*testbed.Patience, func() error {
+		out, err := w.shell(strings.Replace(passages(w.t, "probe.md", "ask"), " celery", " "+worker, 1)).CombinedOutput()
+		if said = string(out); err != nil {
+			return fmt.Errorf("%w: %s", err, said)
+		}
+		return nil
+	})
+	return said
+}
+
+// names waits until the finding names the task that leaks, and nothing that
+// does not.
+func (w *town) names(c classic) {
+	w.t.Helper()
+	testbed.Eventually(w.t, 4*testbed.Patience, func() error {
+		var found []struct {
+			Worker string
+			Tasks  []struct{ Task, Verdict string }
+		}
+		said := w.run("findings", "--config", w.config, "--all", "--json")
+		if err := json.Unmarshal([]byte(said), &found); err != nil {
+			return fmt.Errorf("%w: %s", err, said)
+		}
+		named := false
+		for _, f := range found {
+			for _, one := range f.Tasks {
+				if f.Worker != c.name || one.Verdict != "leak" {
+					continue
+				}
+				if one.Task != c.task() {
+					w.t.Fatalf("%s is accused of %s", one.Task, c.name)
+				}
+				named = true
+			}
+		}
+		if !named {
+			return fmt.Errorf("no finding names %s:\n%s", c.task(), said)
+		}
+		return nil
+	})
+}
