@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"regexp"
 	"testing"
@@ -54,5 +55,24 @@ func TestMappingsBy(t *testing.T) {
 	}
 	if got[0].Name() != "dropleak_x" || got[1].Get("worker") != "video" || got[1].Get("slot") != "web-1:80" || got[2].Get("worker") != "mail" || got[2].Get("slot") != "7" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestPidLabel: Python's client in its mode for several processes tells them
+// apart by a label; they are as many processes of the worker.
+func TestPidLabel(t *testing.T) {
+	var series []sample.Series
+	for _, pid := range []string{"7", "8", ""} {
+		s := sent("process_resident_memory_bytes", "42", "web-1:80")
+		s.Labels = with(with(s.Labels, "worker", "video"), "pid", pid)
+		series = append(series, s)
+	}
+	got, _ := DefaultMappings().Translate(series)
+	var slots []string
+	for _, s := range got {
+		slots = append(slots, s.Get("slot"))
+	}
+	if fmt.Sprint(slots) != "[7 8 web-1:80]" {
+		t.Errorf("slots %v", slots)
 	}
 }

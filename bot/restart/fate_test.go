@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -117,21 +116,24 @@ func (f *fates) loaded() {
 	f.until("two tasks are not reserved", func() bool { return strings.TrimSpace(f.cli("HLEN", "unacked")) == "4" })
 }
 
-// met restarts and returns what became of each task. Where in time is true,
-// the running tasks end as soon as the stop has begun; else not before the
-// next life.
-func (f *fates) met(inTime bool, restart func() error) []string {
+// ordered has the restart begin, and returns where its end is told. Where
+// inTime is true, the running tasks end as soon as the stop has begun; else
+// not before the next life.
+func (f *fates) ordered(inTime bool, restart func() error) <-chan error {
 	f.Helper()
-	f.loaded()
 	done := make(chan error, 1)
 	go func() { done <- restart() }()
 	if inTime {
-		f.until("no stop has begun", func() bool { return strings.Contains(f.read("log"), "Warm shutdown") })
+		f.until("no stop has begun", func() bool { return strings.Contains(f.read("record"), "stop ") })
 		f.write("release", "")
 	}
-	if err := <-done; err != nil {
-		f.Fatal(err)
-	}
+	return done
+}
+
+// settled waits until the new life has worked off what it was given, lets the
+// hour of visibility_timeout pass, and returns what became of each task.
+func (f *fates) settled() (out []string) {
+	f.Helper()
 	f.until("no new life is ready", func() bool { return strings.Count(f.read("log"), " ready.") == 2 })
 	f.write("release", "")
 	// What went back to the broker stands before this one.
@@ -149,7 +151,6 @@ func (f *fates) met(inTime bool, restart func() error) []string {
 		at[kind] = f.times("end", kind)
 	}
 	f.hourPasses()
-	var out []string
 	for _, kind := range kinds {
 		out = append(out, f.fate(kind, at[kind]))
 	}
@@ -191,34 +192,6 @@ func (f *fates) fate(kind string, before int) string {
 	return "cut off, runs again" + late
 }
 
-// row is a way to restart under certain settings.
-type row struct {
-	way, settings string
-	fates         []string
-}
-
-// table is the part of docs/restart.md that this test writes.
-type table struct {
-	mu   sync.Mutex
-	rows map[int]row
-}
-
-func (t *table) add(n int, r row) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.rows[n] = r
-}
-
-func (t *table) String() string {
-	var b strings.Builder
-	b.WriteString("| way | settings | running, acknowledged early | running, `acks_late` | running, `acks_late` and `reject_on_worker_lost` | reserved | waiting for its ETA |\n| --- | --- | --- | --- | --- | --- | --- |\n")
-	for n := range len(t.rows) {
-		r := t.rows[n]
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.way, r.settings, strings.Join(r.fates, " | "))
-	}
-	return b.String()
-}
-
 // trial is one row to be measured.
 type trial struct {
 	way, settings string
@@ -226,28 +199,40 @@ type trial struct {
 	prepare       func(*testing.T, *fates) (restart func() error)
 }
 
-// TestFateOfTasks restarts real workers in each way, through dropleak's own
-// restarters, with a task of each kind in them. docs/restart.md has the table.
+// TestFateOfTasks restarts real workers in each way, all at once, through
+// dropleak's own restarters, with a task of each kind in them. docs/restart.md
+// has the table.
 func TestFateOfTasks(t *testing.T) {
 	if testbed.Apart(t) {
 		return
 	}
-	measured := &table{rows: map[int]row{}}
-	t.Run("ways", func(t *testing.T) {
-		trials := append(supervisorTrials(), systemdTrials(t)...)
-		trials = append(trials, dockerTrials(t)...)
-		trials = append(trials, trial{"power cycle", "SIGKILL of every process stands in", false, pulled})
-		for n, c := range trials {
-			t.Run(c.way+" "+c.settings, func(t *testing.T) {
-				t.Parallel()
-				f := newFates(t)
-				measured.add(n, row{c.way, c.settings, f.met(c.inTime, c.prepare(t, f))})
-			})
-		}
-	})
-	if t.Failed() {
-		return
+	trials := append(supervisorTrials(), systemdTrials(t)...)
+	trials = append(trials, dockerTrials(t)...)
+	trials = append(trials, trial{"power cycle", "SIGKILL of every process stands in", false, pulled})
+	beds, restarts, ends := make([]*fates, len(trials)), make([]func() error, len(trials)), make([]<-chan error, len(trials))
+	for n, c := range trials {
+		beds[n] = newFates(t)
+		restarts[n] = c.prepare(t, beds[n])
 	}
+	for n, c := range trials {
+		beds[n].loaded()
+		ends[n] = beds[n].ordered(c.inTime, restarts[n])
+	}
+	var measured strings.Builder
+	measured.WriteString("| way | settings | running, acknowledged early | running, `acks_late` | running, `acks_late` and `reject_on_worker_lost` | reserved | waiting for its ETA |\n| --- | --- | --- | --- | --- | --- | --- |\n")
+	for n, c := range trials {
+		if err := <-ends[n]; err != nil {
+			t.Fatalf("%s, %s: %v", c.way, c.settings, err)
+		}
+		fmt.Fprintf(&measured, "| %s | %s | %s |\n", c.way, c.settings, strings.Join(beds[n].settled(), " | "))
+	}
+	t.Logf("measured\n%s", &measured)
+	onPage(t, measured.String())
+}
+
+// onPage holds docs/restart.md to what was measured.
+func onPage(t *testing.T, measured string) {
+	t.Helper()
 	const begin, end = "<!-- measured by TestFateOfTasks -->\n\n", "\n<!-- end -->"
 	path := filepath.Join("..", "..", "docs", "restart.md")
 	page, err := os.ReadFile(path)
@@ -260,12 +245,12 @@ func TestFateOfTasks(t *testing.T) {
 		t.Fatal("docs/restart.md has no place for the table")
 	}
 	if *update {
-		if err := os.WriteFile(path, []byte(before+begin+measured.String()+end+after), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(before+begin+measured+end+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	if was != measured.String() {
+	if was != measured {
 		t.Errorf("docs/restart.md says\n%s\nmeasured was\n%s", was, measured)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ func (s Shell) Inspect(ctx context.Context, t Target, _ string) (order.Facts, er
 	if t.Way.WholeDroplet() {
 		return f, nil
 	}
-	if why := s.manager(ctx, far, t, n, &f); why != "" {
+	if why := s.manager(ctx, far, t, r, n, &f); why != "" {
 		f.Refused[order.Way(SSH)] = why
 		return f, nil
 	}
@@ -66,7 +67,7 @@ func told(n procfs.Node) order.Node {
 
 // manager fills in what the unit's manager says, and why it would not be
 // restarted.
-func (s Shell) manager(ctx context.Context, far Far, t Target, n procfs.Node, f *order.Facts) string {
+func (s Shell) manager(ctx context.Context, far Far, t Target, r procfs.Reading, n procfs.Node, f *order.Facts) string {
 	found := f.Unit
 	if t.Unit != (order.Unit{}) {
 		f.Unit = t.Unit
@@ -90,7 +91,9 @@ func (s Shell) manager(ctx context.Context, far Far, t Target, n procfs.Node, f 
 	case order.SupervisorProgram:
 		return bySupervisor(a)
 	case order.DockerContainer:
-		return byDocker(a, n, f)
+		return byDocker(a.Get("docker"), n, f)
+	case order.ComposeService:
+		return byCompose(a, r, n, f)
 	}
 	return ""
 }
@@ -156,8 +159,7 @@ func bySupervisor(a shell.Answer) string {
 
 // byDocker reads "STATUS PID STOPTIMEOUT POLICY": a container is restarted
 // for the worker that runs in it, for no other.
-func byDocker(a shell.Answer, n procfs.Node, f *order.Facts) string {
-	line := a.Get("docker")
+func byDocker(line string, n procfs.Node, f *order.Facts) string {
 	word := strings.Fields(line)
 	if len(word) < 3 || word[0] != "running" {
 		return "docker says: " + line
@@ -173,4 +175,26 @@ func byDocker(a shell.Answer, n procfs.Node, f *order.Facts) string {
 		f.AutoRestart = word[3]
 	}
 	return ""
+}
+
+// byCompose reads such a line for each container of a service: one of them
+// must be the worker's. The workers in the others are restarted with it.
+func byCompose(a shell.Answer, r procfs.Reading, n procfs.Node, f *order.Facts) string {
+	lines := a.All("docker")
+	if len(lines) == 0 {
+		return "compose says: " + strings.Join(a.All("compose"), " ")
+	}
+	why := fmt.Sprintf("no container of the service %s runs the worker, pid %d", f.Unit.Name, n.Main().PID)
+	for _, line := range lines {
+		for _, other := range r.Nodes {
+			switch {
+			case byDocker(line, other, &order.Facts{}) != "":
+			case other.Worker == n.Worker:
+				why = byDocker(line, n, f)
+			case !slices.Contains(f.Workers, other.Worker):
+				f.Workers, f.Nodes = append(f.Workers, other.Worker), append(f.Nodes, told(other))
+			}
+		}
+	}
+	return why
 }

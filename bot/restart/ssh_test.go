@@ -1,6 +1,7 @@
 package restart
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -41,7 +42,8 @@ func FuzzTimespan(f *testing.F) {
 }
 
 func TestManagersWords(t *testing.T) {
-	worker := procfs.Node{Members: []procfs.Member{{PID: 100, PPID: 90}}}
+	worker := procfs.Node{Worker: "mail", Members: []procfs.Member{{PID: 100, PPID: 90}}}
+	both := procfs.Reading{Nodes: []procfs.Node{worker, {Worker: "video", Members: []procfs.Member{{PID: 70}}}}}
 	shown := func(state, stop string) shell.Answer {
 		return said("systemd", "LoadState=loaded", "ActiveState="+state, "TimeoutStopUSec="+stop, "KillMode=mixed", "KillSignal=15", "Restart=always")
 	}
@@ -62,18 +64,36 @@ func TestManagersWords(t *testing.T) {
 		}, false, -1},
 		{"supervisor stopped it", func(*order.Facts) string { return bySupervisor(said("supervisor", "mail   STOPPED   Nov 22")) }, true, -1},
 		{"no supervisor", func(*order.Facts) string { return bySupervisor(said("supervisor")) }, true, -1},
-		{"docker", func(f *order.Facts) string { return byDocker(said("docker", "running 100 30 always"), worker, f) }, false, 30},
-		{"docker by default", func(f *order.Facts) string { return byDocker(said("docker", "running 90 <nil> no"), worker, f) }, false, 10},
-		{"another container", func(f *order.Facts) string { return byDocker(said("docker", "running 70 <nil> no"), worker, f) }, true, -1},
-		{"docker stopped it", func(f *order.Facts) string { return byDocker(said("docker", "exited 0 <nil> no"), worker, f) }, true, -1},
+		{"docker", func(f *order.Facts) string { return byDocker("running 100 30 always", worker, f) }, false, 30},
+		{"docker by default", func(f *order.Facts) string { return byDocker("running 90 <nil> no", worker, f) }, false, 10},
+		{"another container", func(f *order.Facts) string { return byDocker("running 70 <nil> no", worker, f) }, true, -1},
+		{"docker stopped it", func(f *order.Facts) string { return byDocker("exited 0 <nil> no", worker, f) }, true, -1},
 		{"no docker", func(f *order.Facts) string {
-			return byDocker(said("docker", "Error: No such container: mail"), worker, f)
+			return byDocker("Error: No such container: mail", worker, f)
+		}, true, -1},
+		{"compose", func(f *order.Facts) string {
+			return byCompose(said("docker", "running 70 20 no", "running 100 30 no"), both, worker, f)
+		}, false, 30},
+		{"compose runs others", func(f *order.Facts) string { return byCompose(said("docker", "running 70 20 no"), both, worker, f) }, true, -1},
+		{"no compose", func(f *order.Facts) string {
+			return byCompose(said("compose", "no such service: mail"), both, worker, f)
 		}, true, -1},
 	} {
 		f := order.Facts{StopTimeout: -1}
 		if why := c.ask(&f); (why != "") != c.refuse || f.StopTimeout != c.stop {
 			t.Errorf("%s: refused %q, waits %g s, want refused %v, %g s", c.name, why, f.StopTimeout, c.refuse, c.stop)
 		}
+	}
+}
+
+// TestComposeTellsAll: a service is restarted whole, so the card names the
+// workers of its other containers.
+func TestComposeTellsAll(t *testing.T) {
+	mail := procfs.Node{Worker: "mail", Members: []procfs.Member{{PID: 100}}}
+	r := procfs.Reading{Nodes: []procfs.Node{mail, {Worker: "mail-2", Members: []procfs.Member{{PID: 70, PPID: 60}}}, {Worker: "video", Members: []procfs.Member{{PID: 50}}}}}
+	f := order.Facts{Workers: []string{"mail"}}
+	if why := byCompose(said("docker", "running 100 30 no", "running 60 30 no"), r, mail, &f); why != "" || fmt.Sprint(f.Workers) != "[mail mail-2]" || len(f.Nodes) != 1 {
+		t.Errorf("%q, %+v", why, f)
 	}
 }
 

@@ -127,7 +127,7 @@ func TestEveryBlockIsFollowed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	call := regexp.MustCompile(`(?:passages\((?:w\.)?t, |packaged\(t, |\.follow\()"([a-z]+\.md)", "([a-z-]+)"`)
+	call := regexp.MustCompile(`(?:passages\((?:w\.)?t, |packaged\(t, |\.follow\()"([a-z]+\.md)", "([a-z_-]+)"`)
 	for _, path := range sources {
 		text, err := os.ReadFile(path)
 		if err != nil {

@@ -33,7 +33,7 @@ while True:
 	if err := os.WriteFile(path, []byte(program), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	testbed.Start(t, "growing", dir, exec.Command("python3", path, "-A", "app", "worker", "-n", node))
+	testbed.Start(t, "growing", dir, exec.Command("/usr/bin/python3", path, "-A", "app", "worker", "-n", node))
 }
 
 // TestPrometheusStory follows docs/sources/prometheus.md from exporters to

@@ -7,6 +7,7 @@ import sys
 import time
 
 from celery import Celery
+from celery.signals import worker_shutting_down
 
 app = Celery("fate", broker=os.environ["BED_BROKER"])
 app.conf.task_ignore_result = True
@@ -25,9 +26,24 @@ def work(kind):
     record("end", kind)
 
 
-early = app.task(name="fate.early")(lambda kind: work(kind))
-late = app.task(name="fate.late", acks_late=True)(lambda kind: work(kind))
-rejected = app.task(name="fate.rejected", acks_late=True, reject_on_worker_lost=True)(lambda kind: work(kind))
+@worker_shutting_down.connect
+def stopping(how, **_):
+    record("stop", how)
+
+
+@app.task(name="fate.early")
+def early(kind):
+    work(kind)
+
+
+@app.task(name="fate.late", acks_late=True)
+def late(kind):
+    work(kind)
+
+
+@app.task(name="fate.rejected", acks_late=True, reject_on_worker_lost=True)
+def rejected(kind):
+    work(kind)
 
 
 def send(task, kind, **options):
