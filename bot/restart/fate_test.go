@@ -17,6 +17,9 @@ import (
 
 var update = flag.Bool("update", false, "write the table of docs/restart.md anew; read it")
 
+// updating carries the flag into the namespace that the test is played in.
+const updating = "BED_UPDATE"
+
 // fates is a real worker with a task of each kind in it: three that run (one
 // acknowledged early, one late, one late and rejected when its process is
 // lost), one that is reserved and one that waits for its ETA.
@@ -203,7 +206,7 @@ type trial struct {
 // dropleak's own restarters, with a task of each kind in them. docs/restart.md
 // has the table.
 func TestFateOfTasks(t *testing.T) {
-	if testbed.Apart(t) {
+	if testbed.Apart(t, fmt.Sprintf("%s=%t", updating, *update)) {
 		return
 	}
 	trials := append(supervisorTrials(), systemdTrials(t)...)
@@ -244,7 +247,7 @@ func onPage(t *testing.T, measured string) {
 	if !ok || !closed {
 		t.Fatal("docs/restart.md has no place for the table")
 	}
-	if *update {
+	if os.Getenv(updating) == "true" {
 		if err := os.WriteFile(path, []byte(before+begin+measured+end+after), 0o644); err != nil {
 			t.Fatal(err)
 		}

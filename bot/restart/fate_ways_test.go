@@ -25,11 +25,12 @@ func contextFor(d time.Duration) (context.Context, context.CancelFunc) {
 
 // overSSH has the script on the droplet call supervisorctl.
 func overSSH(t *testing.T, f *fates) func() error {
-	super := testbed.Supervisor(t, f.program("mail", map[string]string{"stopwaitsecs": "300"}))
+	// A name of its own: SSH sees the workers of the other trials, too.
+	super := testbed.Supervisor(t, f.program("far", map[string]string{"stopwaitsecs": "300"}))
 	b := &bed{T: t, super: super, sshd: testbed.SSHD(t, "restrict")}
 	b.write(filepath.Join(b.sshd.Supervisor, "supervisord.conf"), "[supervisorctl]\nserverurl=unix://"+super.Socket+"\n")
-	b.allow("supervisor:mail")
-	return b.far("mail", "supervisor:mail")
+	b.allow("supervisor:far")
+	return b.far("far", "supervisor:far")
 }
 
 // far orders a restart over SSH and waits for its result.
@@ -110,8 +111,8 @@ func unit(m *testbed.Machine, name, lines string) func(*testing.T, *fates) func(
 func dockerTrials(t *testing.T) []trial {
 	d := testbed.Docker(t)
 	return []trial{
-		{"docker", "`--stop-timeout` is enough", true, contained(d, "long", "300")},
-		{"docker", "`--stop-timeout` runs out", false, contained(d, "short", "3")},
+		{"docker", "`--stop-timeout` is enough", true, contained(d, "box-long", "300")},
+		{"docker", "`--stop-timeout` runs out", false, contained(d, "box-short", "3")},
 	}
 }
 

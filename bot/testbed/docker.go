@@ -1,11 +1,13 @@
 package testbed
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -27,6 +29,12 @@ func Docker(t testing.TB) *DockerEngine {
 	dir := Folder(t)
 	d := &DockerEngine{socket: filepath.Join(dir, "d.sock")}
 	program(t, "docker")
+	t.Cleanup(func() {
+		// dockerd leaves the network namespace of its containers mounted.
+		if err := syscall.Unmount(filepath.Join(dir, "exec", "netns", "default"), syscall.MNT_DETACH); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOENT) {
+			t.Error(err)
+		}
+	})
 	d.Process = Start(t, "dockerd", dir, exec.Command(program(t, "dockerd"), "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
 		"--pidfile", filepath.Join(dir, "pid"), "-H", d.host(), "--storage-driver", "vfs", "--iptables=false", "--ip6tables=false", "--bridge=none"))
 	Eventually(t, 2*Patience, func() error { _, err := d.call("version"); return err })
