@@ -306,12 +306,18 @@ func contrasts(cols [][]float64, y []float64) (coef, se []float64) {
 	res := residualOf(cols, y, coef)
 	s2 := dot(res, res) / float64(max(len(y)-k, 1))
 	middle := medianOf(coef)
+	if k == 2 {
+		middle = min(coef[0], coef[1]) // there is no middle: the other one is the one that does not leak
+	}
 	for i := range se {
 		v := 0.0
 		for p := range k {
 			for q := range k {
 				v += (unit(p, i) - 1/float64(k)) * (unit(q, i) - 1/float64(k)) * inv.At(p, q)
 			}
+		}
+		if k == 2 {
+			v *= 4 // told against the other, not against their mean
 		}
 		// Neighbouring slots share a floor, so there are fewer independent
 		// rows than rows.

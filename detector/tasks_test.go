@@ -57,6 +57,20 @@ func TestTaskAttribution(t *testing.T) {
 	}
 }
 
+// TestTwoTasks: of two tasks the one that leaks is told against the other, not
+// against half of itself.
+func TestTwoTasks(t *testing.T) {
+	for seed := range uint64(4) {
+		v := Judge(shift(24, []string{"a", "b"}, map[string]float64{"b": 30e3}, seed), time.Time{}, Options{})
+		if k := v.Tasks[0]; k.Task != "b" || k.Kind != TaskLeak || k.BytesPerCall.Low > 30e3 || k.BytesPerCall.High < 30e3 {
+			t.Errorf("seed %d: %+v, true 30000", seed, k)
+		}
+		if k := v.Tasks[1]; k.Kind == TaskLeak || k.BytesPerCall.Low > 0 || k.BytesPerCall.High < 0 {
+			t.Errorf("seed %d: %+v, true 0", seed, k)
+		}
+	}
+}
+
 // TestTasksTogether: two tasks that always run together are named as a group,
 // and neither is accused alone.
 func TestTasksTogether(t *testing.T) {
