@@ -88,10 +88,10 @@ func TestInfluxStory(t *testing.T) {
 	}
 	testbed.Collectd(t, dropletName, strings.NewReplacer(" -n mail@", " -n mail@i34", "25826", port).Replace(
 		passages(t, "collectd.md", "collectd")+passages(t, "influxdb.md", "network")))
-	asked(t, db, passages(t, "influxdb.md", "users"), "statement_id\":1")
 	w.append(strings.ReplaceAll(passages(t, "influxdb.md", "dropleak"), "http://127.0.0.1:8086", db.URL))
 	w.serve()
 	w.await(2*time.Minute, "the leak is found", "mail", dropletName, "Grows", "which of them grows")
+	asked(t, db, passages(t, "influxdb.md", "users"), "statement_id\":1")
 	asked(t, db, strings.ReplaceAll(passages(t, "influxdb.md", "query"), "$range", "time > now() - 1h"), "statement_id")
 	if said := w.follow("influxdb.md", "look"); !strings.Contains(said, "influxdb  influxdb") || strings.Contains(said, "influxdb: ") {
 		t.Errorf("sources does not say that influxdb is well:\n%s", said)
