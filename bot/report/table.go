@@ -15,12 +15,13 @@ import (
 const unlimited = 10 * 365 * 24
 
 // table is a row for each finding, with a button that opens what its own
-// message asks.
+// message asks. What a phone shows without moving the table stands first: the
+// worker, the time left, the button.
 func table(shown []finding.Finding, others map[string]int, at time.Time) slack.Block {
 	t := slack.NewDataTableBlock(Plain(fmt.Sprintf("The worst first: %s", count(len(shown), "finding")), 100)).WithPageSize(len(shown))
-	t.AddRow(heads("What", "Out of memory", "Grows", "Holds", "State", "Decide")...)
+	t.AddRow(heads("What", "Time left", "Decide", "Memory")...)
 	for i, f := range shown {
-		t.AddRow(append(cells(f, others[f.Incident], at), decide(f, i))...)
+		t.AddRow(named(f, others[f.Incident], at), timeLeft(f, at), decide(f, i), memory(f))
 	}
 	return t
 }
@@ -32,27 +33,41 @@ func heads(names ...string) (row []slack.DataTableCell) {
 	return row
 }
 
-func cells(f finding.Finding, others int, at time.Time) []slack.DataTableCell {
-	what, v := f.Subject.Title(), f.Verdict
+// named says what a row is about, and what was decided about it.
+func named(f finding.Finding, others int, at time.Time) slack.DataTableCell {
+	what := f.Subject.Title()
 	if f.Subject.Kind != finding.KindLeak {
 		what = Headline(f, at)
 	}
+	what = Plain(what, 110)
 	if others > 0 {
-		what = Plain(what, 70) + fmt.Sprintf(" and %d more, one incident", others)
+		what += fmt.Sprintf(" and %d more, one incident", others)
 	}
-	left := number(unlimited, "not known")
-	if hours, known := finding.Left(v.Exhaustion, at); known {
-		left = number(hours.Hours(), "in "+Duration(hours))
+	if s := stands(f); s != "" {
+		what += " (" + s + ")"
 	}
-	grows := number(0, "–")
+	return slack.NewDataTableRawTextCell(what)
+}
+
+// timeLeft sorts what never runs out behind all else.
+func timeLeft(f finding.Finding, at time.Time) slack.DataTableCell {
+	if hours, known := finding.Left(f.Verdict.Exhaustion, at); known {
+		return number(hours.Hours(), Duration(hours))
+	}
+	return number(unlimited, "not known")
+}
+
+// memory is what the worker holds, and how that grows.
+func memory(f finding.Finding) slack.DataTableCell {
+	v := f.Verdict
+	if v.Footprint <= 0 {
+		return number(0, "–")
+	}
+	s := Bytes(v.Footprint)
 	if v.Rate != nil {
-		grows = number(v.Rate.Value, Rate(v.Rate.Value))
+		s += ", " + Rate(v.Rate.Value)
 	}
-	holds := number(v.Footprint, "–")
-	if v.Footprint > 0 {
-		holds = number(v.Footprint, Bytes(v.Footprint))
-	}
-	return []slack.DataTableCell{slack.NewDataTableRawTextCell(Plain(what, 150)), left, grows, holds, slack.NewDataTableRawTextCell(stands(f))}
+	return number(v.Footprint, s)
 }
 
 // decide is a row's button. A block may not hold an action twice.
@@ -73,12 +88,12 @@ func ask(f finding.Finding) string {
 	return "Open"
 }
 
-// stands says in plain words how urgent an open finding is, or what was
-// decided about it.
+// stands says in plain words what was decided about a finding; "" while it is
+// open.
 func stands(f finding.Finding) string {
 	switch f.State {
 	case finding.Open:
-		return string(f.Severity)
+		return ""
 	case finding.Acknowledged:
 		return "seen"
 	case finding.InHand:
