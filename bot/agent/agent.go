@@ -151,7 +151,7 @@ func (a *Agent) listen() {
 		a.opts.Log.Warn("tasks will not be counted", "error", err)
 		return
 	}
-	a.executor.heap = &heap{dir: filepath.Dir(a.opts.Probe), tasks: &a.sampler.tasks, proc: a.opts.Proc}
+	a.executor.heap = &heap{one: make(chan struct{}, 1), dir: filepath.Dir(a.opts.Probe), tasks: &a.sampler.tasks, proc: a.opts.Proc}
 }
 
 func withDefaults(o Options) Options {

@@ -25,7 +25,7 @@ import (
 
 // The bounds of an answer.
 const (
-	heapTime  = 7 * time.Second         // at most, within that of evidence
+	heapTime  = 20 * time.Second        // at most: the probe's fork is nice, and the machine may be busy
 	heapSpare = 1500 * time.Millisecond // for the answer's way to the service
 	heapBytes = 64 << 10
 	heapParts = 12
@@ -41,7 +41,7 @@ type heap struct {
 	tasks *taskCounts
 	proc  fs.FS
 
-	one    sync.Mutex // there is one file to ask by
+	one    chan struct{} // holds one while asking: there is one file to ask by
 	mu     sync.Mutex
 	looked map[int]time.Time // by pid
 }
@@ -89,9 +89,14 @@ func (h *heap) ask(ctx context.Context, n procfs.Node, within time.Duration) *or
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(within, heapTime))
 	defer cancel()
-	h.one.Lock()
-	defer h.one.Unlock()
 	out := &order.Heap{PID: m.PID}
+	select {
+	case h.one <- struct{}{}:
+		defer func() { <-h.one }()
+	case <-ctx.Done():
+		out.Notes = append(out.Notes, fmt.Sprintf("pid %d was not asked: the answer to another question was awaited all the time", m.PID))
+		return out
+	}
 	if err := h.look(ctx, m, out); err != nil {
 		out.Notes = append(out.Notes, err.Error())
 		return out
@@ -214,7 +219,7 @@ func peer(conn *net.UnixConn) (pid int) {
 type said struct {
 	K     string   `json:"k"`
 	Text  string   `json:"text"`
-	Since float64  `json:"since"`
+	Since *float64 `json:"since"` // of a part: nil from a probe of before
 	Rows  []rowing `json:"rows"`
 }
 
@@ -250,15 +255,13 @@ func readHeap(from io.Reader, out *order.Heap) error {
 			out.Refused = line(s.Text)
 			return nil
 		case "look":
-			if s.Since > 0 && s.Since < math.MaxInt32*2 {
-				out.Since = time.UnixMilli(int64(s.Since * 1e3)).UTC()
-			}
+			out.Since = s.since()
 		case "note":
 			if len(out.Notes) < heapParts {
 				out.Notes = append(out.Notes, line(s.Text))
 			}
 		default:
-			if p := s.part(); len(p.Rows) > 0 && len(out.Parts) < heapParts {
+			if p := s.part(out.Since); len(p.Rows) > 0 && len(out.Parts) < heapParts {
 				out.Parts = append(out.Parts, p)
 			}
 		}
@@ -266,8 +269,21 @@ func readHeap(from io.Reader, out *order.Heap) error {
 	return fmt.Errorf("the probe in pid %d was cut short: its time was up, or its memory", out.PID)
 }
 
-func (s said) part() order.HeapPart {
+// since is when a look was, zero for never.
+func (s said) since() time.Time {
+	if s.Since == nil || !(*s.Since > 0 && *s.Since < math.MaxInt32*2) {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(*s.Since * 1e3)).UTC()
+}
+
+// part is a list of a heap that was looked at before at a time, zero for
+// never.
+func (s said) part(before time.Time) order.HeapPart {
 	p := order.HeapPart{Name: line(s.K)}
+	if at := s.since(); s.Since != nil && !before.IsZero() && !at.Equal(before) {
+		p.First, p.Since = at.IsZero(), at
+	}
 	for _, r := range s.Rows[:min(len(s.Rows), heapRows)] {
 		p.Rows = append(p.Rows, order.HeapRow{What: line(r.What), Count: r.Count, Grown: r.Grown})
 	}

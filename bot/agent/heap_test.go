@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,9 @@ func TestReadHeap(t *testing.T) {
 		{"refused", `{"k":"refused","text":"no room"}`, "; since refused no room", ""},
 		{"cut short", `{"k":"types","rows":[["app.A",5,2]]}` + "\n" + `{"k":"cyc`, "types app.A 5 2; since ", "does not speak clearly"},
 		{"ended early", `{"k":"types","rows":[["app.A",5,2]]}`, "types app.A 5 2; since ", "cut short"},
+		{"counted by another look", `{"k":"look","since":9.5}` + "\n" + `{"k":"types","since":0,"rows":[["a",5,0]]}` + "\n" + `{"k":"files","since":9.5,"rows":[["b",1,1]]}` +
+			"\n" + `{"k":"atoms","since":7,"rows":[["c",1,1]]}` + "\n" + `{"k":"chain","rows":[["d",1,0]]}` + "\n" + `{"k":"end"}`,
+			"types first a 5 0, files b 1 1, atoms@7 c 1 1, chain d 1 0; since 9", ""},
 		{"no rows", `{"k":"types","rows":[]}` + "\n" + `{"k":"end"}`, "; since ", ""},
 		{"a row too short", `{"k":"types","rows":[["x"]]}`, "; since ", "clearly"},
 		{"a row too long", `{"k":"types","rows":[["x",1,2,3]]}`, "; since ", "clearly"},
@@ -32,8 +36,15 @@ func TestReadHeap(t *testing.T) {
 		err := readHeap(strings.NewReader(tt.in), out)
 		var rows []string
 		for _, p := range out.Parts {
+			name := p.Name
+			if p.First {
+				name += " first"
+			}
+			if !p.Since.IsZero() {
+				name += fmt.Sprintf("@%d", p.Since.Unix())
+			}
 			for _, r := range p.Rows {
-				rows = append(rows, fmt.Sprintf("%s %s %g %g", p.Name, r.What, r.Count, r.Grown))
+				rows = append(rows, fmt.Sprintf("%s %s %g %g", name, r.What, r.Count, r.Grown))
 			}
 		}
 		got := strings.Join(rows, ", ") + "; since "
@@ -93,7 +104,7 @@ func TestHeapOfAnother(t *testing.T) {
 	dir := testbed.Folder(t)
 	c := &taskCounts{}
 	c.take(os.Getpid(), []byte("1 1 0 1 2 app.a"))
-	h := &heap{dir: dir, tasks: c, proc: os.DirFS("/proc")}
+	h := &heap{one: make(chan struct{}, 1), dir: dir, tasks: c, proc: os.DirFS("/proc")}
 	n := procfs.Node{Members: []procfs.Member{{PID: 1, Role: "parent"}, {PID: os.Getpid(), Role: "child"}}}
 	cmd := exec.Command("python3", "-c", lying, dir)
 	ready, err := cmd.StdoutPipe()
@@ -186,5 +197,40 @@ func TestLook(t *testing.T) {
 		if err := readHeap(strings.NewReader(lookedBy(t, kind)), h); err != nil || !strings.Contains(h.Refused, want) || len(h.Parts) > 0 {
 			t.Errorf("%s: %+v, %v", kind, h, err)
 		}
+	}
+}
+
+// TestLookAfterOneCutShort: what the look before did not come to is not said
+// not to have grown: it is told against the look that counted it, or as
+// counted for the first time.
+func TestLookAfterOneCutShort(t *testing.T) {
+	t.Parallel()
+	looks := strings.Split(strings.TrimSpace(lookedBy(t, "short")), "\n\n")
+	if len(looks) != 4 {
+		t.Fatalf("%d looks: %q", len(looks), looks)
+	}
+	var all []*order.Heap
+	for i, text := range looks {
+		h := &order.Heap{}
+		if err := readHeap(strings.NewReader(text), h); (err == nil) != (i%2 == 1) {
+			t.Fatalf("look %d: %v\n%s", i+1, err, text)
+		}
+		all = append(all, h)
+	}
+	types := func(i int) order.HeapPart {
+		at := slices.IndexFunc(all[i].Parts, func(p order.HeapPart) bool { return p.Name == "types" })
+		if at < 0 {
+			t.Fatalf("look %d counts no types\n%s", i+1, looks[i])
+		}
+		return all[i].Parts[at]
+	}
+	if p, row := types(1), rowOf(all[1], "types", "__main__.Secret"); all[1].Since.IsZero() || !p.First || row.Count < 1000 {
+		t.Errorf("the second, whole after one cut short: since %s, %+v", all[1].Since, p)
+	}
+	if p, row := types(3), rowOf(all[3], "types", "__main__.Secret"); p.First || !p.Since.Before(all[3].Since) || row.Grown != 1000 {
+		t.Errorf("the fourth, whole after one cut short: since %s, %+v", all[3].Since, p)
+	}
+	if i := slices.IndexFunc(all[3].Parts, func(p order.HeapPart) bool { return p.Name == "files" || p.Name == "malloc" }); i < 0 || !all[3].Parts[i].Since.IsZero() {
+		t.Errorf("what the look before did count is told since another: %+v", all[3].Parts)
 	}
 }

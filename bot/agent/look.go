@@ -142,7 +142,8 @@ func (x *executor) state(ctx context.Context, u order.Unit, p place) (manager.St
 	return m.State(ctx, u.Name)
 }
 
-// evidenceTime is the longest evidence may take.
+// evidenceTime is the longest that reading what a worker holds may take. What
+// the probe says has its own bound.
 const evidenceTime = 10 * time.Second
 
 // held is what the worker's processes hold, and what of it could not be read.
@@ -155,12 +156,12 @@ type held struct {
 // evidence reads what a worker holds, and has its probe say what grew. Whoever
 // asked waits for so long.
 func (x *executor) evidence(ctx context.Context, n procfs.Node, wait time.Duration) *order.Findings {
-	ctx, cancel := context.WithTimeout(ctx, evidenceTime)
-	defer cancel()
 	began := time.Now()
 	told := make(chan *order.Heap, 1)
 	go func() { told <- x.heap.ask(ctx, n, wait-heapSpare) }()
-	got := x.hold(ctx, n)
+	within, cancel := context.WithTimeout(ctx, min(wait-heapSpare, evidenceTime))
+	defer cancel()
+	got := x.hold(within, n)
 	out := &order.Findings{At: x.now(), Took: time.Since(began).Seconds(), Complete: len(got.notes) == 0, Cgroup: got.cgroup, Notes: got.notes}
 	for _, h := range got.processes {
 		out.Processes = append(out.Processes, order.ProcessFindings{PID: h.PID, Role: h.Role, Memory: h.Memory, Files: h.Files,

@@ -45,8 +45,8 @@ func heap(h *order.Heap) string {
 	lines := []string{head}
 	for _, p := range heapParts {
 		for _, got := range h.Parts {
-			if rows := heapRows(got, p.name, p.bytes, first); got.Name == p.name && rows != "" {
-				lines = append(lines, "• "+p.title+": "+rows)
+			if rows := heapRows(got, p.name, p.bytes, first || got.First); got.Name == p.name && rows != "" {
+				lines = append(lines, "• "+p.title+sinceWhen(got)+": "+rows)
 			}
 		}
 	}
@@ -54,6 +54,17 @@ func heap(h *order.Heap) string {
 		lines = append(lines, "• "+report.Escape(n))
 	}
 	return within(lines, heapMost)
+}
+
+// sinceWhen says of a part that the look before did not come to it.
+func sinceWhen(p order.HeapPart) string {
+	switch {
+	case p.First:
+		return " (how many there are; the look before was cut short and did not count them)"
+	case !p.Since.IsZero():
+		return " (since " + report.Date(p.Since) + ")"
+	}
+	return ""
 }
 
 // heapMost is how many characters a look may take of a message that says more.

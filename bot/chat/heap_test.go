@@ -27,6 +27,11 @@ func TestHeap(t *testing.T) {
 	if strings.Contains(got, "secret") {
 		t.Errorf("a part nobody knows is shown: %s", got)
 	}
+	h.Parts[1].First, h.Parts[2].Since = true, since.Add(-time.Hour)
+	if got := heap(h); !strings.Contains(got, "did not count them): `shop.Invoice` 9000\n") || !strings.Contains(got, "• Bytes in plain values (since <!date^") || !strings.Contains(got, "`bytes` +20 MiB") {
+		t.Errorf("after a look that was cut short: %s", got)
+	}
+	h.Parts[1].First, h.Parts[2].Since = false, time.Time{}
 	h.Since = time.Time{}
 	if got := heap(h); !strings.Contains(got, "what grew was not seen") || !strings.Contains(got, "`shop.Invoice` 9000") || strings.Contains(got, "+") {
 		t.Errorf("a first look: %s", got)

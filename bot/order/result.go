@@ -146,14 +146,17 @@ type Heap struct {
 // HeapPart is one list of a [Heap], what rose most first. Its name is types
 // and cycles (objects by type), atoms and guppy (bytes by type), held
 // (members of a container), lines (bytes by line), files (descriptors by
-// kind), malloc (what glibc says), or chain (who refers to whom).
+// kind), malloc (what glibc says), or chain (who refers to whom). The look
+// before may have been cut short: then an older one counted the part, or none.
 type HeapPart struct {
-	Name string    `json:"name"`
-	Rows []HeapRow `json:"rows"`
+	Name  string    `json:"name"`
+	First bool      `json:"first,omitempty"` // no look counted it before, in a heap that was looked at: tells no growth
+	Since time.Time `json:"since,omitzero"`  // of the look that did; zero: the heap's
+	Rows  []HeapRow `json:"rows"`
 }
 
-// HeapRow is one thing, how much of it there is, and how much more than at
-// the look before.
+// HeapRow is one thing, how much of it there is, and how much more than when
+// it was counted before.
 type HeapRow struct {
 	What  string  `json:"what"`
 	Count float64 `json:"count"`

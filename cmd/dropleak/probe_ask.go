@@ -18,7 +18,7 @@ import (
 )
 
 // askWithin is the time of an agent for its answer.
-const askWithin = 12 * time.Second
+const askWithin = 24 * time.Second
 
 func probeAsk(s streams) *cobra.Command {
 	var config string
@@ -111,6 +111,14 @@ func printHeap(s streams, h *order.Heap) error {
 	} else {
 		fmt.Fprintf(s.talk, "note: growth of pid %d since %s\n", h.PID, h.Since.Local().Format(time.DateTime))
 	}
+	for _, p := range h.Parts {
+		switch {
+		case p.First:
+			fmt.Fprintf(s.talk, "note: %s was not counted before, so nothing is known of its growth; ask again\n", printable(p.Name))
+		case !p.Since.IsZero():
+			fmt.Fprintf(s.talk, "note: growth of %s since %s\n", printable(p.Name), p.Since.Local().Format(time.DateTime))
+		}
+	}
 	for _, n := range h.Notes {
 		fmt.Fprintf(s.talk, "note: %s\n", printable(n))
 	}
@@ -118,7 +126,11 @@ func printHeap(s streams, h *order.Heap) error {
 	fmt.Fprintln(w, "LIST\tGROWN\tNOW\tWHAT")
 	for _, p := range h.Parts {
 		for _, r := range p.Rows {
-			fmt.Fprintf(w, "%s\t%+.0f\t%.0f\t%s\n", printable(p.Name), r.Grown, r.Count, printable(r.What))
+			grown := fmt.Sprintf("%+.0f", r.Grown)
+			if p.First || h.Since.IsZero() {
+				grown = "-"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%.0f\t%s\n", printable(p.Name), grown, r.Count, printable(r.What))
 		}
 	}
 	return w.Flush()

@@ -22,6 +22,10 @@ func TestPrintHeap(t *testing.T) {
 		strings.Contains(talk.String(), "\x1b") || !strings.Contains(talk.String(), "growth of pid 7 since") {
 		t.Errorf("%v\n%s\n%s", err, &out, &talk)
 	}
+	h.Parts[0].First = true
+	if err := printHeap(streams{out: &out, talk: &talk}, h); err != nil || !strings.Contains(out.String(), "types  -      900  shop.Invoice\n") || !strings.Contains(talk.String(), "types was not counted before") {
+		t.Errorf("counted for the first time: %v\n%s\n%s", err, &out, &talk)
+	}
 	var code exitError
 	h = &order.Heap{PID: 7, Refused: "no room"}
 	if err := printHeap(streams{out: &out, talk: &talk}, h); fmt.Sprint(errors.As(err, &code), code.code) != "true 1" || !strings.Contains(err.Error(), "no room") {

@@ -120,7 +120,7 @@ class Heap:
         self.seen = 0  # which file was dealt with
         self.child = 0
         self.page = None  # shared with the child, which leaves there what it counted
-        self.before = {}  # what the last child counted
+        self.before = {}  # by part: when a child last counted it, and what
 
     def between(self, running):
         """Called when a task has ended and so many others run on in this process."""
@@ -188,13 +188,15 @@ class Heap:
         self.child = 0
         size = int.from_bytes(self.page[:8], "little")
         if 0 < size <= KEPT - 8:
-            self.before = marshal.loads(self.page[8 : 8 + size])
+            # A child that was cut short has not counted all: the rest stays as it was counted before.
+            self.before.update(marshal.loads(self.page[8 : 8 + size]))
         self.page.close()
         self.page = None
 
 
 KEPT = 1 << 20  # bytes that one look leaves for the next to compare with
-LONGEST = 8.0  # seconds that a look may take
+BUSY = 8  # seconds of CPU that a look may take
+LONGEST = 20.0  # and seconds by the clock: a nice process on a busy machine waits most of them
 ROWS = 12  # of each list that is told
 
 
@@ -259,7 +261,7 @@ def humble(seconds):
     os.nice(10)  # with 19 it would get nowhere beside others that are busy
     size, held, swapped = status("VmSize", "VmRSS", "VmSwap")
     resource.setrlimit(resource.RLIMIT_AS, (size + held + swapped + (64 << 20),) * 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1,) * 2)
+    resource.setrlimit(resource.RLIMIT_CPU, (BUSY, BUSY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -276,7 +278,8 @@ class Look:
 
     def __init__(self, wire, page, before):
         self.wire, self.page, self.before = wire, page, before
-        self.now = {"at": time.time()}
+        self.at = time.time()
+        self.now = {"at": self.at}
 
     def take(self):
         self.wire.setblocking(True)
@@ -297,14 +300,18 @@ class Look:
 
         self.wire.sendall(json.dumps(line).encode() + b"\n")
 
+    def earlier(self, part):
+        """When an earlier look counted a part, 0 for never, and what it counted."""
+        return self.before.get(part, (0, None))
+
     def grown(self, part, now, least=1):
-        """Tells what rose most since the last look, or on the first what there is most of."""
-        self.now[part] = dict(sorted(now.items(), key=lambda x: -x[1])[:1500])
-        before = self.before.get(part)
+        """Tells what rose most since a look counted it before, or on the first what there is most of."""
+        self.now[part] = self.at, dict(sorted(now.items(), key=lambda x: -x[1])[:1500])
+        since, before = self.earlier(part)
         rows = [[name, n, n - before.get(name, 0) if before is not None else 0] for name, n in now.items()]
         rows.sort(key=lambda r: (-r[2], -r[1]))
         rows = [r for r in rows if before is None or r[2] >= least]
-        self.tell({"k": part, "rows": [[str(r[0]), r[1], r[2]] for r in rows[:ROWS]]})
+        self.tell({"k": part, "since": since, "rows": [[str(r[0]), r[1], r[2]] for r in rows[:ROWS]]})
 
     def files(self):
         import collections
@@ -373,8 +380,8 @@ class Look:
 
     def held(self, objects, place, containers):
         """The containers that grew most, and which global holds each."""
-        before = self.before.get("held")
-        self.now["held"] = {at: n for n, at in containers}
+        since, before = self.earlier("held")
+        self.now["held"] = self.at, {at: n for n, at in containers}
         rows = [(n - before.get(at, 0) if before is not None else 0, n, at) for n, at in containers]
         rows.sort(reverse=True)
         said = []
@@ -382,7 +389,7 @@ class Look:
             if before is None or grew > 0:
                 o = objects[place[at]]
                 said.append([where(o, place), n, grew])
-        self.tell({"k": "held", "rows": said})
+        self.tell({"k": "held", "since": since, "rows": said})
 
     def lines(self):
         import tracemalloc
@@ -419,10 +426,10 @@ class Look:
         held = status("VmRSS")[0]
         libc.malloc_trim(0)
         rows.append(["bytes malloc_trim(0) gave back", max(0, held - status("VmRSS")[0]), 0])
-        before = self.before.get("malloc", {})
-        self.now["malloc"] = {name: n for name, n, _ in rows}
-        rows = [[name, n, n - before.get(name, n)] for name, n, _ in rows]
-        self.tell({"k": "malloc", "rows": rows})
+        since, before = self.earlier("malloc")
+        self.now["malloc"] = self.at, {name: n for name, n, _ in rows}
+        rows = [[name, n, n - before.get(name, n) if before else 0] for name, n, _ in rows]
+        self.tell({"k": "malloc", "since": since, "rows": rows})
 
     def keep(self):
         import marshal
@@ -438,8 +445,8 @@ class Look:
             import objgraph
         except ImportError:
             return
-        before, now = self.before.get("types"), self.now.get("types", {})
-        for name in sorted(now, key=lambda n: -(now[n] - (before or {}).get(n, 0))):
+        before, now = self.earlier("types")[1] or {}, self.now.get("types", (0, {}))[1]
+        for name in sorted(now, key=lambda n: -(now[n] - before.get(n, 0))):
             found = objgraph.by_type(name.rpartition(".")[2])
             if "." in name and found:
                 links = objgraph.find_backref_chain(found[-1], objgraph.is_proper_module, max_depth=8)

@@ -1,5 +1,6 @@
 """Has the probe of this process looked at twice, in the place of an agent, and prints what it says. A folder comes first,
-then what the process is like: refuse has no room, beside runs other tasks; else it leaks between the looks."""
+then what the process is like: refuse has no room, beside runs other tasks, short has two of four looks cut short; else it leaks
+between the looks."""
 import json
 import os
 import socket
@@ -12,7 +13,7 @@ os.environ["DROPLEAK_PROBE_SOCKET"] = os.path.join(folder, "probe.sock")
 import dropleak_probe as probe  # noqa: E402
 
 tracemalloc.start()
-probe.LONGEST = 120.0  # the machine that tests may be busy
+probe.LONGEST, probe.BUSY = 300.0, 120  # the machine that tests may be busy
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(os.path.join(folder, "answer.sock"))
 listener.listen(5)
@@ -55,12 +56,26 @@ def look(until):
         probe.ended(task_id="next", task=Task)
 
 
+def fill(then):
+    """Leaks, and has the next look cut short before it counts objects, or not."""
+    kept.extend(Secret("hunter2") for _ in range(500))
+    probe.Look.objects = whole if then == "whole" else lambda self: os._exit(0)
+
+
+whole = probe.Look.objects
+if kind == "short":
+    for then in ("short", "whole", "short", "whole"):
+        fill(then)
+        look(300)
+        print()
+    sys.stdout.flush()
+    os._exit(0)
 if kind == "refuse":
     probe.status = lambda *keys: [1 << 50] * len(keys)
-look(1.4 if kind == "beside" else 30)
+look(1.4 if kind == "beside" else 300)
 if kind == "leak":
     kept.extend(Secret("hunter2") for _ in range(500))
-    look(150)
+    look(300)
     kept[:] = [s for s in kept[:0]] if os.path.exists(os.path.join(folder, "finalised")) else kept
     sys.stdout.flush()
     os._exit(3 if os.path.exists(os.path.join(folder, "finalised")) else 0)
