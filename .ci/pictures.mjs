@@ -39,6 +39,9 @@ const { targetId } = await call('Target.createTarget', { url: 'about:blank' });
 const { sessionId } = await call('Target.attachToTarget', { targetId, flatten: true });
 const tab = (method, params) => call(method, params, sessionId);
 await tab('Page.enable');
+// The messages are of one moment: Slack's "today" is that day.
+await tab('Page.addScriptToEvaluateOnNewDocument', { source: `{ const real = Date, off = ${Date.UTC(2026, 10, 22, 12)} - real.now();
+  Date = class extends real { constructor(...a) { if (a.length) super(...a); else super(real.now() + off); } static now() { return real.now() + off; } }; }` });
 
 // shoot waits until the page has said how high it is, and gives it that height.
 async function shoot(page, png, width) {
