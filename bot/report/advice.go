@@ -87,21 +87,21 @@ func ceiling(c Case) (top float64, source, why string) {
 	limit := c.Worker.Limit
 	switch {
 	case limit.Bytes <= 0:
-		return 0, "", "No size is suggested: neither a limit of the worker nor the droplet's memory is known."
+		return 0, "", saysNoSizeNothingKnown
 	case limit.Source != "droplet":
-		return limit.Bytes, fmt.Sprintf("its limit of %s (%s)", Bytes(limit.Bytes), Escape(limit.Source)), ""
+		return limit.Bytes, fmt.Sprintf(saysItsLimit, Bytes(limit.Bytes), Escape(limit.Source)), ""
 	case c.Total <= 0:
-		return 0, "", "No size is suggested: the droplet's memory is not known."
+		return 0, "", saysNoSizeDropletUnknown
 	}
 	room := limit.Bytes - reserveShare*c.Total - c.Verdict.Footprint
 	if room <= 0 {
-		return 0, "", fmt.Sprintf("No size is suggested: %s are left of the droplet for this worker, of which a tenth of the droplet (%s) is the system's, and it holds %s already. Restart it first.",
+		return 0, "", fmt.Sprintf(saysNoSizeNoRoom,
 			Bytes(limit.Bytes), Bytes(reserveShare*c.Total), Bytes(c.Verdict.Footprint))
 	}
 	top = c.Verdict.Footprint + room/float64(max(c.Leaking, 1))
-	source = fmt.Sprintf("the %s that the droplet has for it, a tenth of the droplet kept free", Bytes(top))
+	source = fmt.Sprintf(saysRoomOnDroplet, Bytes(top))
 	if c.Leaking > 1 {
-		source += fmt.Sprintf(" and the rest shared by the %d workers that leak", c.Leaking)
+		source += fmt.Sprintf(saysRoomShared, c.Leaking)
 	}
 	return top, source, ""
 }
@@ -110,28 +110,28 @@ func ceiling(c Case) (top float64, source, why string) {
 func (a *Advice) recycle(c Case, s sizes, top float64, source string) {
 	switch {
 	case c.Worker.Pool == detector.PoolUnknown:
-		a.leaveOut("No `max_*_per_child` is suggested: which pool it runs is not known, and only prefork recycles processes.")
+		a.leaveOut(saysNoRecyclingPoolUnknown)
 		return
 	case c.Worker.Pool != detector.PoolPrefork:
-		a.leaveOut("No `max_*_per_child` is suggested: Celery does not recycle anything in pool %s. A restart is what frees its memory.", Code(string(c.Worker.Pool)))
+		a.leaveOut(saysNoRecyclingInPool, Code(string(c.Worker.Pool)))
 		return
 	case parentLeaks(c.Verdict):
-		a.leaveOut("No `max_*_per_child` is suggested: the parent itself grows, recycling its children frees nothing of that, and every new child begins at the parent's size.")
+		a.leaveOut(saysNoRecyclingParentGrows)
 		return
 	case s.children == 0 || s.settled == 0 || s.parent == 0:
-		a.leaveOut("No `max_*_per_child` is suggested: the resident size of its parent and of a settled child was not measured.")
+		a.leaveOut(saysNoRecyclingNotMeasured)
 		return
 	}
 	each := (recycleShare*top - s.steady()) / float64(s.children)
 	size := down(s.settled + each)
 	if least := math.Max(s.settled, s.parent) + s.spike + 16*roundDown; size < least {
-		a.leaveOut("No `max_*_per_child` is suggested: %s a child is all that fits %d of them into %.0f %% of %s, and an ordinary task needs %s. Fewer processes or more memory come first.",
+		a.leaveOut(saysNoRecyclingTooSmall,
 			Bytes(math.Max(size, 0)), s.children, 100*recycleShare, source, Bytes(least))
 		return
 	}
 	kib := size / 1024
-	a.add("Recycle a child by its size", fmt.Sprintf("# in KiB\nworker_max_memory_per_child = %.0f", kib),
-		"%s: %.0f %% of %s, less the %s that %s hold when settled (%s), leave each child %s to grow above its %s%s. Celery compares the highest resident size a child ever had, after each task%s. It hides the leak and mends nothing.",
+	a.add(saysRecycleBySize, fmt.Sprintf(saysMaxMemory, kib),
+		saysMaxMemoryWhy,
 		Bytes(size), 100*recycleShare, source, Bytes(s.steady()), s.who(), s.metric(), Bytes(each), Bytes(s.settled), s.seenFrom(), s.peaks())
 	a.retire(c.Verdict, s, size)
 }
@@ -140,17 +140,17 @@ func (a *Advice) recycle(c Case, s sizes, top float64, source string) {
 func (a *Advice) retire(v detector.Verdict, s sizes, size float64) {
 	worst, ok := worstTask(v)
 	if !ok {
-		a.leaveOut("No `worker_max_tasks_per_child` is suggested: what a task leaves behind was not measured.")
+		a.leaveOut(saysNoMaxTasksNotMeasured)
 		return
 	}
 	calls := math.Floor((size - s.settled) / worst.BytesPerCall.High)
 	if calls < 1 {
-		a.leaveOut("No `worker_max_tasks_per_child` is suggested: one call of %s may leave %s behind.", Code(worst.Task), Bytes(worst.BytesPerCall.High))
+		a.leaveOut(saysNoMaxTasksTooMuch, Code(worst.Task), Bytes(worst.BytesPerCall.High))
 		return
 	}
 	calls = twoDigits(calls)
-	a.add("Recycle a child by its tasks", fmt.Sprintf("worker_max_tasks_per_child = %.0f", calls),
-		"A call of %s leaves up to %s behind; were every task that one, %.0f calls take a child from %s to at most %s. Celery obeys whichever of the two comes first.",
+	a.add(saysRecycleByTasks, fmt.Sprintf("worker_max_tasks_per_child = %.0f", calls),
+		saysMaxTasksWhy,
 		Code(worst.Task), Bytes(worst.BytesPerCall.High), calls, Bytes(s.settled), Bytes(size))
 }
 
@@ -181,16 +181,16 @@ func misfit(c Case, s sizes) string {
 		return ""
 	}
 	fits := math.Floor((recycleShare*c.Total - s.parentOwn) / s.own)
-	lead := "This is a misconfiguration, not a leak"
+	lead := saysMisfitOnly
 	if c.Verdict.Kind.Leaks() {
-		lead = "Besides the leak this is a misconfiguration"
+		lead = saysMisfitBesides
 	}
-	text := fmt.Sprintf("%s: %d pool processes settle at %s each and their parent at %s, %s together, and the droplet has %s.",
+	text := fmt.Sprintf(saysMisfit,
 		lead, s.children, Bytes(s.own), Bytes(s.parentOwn), Bytes(s.steady()), Bytes(c.Total))
 	if fits < 1 {
-		return text + " Not even one of them fits into 80 % of that: it takes a larger droplet."
+		return fmt.Sprintf(saysMisfitNoneFits, text)
 	}
-	return text + fmt.Sprintf(" %.0f of them fit into 80 %% of that: start it with `-c %.0f`, or on a larger droplet.", fits, fits)
+	return text + fmt.Sprintf(saysMisfitSomeFit, fits, fits)
 }
 
 func down(size float64) float64 { return math.Floor(size/roundDown) * roundDown }

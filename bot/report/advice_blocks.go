@@ -26,25 +26,24 @@ func (a Advice) Blocks() []slack.Block {
 	if len(out) == 0 {
 		return nil
 	}
-	return append([]slack.Block{Header("Advice")}, out...)
+	return append([]slack.Block{Header(saysAdvice)}, out...)
 }
 
 // where says where to look for the cause.
 func (a Advice) where() []slack.Block {
-	lead := "*Where to look, likeliest first*"
+	lead := saysCausesRanked
 	if !a.Told {
-		lead = "*Where to look*, in no order: nothing measured tells the four apart"
+		lead = saysCausesUnranked
 	}
 	out := []slack.Block{Section(lead)}
 	for i, c := range a.Causes {
 		why := c.Why
 		if why == "" {
-			why = "Nothing measured speaks for or against it."
+			why = saysCauseUnmeasured
 		}
 		out = append(out, Section(fmt.Sprintf("%d. *%s.* %s\n_Next:_ %s", i+1, c.Name, why, c.Next)))
 	}
-	return append(out, Context("Take these steps in a copy: a droplet made from the snapshot and kept from the broker, since its workers would start to take tasks. "+
-		"There `celery.contrib.rdb` opens pdb in a task, or start one task under ipdb. Dropleak attaches to no process."))
+	return append(out, Context(saysCausesInACopy))
 }
 
 // fence shows text to copy as it is.

@@ -10,7 +10,7 @@ import (
 // limits suggests where the manager holds the worker back or ends it.
 func (a *Advice) limits(c Case, s sizes, top float64, source string) {
 	if c.Together > 1 {
-		a.leaveOut("No limit of %s is suggested: %d workers live in it, and a limit counts them together.", Code(c.Unit), c.Together)
+		a.leaveOut(saysNoLimitShared, Code(c.Unit), c.Together)
 		return
 	}
 	// Without a settled pool to compare with, what is held now has to do: it
@@ -20,7 +20,7 @@ func (a *Advice) limits(c Case, s sizes, top float64, source string) {
 		steady = s.steady()
 	}
 	if throttleShare*top < 1.1*steady {
-		a.leaveOut("No limit is suggested: %.0f %% of %s is hardly more than the %s it needs.", 100*throttleShare, source, Bytes(steady))
+		a.leaveOut(saysNoLimitTight, 100*throttleShare, source, Bytes(steady))
 		return
 	}
 	if c.Manager == "supervisor" {
@@ -34,24 +34,24 @@ func (a *Advice) limits(c Case, s sizes, top float64, source string) {
 func (a *Advice) dropIn(c Case, top float64, source string) {
 	limited := c.Worker.Limit.Source == "memory.max"
 	if limited && c.Worker.High > 0 {
-		a.leaveOut("No `MemoryHigh` and `MemoryMax` are suggested: they are %s and %s already.", Bytes(c.Worker.High), Bytes(c.Worker.Limit.Bytes))
+		a.leaveOut(saysNoLimitInForce, Bytes(c.Worker.High), Bytes(c.Worker.Limit.Bytes))
 		return
 	}
 	unit := c.Unit
 	lead := ""
 	if unit == "" {
-		unit, lead = "UNIT.service", "Which manager starts it is not known; this is for systemd. "
+		unit, lead = "UNIT.service", saysManagerUnknown
 	}
-	text := fmt.Sprintf("# systemctl edit %s\n[Service]\nMemoryHigh=%.0fM\n", unit, down(throttleShare*top)/roundDown)
-	why := fmt.Sprintf("%s%.0f %% of %s. Above `MemoryHigh` the kernel reclaims and the worker slows down", lead, 100*throttleShare, source)
+	text := fmt.Sprintf(saysDropIn, unit, down(throttleShare*top)/roundDown)
+	why := fmt.Sprintf(saysDropInWhy, lead, 100*throttleShare, source)
 	if limited {
-		why += "; `MemoryMax` is in force already"
+		why += saysDropInMaxInForce
 	} else {
 		text += fmt.Sprintf("MemoryMax=%.0fM\n", down(top)/roundDown)
-		why += "; at `MemoryMax`, all of it, the kernel kills, tasks are lost, and systemd stops the whole unit (`OOMPolicy=stop`): have `Restart=always` with it"
+		why += saysDropInMax
 	}
-	a.add("systemd: hold it back before the droplet suffers", strings.TrimSuffix(text, "\n"), "%s",
-		why+". Both count page cache too, which is reclaimed first, and need cgroup v2.")
+	a.add(saysDropInTitle, strings.TrimSuffix(text, "\n"), "%s",
+		fmt.Sprintf(saysDropInCounts, why))
 }
 
 // memmon is for supervisor, which has no limits of its own. It sums resident
@@ -62,15 +62,15 @@ func (a *Advice) memmon(c Case, top float64, source string) {
 		program = "PROGRAM"
 	}
 	at := throttleShare * top
-	why := fmt.Sprintf("%.0f %% of %s", 100*throttleShare, source)
+	why := fmt.Sprintf(saysShareOf, 100*throttleShare, source)
 	resident, own := heldNow(c.Worker)
 	if own > 0 && resident > own {
 		at += resident - own
-		why += fmt.Sprintf(", and %s more because it sums resident sizes, in which shared pages count once for each process", Bytes(resident-own))
+		why += fmt.Sprintf(saysMemmonShared, Bytes(resident-own))
 	}
 	name := program[strings.LastIndexByte(program, ':')+1:]
-	a.add("supervisor: restart it above a size", fmt.Sprintf("[eventlistener:memmon-%s]\ncommand=memmon -c -p %s=%.0fMB\nevents=TICK_60", name, program, down(at)/roundDown),
-		"%s. Supervisor has no limits of its own; memmon is of the package superlance. A last resort: it looks once a minute, restarts without asking, and takes no snapshot.", why)
+	a.add(saysMemmonTitle, fmt.Sprintf(saysMemmon, name, program, down(at)/roundDown),
+		saysMemmonWhy, why)
 }
 
 // heldNow sums the living processes' resident sizes and their PSS; own is 0

@@ -33,10 +33,10 @@ const (
 // causes ranks the four by what was measured.
 func causes(c Case) (list []Cause, told bool) {
 	list = []Cause{
-		caches:     {Name: "Unbounded caches and globals", Next: "`objgraph.show_growth()` before and after a hundred calls names the type that grows, `guppy.hpy().heap()` what holds it."},
-		cycles:     {Name: "Reference cycles", Next: "Call `gc.collect()` and look at RSS: if it falls, `gc.set_debug(gc.DEBUG_SAVEALL)` and `objgraph.show_backrefs()` show the cycle."},
-		unclosed:   {Name: "Unclosed resources", Next: "Compare `ls -l /proc/PID/fd` before and after a hundred calls, and run with `python -X dev`, which warns where something was not closed."},
-		thirdParty: {Name: "Third-party libraries and the allocator", Next: "Call `ctypes.CDLL('libc.so.6').malloc_trim(0)`, or start with `MALLOC_ARENA_MAX=2`: if memory falls, the allocator kept it. If not, `mprof run` and memory_profiler around the library's calls."},
+		caches:     {Name: saysCauseCaches, Next: saysNextCaches},
+		cycles:     {Name: saysCauseCycles, Next: saysNextCycles},
+		unclosed:   {Name: saysCauseUnclosed, Next: saysNextUnclosed},
+		thirdParty: {Name: saysCauseThirdParty, Next: saysNextThirdParty},
 	}
 	byTasks(list, c.Verdict)
 	byProcesses(list, c.Verdict, c.Worker.Pool)
@@ -73,20 +73,20 @@ func byTasks(list []Cause, v detector.Verdict) {
 	}
 	switch {
 	case len(leaking) == 1 && clear > 0:
-		list[caches].weigh(3, "Only %s leaks, %s a call, and %s not: look at what that task stores.",
-			Code(leaking[0].Task), Bytes(leaking[0].BytesPerCall.Value), count(clear, "other task")+does(clear))
+		list[caches].weigh(3, saysOneTaskOfSome,
+			Code(leaking[0].Task), Bytes(leaking[0].BytesPerCall.Value), count(clear, saysOtherTask)+does(clear))
 	case len(leaking) == 1:
-		list[caches].weigh(2, "%s leaks %s a call: look at what that task stores.", Code(leaking[0].Task), Bytes(leaking[0].BytesPerCall.Value))
+		list[caches].weigh(2, saysOneTask, Code(leaking[0].Task), Bytes(leaking[0].BytesPerCall.Value))
 	case len(leaking) > 1 && clear == 0:
-		list[thirdParty].weigh(2, "All %d tasks that could be told leak: look at what they share.", len(leaking))
+		list[thirdParty].weigh(2, saysAllTasks, len(leaking))
 	}
 }
 
 func does(n int) string {
 	if n == 1 {
-		return " does"
+		return saysDoes
 	}
-	return " do"
+	return saysDo
 }
 
 // byProcesses: what grows in the parent is no task's.
@@ -103,11 +103,11 @@ func byProcesses(list []Cause, v detector.Verdict, pool detector.Pool) {
 	_, known := worstTask(v)
 	switch {
 	case pool == detector.PoolPrefork && parentLeaks(v):
-		list[caches].weigh(2, "The parent grows, which runs no tasks: look at modules loaded before the fork, signal handlers and result or event bookkeeping.")
+		list[caches].weigh(2, saysParentGrows)
 	case judged > 1 && grow == judged && !known:
-		list[thirdParty].weigh(1, "All %d pool processes grow and no task stands out: something they all use.", judged)
+		list[thirdParty].weigh(1, saysAllChildrenGrow, judged)
 	case grow > 0 && grow < judged && !known:
-		list[caches].weigh(1, "%d of %d pool processes grow: not all of them run what leaks.", grow, judged)
+		list[caches].weigh(1, saysSomeChildrenGrow, grow, judged)
 	}
 }
 
@@ -120,9 +120,9 @@ func byShape(list []Cause, w detector.Worker) {
 	}
 	switch {
 	case falls >= 2:
-		list[cycles].weigh(2, "A process gave memory back %d times without a restart, as the cycle collector does.", falls)
+		list[cycles].weigh(2, saysGaveBack, falls)
 	case long:
-		list[cycles].weigh(-1, "No process ever gave memory back, as the cycle collector would.")
+		list[cycles].weigh(-1, saysNeverGaveBack)
 	}
 }
 
@@ -151,8 +151,8 @@ func byDescriptors(list []Cause, open []Open) {
 	most := slices.MaxFunc(open, func(a, b Open) int { return a.All - b.All })
 	switch {
 	case most.All >= manyOpen:
-		list[unclosed].weigh(4, "Process %d (%s) had %d descriptors open, %d files and %d sockets among them.", most.PID, Escape(string(most.Role)), most.All, most.Files, most.InSockets)
+		list[unclosed].weigh(4, saysManyDescriptors, most.PID, Escape(string(most.Role)), most.All, most.Files, most.InSockets)
 	case most.All < fewOpen:
-		list[unclosed].weigh(-1, "No process had more than %d descriptors open.", most.All)
+		list[unclosed].weigh(-1, saysFewDescriptors, most.All)
 	}
 }

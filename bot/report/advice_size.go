@@ -68,16 +68,16 @@ func (s sizes) steady() float64 {
 
 func (s sizes) metric() string {
 	if s.own > 0 && s.parentOwn > 0 {
-		return "PSS and swap"
+		return saysPSSAndSwap
 	}
-	return "resident, which counts shared pages once for each"
+	return saysResident
 }
 
 func (s sizes) who() string {
 	if s.children == 1 {
-		return "the parent and its child"
+		return saysParentAndChild
 	}
-	return fmt.Sprintf("the parent and its %d children", s.children)
+	return fmt.Sprintf(saysParentAndChildren, s.children)
 }
 
 // seenFrom warns where the settled size may hold leaked memory already.
@@ -85,7 +85,7 @@ func (s sizes) seenFrom() string {
 	if s.whole {
 		return ""
 	}
-	return " (as first seen; its beginning was not)"
+	return saysSeenLate
 }
 
 // peaks says what readings cannot show of the peak that Celery compares.
@@ -93,7 +93,7 @@ func (s sizes) peaks() string {
 	if s.apart < time.Second {
 		return ""
 	}
-	return fmt.Sprintf("; a peak between two readings, %s apart, is not in these numbers", Duration(s.apart))
+	return fmt.Sprintf(saysPeaksMissed, Duration(s.apart))
 }
 
 func newestSample(w detector.Worker) (at time.Time) {

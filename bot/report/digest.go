@@ -47,9 +47,9 @@ func (k *Kept) words() string {
 	case k == nil:
 		return ""
 	case k.Unknown:
-		return " · snapshots kept: could not be listed"
+		return saysKeptUnlisted
 	}
-	return fmt.Sprintf(" · %s kept, %.0f GB, $%.2f a month", count(k.Count, "snapshot"), k.GB, k.MonthlyUSD)
+	return fmt.Sprintf(saysKept, count(k.Count, "snapshot"), k.GB, k.MonthlyUSD)
 }
 
 // foldAt is how many findings a report shows before it counts the rest.
@@ -65,7 +65,7 @@ func Report(d Digest) Message {
 	}
 	var fold []slack.Block
 	if more := len(shown) - foldAt; more > 0 {
-		fold = append(fold, Context(fmt.Sprintf("and %d more: `/leaks report all`", more)))
+		fold = append(fold, Context(fmt.Sprintf(saysMoreInReport, more)))
 		shown = shown[:foldAt]
 	}
 	m := laddered(d.headline(), d.layout(append(d.entries(shown, others), fold...)))
@@ -80,14 +80,14 @@ func Report(d Digest) Message {
 // layout is a report around what it shows of its findings.
 func (d Digest) layout(findings []slack.Block) []slack.Block {
 	blocks := []slack.Block{Header(d.headline())}
-	lead := "*In the last day*\n"
+	lead := saysLastDay
 	if !d.Since.IsZero() {
-		lead = "*Since the last report, " + Date(d.Since) + "*\n"
+		lead = fmt.Sprintf(saysSinceLast, Date(d.Since))
 	}
 	if len(d.Changes) > 0 {
 		blocks = append(blocks, Section(lead+bullets(d.Changes)))
 	} else if !d.Since.IsZero() {
-		blocks = append(blocks, Context("Nothing was found or settled since the last report, "+Date(d.Since)+"."))
+		blocks = append(blocks, Context(fmt.Sprintf(saysNoNews, Date(d.Since))))
 	}
 	for _, t := range d.Trouble {
 		blocks = append(blocks, Section(":warning: "+Escape(t)))
@@ -96,9 +96,9 @@ func (d Digest) layout(findings []slack.Block) []slack.Block {
 	if d.Scanned && len(d.Findings) == 0 {
 		blocks = append(blocks, Section(d.closest()))
 	}
-	foot := count(len(d.Workers), "worker") + " watched · " + Date(d.judged()) + d.Kept.words()
+	foot := fmt.Sprintf(saysSeen, count(len(d.Workers), "worker"), Date(d.judged()), d.Kept.words())
 	if d.Audit != "" {
-		foot += " · audit " + Code(d.Audit)
+		foot += fmt.Sprintf(saysSeenAudit, Code(d.Audit))
 	}
 	return append(blocks, Context(foot))
 }
@@ -108,7 +108,7 @@ func (d Digest) entries(shown []finding.Finding, others map[string]int) (blocks 
 	for i, f := range shown {
 		blocks = append(blocks, Entry(f, d.At))
 		if n := others[f.Incident]; n > 0 {
-			blocks = append(blocks, Context(fmt.Sprintf("one incident: %s more with it", count(n, "worker"))))
+			blocks = append(blocks, Context(fmt.Sprintf(saysMoreOfIncident, count(n, "worker"))))
 		}
 		if file := d.Pictures[f.ID]; file != "" && i < charted {
 			blocks = append(blocks, Picture(file, Alt(f, d.At)))
@@ -165,7 +165,7 @@ func (d Digest) untold() (n int) {
 
 func (d Digest) headline() string {
 	if !d.Scanned && len(d.Findings) == 0 {
-		return "The fleet has not been scanned yet"
+		return saysNotScanned
 	}
 	leaking := 0
 	for _, f := range d.Findings {
@@ -176,14 +176,14 @@ func (d Digest) headline() string {
 	parts := []string{count(len(d.Workers), "worker")}
 	switch untold := d.untold(); {
 	case leaking > 0:
-		parts = append(parts, fmt.Sprintf("%d leaking", leaking))
+		parts = append(parts, fmt.Sprintf(saysLeaking, leaking))
 	case untold > 0:
-		parts = append(parts, "none known to leak", fmt.Sprintf("%d too early to tell", untold))
+		parts = append(parts, saysNoneKnownToLeak, fmt.Sprintf(saysTooEarlyCount, untold))
 	case len(d.Workers) > 0:
-		parts = append(parts, "none leaking")
+		parts = append(parts, saysNoneLeaking)
 	}
 	if d.Unseen > 0 {
-		parts = append(parts, fmt.Sprintf("%d not seen", d.Unseen))
+		parts = append(parts, fmt.Sprintf(saysNotSeenCount, d.Unseen))
 	}
 	s := strings.Join(parts, ", ")
 	if leaking > 0 {
@@ -206,42 +206,42 @@ func (d Digest) closest() string {
 	}
 	switch untold := d.untold(); {
 	case len(d.Workers) == 0:
-		return "No worker is seen. Is an agent running on a droplet?"
+		return saysNoWorkerSeen
 	case untold > 0 && best == nil:
-		return fmt.Sprintf("It is too early to tell whether %d of %s leak.", untold, count(len(d.Workers), "worker"))
+		return fmt.Sprintf(saysTooEarly, untold, count(len(d.Workers), "worker"))
 	case best == nil:
-		return ":white_check_mark: Nothing grows towards its limit."
+		return saysNothingGrows
 	}
-	return fmt.Sprintf(":white_check_mark: Closest to its limit: %s on %s, %s.", Code(best.Worker), Escape(best.Droplet), Left(best.Verdict.Exhaustion, d.At))
+	return fmt.Sprintf(saysClosest, Code(best.Worker), Escape(best.Droplet), Left(best.Verdict.Exhaustion, d.At))
 }
 
 // Worker answers a question about one worker that need not leak.
 func Worker(w WorkerLine, at time.Time) Message {
 	v := w.Verdict
-	headline := fmt.Sprintf("%s on %s %s", w.Worker, w.Droplet, Reason(v.Reason))
+	headline := fmt.Sprintf(saysWorkerOn, w.Worker, w.Droplet, Reason(v.Reason))
 	f := finding.Finding{Subject: finding.Subject{Kind: finding.KindLeak, Worker: w.Worker, DropletName: w.Droplet, DropletID: w.DropletID}, Verdict: v}
 	blocks := append([]slack.Block{Header(headline), Fields(facts(f)...)}, Details(f)...)
 	if v.HoursNeeded != nil {
-		blocks = append(blocks, Context(fmt.Sprintf("About %.0f h more would tell.", *v.HoursNeeded)))
+		blocks = append(blocks, Context(fmt.Sprintf(saysHoursMore, *v.HoursNeeded)))
 	}
 	if left := Left(v.Exhaustion, at); left != "" {
-		headline += "; memory runs out " + left
+		headline += fmt.Sprintf(saysRunsOutAt, left)
 	}
-	return laddered(headline, append(blocks, Buttons(nil, Press{Action: ActionOffer, Value: w.DropletID + "/" + w.Worker, Text: "Offer a restart"})))
+	return laddered(headline, append(blocks, Buttons(nil, Press{Action: ActionOffer, Value: w.DropletID + "/" + w.Worker, Text: saysLabelOfferRestart})))
 }
 
 // Droplet answers a question about a droplet and its workers.
 func Droplet(name string, v detector.DropletVerdict, workers []WorkerLine, at time.Time) Message {
-	headline := Plain(name, 60) + " has " + count(len(workers), "worker")
+	headline := fmt.Sprintf(saysDropletHas, Plain(name, 60), count(len(workers), "worker"))
 	blocks := []slack.Block{Header(headline)}
 	if len(v.Evidence) > 0 {
 		blocks = append(blocks, Section(bullets(v.Evidence)))
 	}
 	var lines []string
 	for _, w := range workers {
-		line := fmt.Sprintf("%s holds %s, %s", Code(w.Worker), Bytes(w.Verdict.Footprint), Reason(w.Verdict.Reason))
+		line := fmt.Sprintf(saysWorkerHolds, Code(w.Worker), Bytes(w.Verdict.Footprint), Reason(w.Verdict.Reason))
 		if left := Left(w.Verdict.Exhaustion, at); left != "" {
-			line += ", memory runs out " + left
+			line += fmt.Sprintf(saysThenRunsOutAt, left)
 		}
 		lines = append(lines, line)
 	}

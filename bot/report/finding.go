@@ -39,7 +39,7 @@ func Finding(f finding.Finding, l Look) Message {
 	if l.Story == "" {
 		blocks = append(blocks, what(f)...)
 	} else if l.Before != "" {
-		blocks = append(blocks, Context("Before the restart: "+l.Before+"."))
+		blocks = append(blocks, Context(fmt.Sprintf(saysHeldBefore, l.Before)))
 	}
 	if l.Picture != "" {
 		blocks = append(blocks, l.picture(f))
@@ -73,9 +73,9 @@ func withRow(blocks []slack.Block, row slack.Block) []slack.Block {
 func farewell(f finding.Finding) string {
 	switch f.State {
 	case finding.Dismissed:
-		return "was called a false alarm"
+		return saysWasFalseAlarm
 	case finding.Gone:
-		return "is no longer watched"
+		return saysNotWatched
 	}
 	return ""
 }
@@ -84,16 +84,16 @@ func farewell(f finding.Finding) string {
 func (l Look) picture(f finding.Finding) slack.Block {
 	b := Picture(l.Picture, Alt(f, l.At))
 	if l.Story != "" && l.Redrawn {
-		b.AltText = Plain("Memory of "+f.Subject.Title()+" over time. It "+l.Story, 2000) + "."
+		b.AltText = Plain(fmt.Sprintf(saysAltStory, f.Subject.Title(), l.Story), 2000) + "."
 		return b
 	}
 	if l.Story != "" {
-		b.AltText = Plain("Memory of "+f.Subject.Title()+" over time, before the restart", 1900)
+		b.AltText = Plain(fmt.Sprintf(saysAltBefore, f.Subject.Title()), 1900)
 		if l.Before != "" {
 			b.AltText += ": " + l.Before
 		}
 		b.AltText += "."
-		b.Title = plainText("Before the restart", 200)
+		b.Title = plainText(saysBeforeRestart, 200)
 	}
 	return b
 }
@@ -103,18 +103,18 @@ func (l Look) buttons(f finding.Finding) []Press {
 	if len(l.Run) > 0 {
 		return nil
 	}
-	details := Press{Action: ActionDetails, Value: f.ID, Text: "Details"}
+	details := Press{Action: ActionDetails, Value: f.ID, Text: saysLabelDetails}
 	if f.State.Final() {
 		return []Press{details}
 	}
 	if f.State == finding.Muted {
-		return []Press{{Action: ActionUnmute, Value: f.ID, Text: "Unmute"}, details}
+		return []Press{{Action: ActionUnmute, Value: f.ID, Text: saysLabelUnmute}, details}
 	}
 	var out []Press
 	if f.Subject.Kind.OfWorker() {
-		out = append(out, Press{Action: ActionAskAgain, Value: f.ID, Text: "Offer a restart"})
+		out = append(out, Press{Action: ActionAskAgain, Value: f.ID, Text: saysLabelOfferRestart})
 	}
-	return append(out, Press{Action: ActionNotNow, Value: f.ID, Text: "Not now"}, details)
+	return append(out, Press{Action: ActionNotNow, Value: f.ID, Text: saysLabelNotNow}, details)
 }
 
 // what says what is wrong: the facts of a leak in fields, or one sentence.
@@ -128,7 +128,7 @@ func what(f finding.Finding) []slack.Block {
 		lead += " (" + leaking + ")"
 	}
 	if tasks := leakingTasks(v); tasks != "" {
-		lead += "; the task that leaks is " + tasks
+		lead += fmt.Sprintf(saysLeakingTask, tasks)
 	}
 	out := []slack.Block{Section(lead), Fields(facts(f)...)}
 	if len(v.Evidence) > 0 {
@@ -140,37 +140,37 @@ func what(f finding.Finding) []slack.Block {
 // facts are the numbers people act on.
 func facts(f finding.Finding) []string {
 	v := f.Verdict
-	out := []string{"*Holds*\n" + Bytes(v.Footprint)}
+	out := []string{fmt.Sprintf(saysFieldHolds, Bytes(v.Footprint))}
 	if v.Rate != nil {
-		out = append(out, "*Grows*\n"+RateBetween(*v.Rate))
+		out = append(out, fmt.Sprintf(saysFieldGrows, RateBetween(*v.Rate)))
 	}
 	if v.Onset != nil {
-		out = append(out, "*Since*\n"+Date(*v.Onset))
+		out = append(out, fmt.Sprintf(saysFieldSince, Date(*v.Onset)))
 	}
 	if e := v.Exhaustion; e != nil && !e.Expected.IsZero() {
-		out = append(out, fmt.Sprintf("*Runs out*\n%s, at %s (%s)", Date(e.Expected), Bytes(e.Limit.Bytes), Escape(e.Limit.Source)))
+		out = append(out, fmt.Sprintf(saysFieldRunsOut, Date(e.Expected), Bytes(e.Limit.Bytes), Escape(e.Limit.Source)))
 	}
 	if f.Share > 0 {
-		out = append(out, "*Share of the droplet's growth*\n"+Percent(min(f.Share, 1)))
+		out = append(out, fmt.Sprintf(saysFieldShare, Percent(min(f.Share, 1))))
 	}
 	if f.OOMKills > 0 {
-		out = append(out, "*OOM kills since*\n"+fmt.Sprint(f.OOMKills))
+		out = append(out, fmt.Sprintf(saysFieldOOMKills, fmt.Sprint(f.OOMKills)))
 	}
-	return append(out, fmt.Sprintf("*How sure*\n%s (%s)", Sure(v.Confidence), Percent(v.Confidence)))
+	return append(out, fmt.Sprintf(saysFieldSure, Sure(v.Confidence), Percent(v.Confidence)))
 }
 
 func leakingProcesses(v detector.Verdict) string {
 	var names []string
 	for _, p := range v.Processes {
 		if p.Kind == detector.Leak && p.PID > 0 {
-			names = append(names, fmt.Sprintf("%s pid %d", p.Role, p.PID))
+			names = append(names, fmt.Sprintf(saysProcess, p.Role, p.PID))
 		}
 	}
 	if len(names) == 0 || len(names) == len(v.Processes) {
 		return ""
 	}
 	if len(names) > 3 {
-		return fmt.Sprintf("%d of %d processes", len(names), len(v.Processes))
+		return fmt.Sprintf(saysOfProcesses, len(names), len(v.Processes))
 	}
 	return list(names)
 }
@@ -179,7 +179,7 @@ func leakingTasks(v detector.Verdict) string {
 	var names []string
 	for _, t := range v.Tasks {
 		if t.Kind == detector.TaskLeak {
-			names = append(names, fmt.Sprintf("%s (%s a call)", Code(t.Task), Bytes(t.BytesPerCall.Value)))
+			names = append(names, fmt.Sprintf(saysTaskACall, Code(t.Task), Bytes(t.BytesPerCall.Value)))
 		}
 	}
 	return list(names[:min(len(names), 3)])
@@ -188,12 +188,12 @@ func leakingTasks(v detector.Verdict) string {
 // Alt says the picture in words.
 func Alt(f finding.Finding, at time.Time) string {
 	v := f.Verdict
-	s := fmt.Sprintf("Memory of %s over time. It holds %s", f.Subject.Title(), Bytes(v.Footprint))
+	s := fmt.Sprintf(saysAlt, f.Subject.Title(), Bytes(v.Footprint))
 	if v.Rate != nil {
-		s += " and grows " + Rate(v.Rate.Value)
+		s += fmt.Sprintf(saysAltGrows, Rate(v.Rate.Value))
 	}
 	if left := Left(v.Exhaustion, at); left != "" {
-		s += fmt.Sprintf("; it reaches %s %s", Bytes(v.Exhaustion.Limit.Bytes), left)
+		s += fmt.Sprintf(saysAltReaches, Bytes(v.Exhaustion.Limit.Bytes), left)
 	}
 	return Plain(s, 2000) + "."
 }
@@ -201,31 +201,31 @@ func Alt(f finding.Finding, at time.Time) string {
 // Details are the evidence behind a finding, for its thread or a modal.
 func Details(f finding.Finding) []slack.Block {
 	v := f.Verdict
-	blocks := []slack.Block{Section("*Why*\n" + bullets(v.Evidence))}
+	blocks := []slack.Block{Section(fmt.Sprintf(saysWhyPart, bullets(v.Evidence)))}
 	if ps := processLines(v); len(ps) > 0 {
-		blocks = append(blocks, Section("*Processes*\n"+bullets(ps)))
+		blocks = append(blocks, Section(fmt.Sprintf(saysProcessesPart, bullets(ps))))
 	}
 	if len(v.Tasks) > 0 {
 		var lines []string
 		for _, t := range v.Tasks[:min(len(v.Tasks), 10)] {
-			lines = append(lines, fmt.Sprintf("%s %s %s a call (%s to %s)", t.Task, taskWords[t.Kind], Bytes(t.BytesPerCall.Value), Bytes(t.BytesPerCall.Low), Bytes(t.BytesPerCall.High)))
+			lines = append(lines, fmt.Sprintf(saysTaskLine, t.Task, taskWords[t.Kind], Bytes(t.BytesPerCall.Value), Bytes(t.BytesPerCall.Low), Bytes(t.BytesPerCall.High)))
 		}
-		blocks = append(blocks, Section("*Tasks*\n"+bullets(lines)))
+		blocks = append(blocks, Section(fmt.Sprintf(saysTasksPart, bullets(lines))))
 	}
 	if f.Droplet != nil && len(f.Droplet.Evidence) > 0 {
-		blocks = append(blocks, Section("*Droplet*\n"+bullets(f.Droplet.Evidence)))
+		blocks = append(blocks, Section(fmt.Sprintf(saysDropletPart, bullets(f.Droplet.Evidence))))
 	}
 	if v.MinDetectable != nil {
-		blocks = append(blocks, Context("Growth below "+Rate(*v.MinDetectable)+" could not be seen in these data."))
+		blocks = append(blocks, Context(fmt.Sprintf(saysCouldNotSee, Rate(*v.MinDetectable))))
 	}
 	return blocks
 }
 
 func processLines(v detector.Verdict) (lines []string) {
 	for _, p := range v.Processes[:min(len(v.Processes), 15)] {
-		line := fmt.Sprintf("%s pid %d %s", p.Role, p.PID, Reason(p.Reason))
+		line := fmt.Sprintf(saysProcessLine, p.Role, p.PID, Reason(p.Reason))
 		if p.Kind == detector.Leak {
-			line = fmt.Sprintf("%s pid %d leaks", p.Role, p.PID)
+			line = fmt.Sprintf(saysProcessLeaks, p.Role, p.PID)
 		}
 		if p.Rate != nil {
 			line += ", " + Rate(p.Rate.Value)
@@ -238,7 +238,7 @@ func processLines(v detector.Verdict) (lines []string) {
 // bullets lists outside sentences.
 func bullets(sentences []string) string {
 	if len(sentences) == 0 {
-		return "• nothing was recorded"
+		return saysNothingRecorded
 	}
 	var b strings.Builder
 	for _, s := range sentences {

@@ -77,7 +77,7 @@ func Fleet(lines []WorkerLine, at time.Time, blocks int) []slack.Block {
 			text = nil
 		}
 		if len(out) == blocks {
-			return append(out, Context(fmt.Sprintf("and %s: `/leaks worker NAME`", count(len(lines)-i, "more worker"))))
+			return append(out, Context(fmt.Sprintf(saysMoreWorkers, count(len(lines)-i, saysMoreWorker))))
 		}
 		text = append(text, line...)
 	}
@@ -108,7 +108,7 @@ func soonest(e *detector.Exhaustion) time.Time {
 // line is a worker with its trend, what it holds, and the time left.
 func (l WorkerLine) line(at time.Time) string {
 	v := l.Verdict
-	s := Code(l.Worker) + " on " + Escape(Plain(l.Droplet, 40))
+	s := fmt.Sprintf(saysOn, Code(l.Worker), Escape(Plain(l.Droplet, 40)))
 	if l.Trend != "" {
 		s += "  " + l.Trend
 	}
@@ -124,7 +124,7 @@ func (l WorkerLine) line(at time.Time) string {
 	if left == "" {
 		return s + ", " + Reason(v.Reason)
 	}
-	return s + ", *out of memory " + left + "*"
+	return fmt.Sprintf(saysOutOfMemory, s, left)
 }
 
 // Entry is a finding in a list: its headline, its numbers, and a button that
@@ -136,10 +136,10 @@ func Entry(f finding.Finding, at time.Time) slack.Block {
 	case f.Subject.Kind != finding.KindLeak:
 		line += "\n" + Escape(sentence(f.Summary))
 	case v.Rate != nil:
-		line += fmt.Sprintf("\n%s, holds %s, %s", Rate(v.Rate.Value), Bytes(v.Footprint), Sure(v.Confidence))
+		line += fmt.Sprintf(saysEntryNumbers, Rate(v.Rate.Value), Bytes(v.Footprint), Sure(v.Confidence))
 	}
 	if state := stateLine(f); state != "" {
 		line += "\n" + state
 	}
-	return Beside(line, Press{Action: ActionDetails, Value: f.ID, Text: "Details"})
+	return Beside(line, Press{Action: ActionDetails, Value: f.ID, Text: saysLabelDetails})
 }

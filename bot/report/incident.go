@@ -42,7 +42,7 @@ func Incident(members []finding.Finding, b Band) Message {
 		blocks = append(blocks, memberEntry(f, b))
 	}
 	if more := members[min(len(members), foldAt):]; len(more) > 0 {
-		blocks = append(blocks, Context(fmt.Sprintf("and %d more: %s", len(more), dropletNames(more))))
+		blocks = append(blocks, Context(fmt.Sprintf(saysMoreMembers, len(more), dropletNames(more))))
 	}
 	if b.Picture != "" {
 		blocks = append(blocks, Picture(b.Picture, Alt(worst, b.At)))
@@ -70,7 +70,7 @@ func over(f finding.Finding) int {
 // Crowd names in plain text what an incident is about.
 func Crowd(members []finding.Finding) string {
 	if len(members) == 0 {
-		return "An incident"
+		return saysAnIncident
 	}
 	return crowd(members, 60)
 }
@@ -82,13 +82,13 @@ func crowd(members []finding.Finding, room int) string {
 	for _, f := range members {
 		droplets[f.Subject.DropletID], names[f.Subject.Worker] = true, true
 	}
-	on := " on " + count(len(droplets), "droplet")
+	on := fmt.Sprintf(saysOnDroplet, count(len(droplets), "droplet"))
 	if len(names) == 1 {
 		return Plain(members[0].Subject.Worker, room) + on
 	}
 	what := count(len(members), "worker")
 	if app := members[0].App; app != "" {
-		what += " of " + Plain(app, room)
+		what += fmt.Sprintf(saysOfApp, Plain(app, room))
 	}
 	return what + on
 }
@@ -100,11 +100,11 @@ func incidentHeadline(members []finding.Finding, b Band) string {
 	case b.Story != "":
 		return s + " " + b.Story
 	case worst.State.Final():
-		return s + ": all findings are closed"
+		return fmt.Sprintf(saysAllClosed, s)
 	case left != "":
-		return fmt.Sprintf("%s leaks: the first runs out of memory %s", s, left)
+		return fmt.Sprintf(saysFirstRunsOut, s, left)
 	}
-	return s + " leaks"
+	return fmt.Sprintf(saysLeaks, s)
 }
 
 func incidentNotice(members []finding.Finding, b Band) string {
@@ -115,11 +115,11 @@ func incidentNotice(members []finding.Finding, b Band) string {
 	case b.Story != "":
 		return s + " " + b.Story
 	case worst.State.Final():
-		return s + ": all findings are closed"
+		return fmt.Sprintf(saysAllClosed, s)
 	case known:
-		s += ": out of memory in " + Duration(left)
+		s += fmt.Sprintf(saysNoticeLeft, Duration(left))
 	default:
-		s += " leaks"
+		s += saysNoticeLeaks
 	}
 	if b.Ask != "" {
 		s += ". " + b.Ask
@@ -142,13 +142,13 @@ func incidentLead(members []finding.Finding) string {
 	for _, f := range members {
 		open += 1 - over(f)
 	}
-	when := "since " + Date(from)
+	when := fmt.Sprintf(saysBegunAt, Date(from))
 	if to.Sub(from) >= time.Minute {
-		when = "between " + Date(from) + " and " + Date(to)
+		when = fmt.Sprintf(saysBegunBetween, Date(from), Date(to))
 	}
-	s := fmt.Sprintf("%s *One incident*: %s began to grow %s. One cause is likely: what was deployed or changed then?", icon(members[0]), Escape(crowd(members, 60)), when)
+	s := fmt.Sprintf(saysOneIncident, icon(members[0]), Escape(crowd(members, 60)), when)
 	if open < len(members) {
-		s += fmt.Sprintf("\n%d of %d are still open.", open, len(members))
+		s += fmt.Sprintf(saysStillOpen, open, len(members))
 	}
 	return strings.TrimSpace(s)
 }
@@ -158,17 +158,17 @@ func memberEntry(f finding.Finding, b Band) slack.Block {
 	v := f.Verdict
 	line := "*" + Escape(f.Subject.Title()) + "*"
 	if left := Left(v.Exhaustion, b.At); left != "" && !f.State.Final() && !b.Anew[f.ID] {
-		line = icon(f) + " " + line + " runs out of memory " + left
+		line = fmt.Sprintf(saysMemberRunsOut, icon(f), line, left)
 	}
 	var facts []string
 	if v.Rate != nil && !b.Anew[f.ID] {
 		facts = append(facts, Rate(v.Rate.Value))
 	}
 	if v.Footprint > 0 && !b.Anew[f.ID] {
-		facts = append(facts, "holds "+Bytes(v.Footprint))
+		facts = append(facts, fmt.Sprintf(saysHolds, Bytes(v.Footprint)))
 	}
 	if f.OOMKills > 0 {
-		facts = append(facts, count(f.OOMKills, "OOM kill"))
+		facts = append(facts, count(f.OOMKills, saysOOMKill))
 	}
 	lines := []string{line}
 	if len(facts) > 0 {
@@ -179,7 +179,7 @@ func memberEntry(f finding.Finding, b Band) slack.Block {
 	} else if state := stateLine(f); state != "" {
 		lines = append(lines, state)
 	}
-	return Beside(strings.Join(lines, "\n"), Press{Action: ActionDetails, Value: f.ID, Text: "Details"})
+	return Beside(strings.Join(lines, "\n"), Press{Action: ActionDetails, Value: f.ID, Text: saysLabelDetails})
 }
 
 // dropletNames lists where the others are, as far as there is room.
@@ -190,7 +190,7 @@ func dropletNames(members []finding.Finding) string {
 	}
 	s := strings.Join(names, ", ")
 	if n := len(members) - len(names); n > 0 {
-		s += fmt.Sprintf(" and %d more", n)
+		s += fmt.Sprintf(saysAndMore, n)
 	}
 	return s
 }

@@ -59,13 +59,13 @@ func line(w detector.Worker, metric string) chart.Line {
 
 // subtitle says what is drawn and how the others stand.
 func (s Scene) subtitle(f finding.Finding) string {
-	parts := []string{metricWords(f.Verdict.Metric) + " per worker"}
+	parts := []string{fmt.Sprintf(saysMetricPerWorker, metricWords(f.Verdict.Metric))}
 	if r := f.Verdict.Rate; r != nil && f.Verdict.Kind.Leaks() && s.Story == "" {
 		since := ""
 		if f.Verdict.Onset != nil {
-			since = " for " + Duration(s.At.Sub(*f.Verdict.Onset))
+			since = fmt.Sprintf(saysForTime, Duration(s.At.Sub(*f.Verdict.Onset)))
 		}
-		parts = append(parts, fmt.Sprintf("leaks %s%s", Rate(r.Value), since))
+		parts = append(parts, fmt.Sprintf(saysLeaksAt, Rate(r.Value), since))
 	}
 	leaking := 0
 	for _, v := range s.Verdicts {
@@ -76,9 +76,9 @@ func (s Scene) subtitle(f finding.Finding) string {
 	switch {
 	case s.Story != "":
 	case len(s.Workers) > 1 && leaking <= 1 && f.Verdict.Kind.Leaks():
-		parts = append(parts, "the other workers do not leak")
+		parts = append(parts, saysOthersDoNot)
 	case leaking > 1:
-		parts = append(parts, fmt.Sprintf("%d workers of this droplet leak", leaking))
+		parts = append(parts, fmt.Sprintf(saysSeveralLeak, leaking))
 	}
 	return strings.Join(parts, " · ")
 }
@@ -89,7 +89,7 @@ func metricWords(metric string) string {
 	}
 	name, swap, _ := strings.Cut(metric, "+")
 	if swap != "" {
-		return strings.ToUpper(name) + " + swap"
+		return fmt.Sprintf(saysWithSwap, strings.ToUpper(name))
 	}
 	return strings.ToUpper(name)
 }

@@ -18,8 +18,8 @@ const unlimited = 10 * 365 * 24
 // message asks. What a phone shows without moving the table stands first: the
 // worker, the time left, the button.
 func table(shown []finding.Finding, others map[string]int, at time.Time) slack.Block {
-	t := slack.NewDataTableBlock(Plain(fmt.Sprintf("The worst first: %s", count(len(shown), "finding")), 100)).WithPageSize(len(shown))
-	t.AddRow(heads("What", "Time left", "Decide", "Memory")...)
+	t := slack.NewDataTableBlock(Plain(fmt.Sprintf(saysTableTitle, count(len(shown), "finding")), 100)).WithPageSize(len(shown))
+	t.AddRow(heads(saysColumnWhat, saysColumnLeft, saysColumnDecide, saysColumnMemory)...)
 	for i, f := range shown {
 		t.AddRow(named(f, others[f.Incident], at), timeLeft(f, at), decide(f, i), memory(f))
 	}
@@ -41,7 +41,7 @@ func named(f finding.Finding, others int, at time.Time) slack.DataTableCell {
 	}
 	what = Plain(what, 110)
 	if others > 0 {
-		what += fmt.Sprintf(" and %d more, one incident", others)
+		what += fmt.Sprintf(saysRowIncident, others)
 	}
 	if s := stands(f); s != "" {
 		what += " (" + s + ")"
@@ -54,7 +54,7 @@ func timeLeft(f finding.Finding, at time.Time) slack.DataTableCell {
 	if hours, known := finding.Left(f.Verdict.Exhaustion, at); known {
 		return number(hours.Hours(), Duration(hours))
 	}
-	return number(unlimited, "not known")
+	return number(unlimited, saysNotKnown)
 }
 
 // memory is what the worker holds, and how that grows.
@@ -73,7 +73,7 @@ func memory(f finding.Finding) slack.DataTableCell {
 // decide is a row's button. A block may not hold an action twice.
 func decide(f finding.Finding, row int) slack.DataTableCell {
 	p := Press{Action: fmt.Sprint(ActionReview, ":", row), Value: f.ID, Text: ask(f)}
-	return slack.NewDataTableActionCell(p.button()).WithFallback(slack.NewDataTableRawTextCell("in its message"))
+	return slack.NewDataTableActionCell(p.button()).WithFallback(slack.NewDataTableRawTextCell(saysInItsMessage))
 }
 
 func number(v float64, text string) slack.DataTableCell {
@@ -83,9 +83,9 @@ func number(v float64, text string) slack.DataTableCell {
 // ask is what a row's button says.
 func ask(f finding.Finding) string {
 	if f.Subject.Kind.OfWorker() && f.State == finding.Open {
-		return "Decide …"
+		return saysLabelDecide
 	}
-	return "Open"
+	return saysLabelOpen
 }
 
 // stands says in plain words what was decided about a finding; "" while it is
@@ -97,7 +97,7 @@ func stands(f finding.Finding) string {
 	case finding.Acknowledged:
 		return "seen"
 	case finding.InHand:
-		return "a run is working on it"
+		return saysInHand
 	}
 	return string(f.State)
 }
@@ -116,7 +116,7 @@ func listed(shown []finding.Finding, others map[string]int, at time.Time) (out [
 	for i, f := range shown {
 		line := strings.TrimSpace(fmt.Sprintf("%s *%s*, %s", icon(f), Escape(Plain(Headline(f, at), 150)), State(f)))
 		if n := others[f.Incident]; n > 0 {
-			line += fmt.Sprintf(", one incident with %d more", n)
+			line += fmt.Sprintf(saysLineIncident, n)
 		}
 		n := len([]rune(line)) + 1
 		if size+n > maxSection {
@@ -124,7 +124,7 @@ func listed(shown []finding.Finding, others map[string]int, at time.Time) (out [
 			size = 0
 		}
 		if len(out) == room {
-			return append(out, Context(fmt.Sprintf("and %d more: `/leaks report TAG` or `/leaks droplet NAME`", len(shown)-i)))
+			return append(out, Context(fmt.Sprintf(saysMoreFindings, len(shown)-i)))
 		}
 		text.WriteString(line + "\n")
 		size += n
