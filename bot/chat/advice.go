@@ -18,7 +18,7 @@ func advising(f finding.Finding) []slack.Block {
 	if f.Subject.Worker == "" || f.State.Final() || f.Subject.Kind == finding.KindSilent {
 		return nil
 	}
-	return []slack.Block{report.Context("Advice is being worked out.")}
+	return []slack.Block{report.Context(saysAdviceComing)}
 }
 
 // advice judges the worker of a finding now and says what may be done about
@@ -30,10 +30,10 @@ func (c *Chat) advice(ctx context.Context, f finding.Finding) []slack.Block {
 	k, ok, err := c.caseOf(ctx, f)
 	if err != nil {
 		c.o.Log.Warn("work out advice", "finding", f.ID, "subject", f.Subject.Title(), "err", err)
-		return []slack.Block{report.Context("Advice could not be worked out: its samples could not be read.")}
+		return []slack.Block{report.Context(saysAdviceUnreadable)}
 	}
 	if !ok {
-		return []slack.Block{report.Context("No advice: that worker is not seen any more.")}
+		return []slack.Block{report.Context(saysAdviceNoWorker)}
 	}
 	return report.Advise(k).Blocks()
 }

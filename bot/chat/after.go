@@ -21,14 +21,14 @@ func growth(f finding.Finding, v remedy.View) string {
 	if v.Before.Rate == nil {
 		return ""
 	}
-	now := "not known yet"
+	now := saysNotKnownYet
 	switch {
 	case v.Relapse != nil && v.Relapse.Rate > 0:
 		now = report.Rate(v.Relapse.Rate)
 	case f.State == finding.Resolved:
-		now = "none seen"
+		now = saysNoneSeen
 	}
-	return "*Growth*\n" + report.Rate(*v.Before.Rate) + " → " + now
+	return fmt.Sprintf(saysFieldGrowth, report.Rate(*v.Before.Rate), now)
 }
 
 // working says whether the worker was seen at work in its new life.
@@ -37,23 +37,23 @@ func working(l *remedy.Life) string {
 	case l == nil || !l.Seen:
 		return ""
 	case l.Working == remedy.Advancing:
-		return "*Worker*\nalive and working"
+		return saysAliveWorking
 	case l.Working == remedy.Idle:
-		return "*Worker*\nalive; did nothing while watched"
+		return saysAliveIdle
 	}
-	return "*Worker*\nalive; whether it works is not measured"
+	return saysAliveUnmeasured
 }
 
 // relapse says that it did not last.
 func relapse(v remedy.View) string {
 	r := v.Relapse
-	text := ":repeat: It grows again"
+	text := saysGrowsAgain
 	if r.Rate > 0 {
 		text += ", " + report.Rate(r.Rate)
 	}
-	text += fmt.Sprintf(", seen %s. The restart helped for %s.", report.Date(r.At), report.Duration(time.Duration(r.Helped*float64(time.Second))))
+	text += fmt.Sprintf(saysRestartHelped, report.Date(r.At), report.Duration(time.Duration(r.Helped*float64(time.Second))))
 	if !r.Exhaust.IsZero() {
-		text += " Memory would run out " + report.Date(r.Exhaust) + "."
+		text += fmt.Sprintf(saysWouldRunOut, report.Date(r.Exhaust))
 	}
 	return text
 }
@@ -63,27 +63,27 @@ func shelf(v remedy.View) []slack.Block {
 	if v.Snapshot == nil {
 		return nil
 	}
-	state := fmt.Sprintf("%s a month until it expires", dollars(v.Snapshot.MonthlyUSD()))
+	state := fmt.Sprintf(saysShelfExpires, dollars(v.Snapshot.MonthlyUSD()))
 	switch {
 	case v.Disposal == "deleting":
-		state = "being deleted" + by(v.Left)
+		state = fmt.Sprintf(saysShelfBeingDeleted, by(v.Left))
 	case v.Disposal == "deleted":
 		state = "deleted" + by(v.Left)
 	case v.Disposal == "refused":
-		state = "DigitalOcean refuses to delete it: look in the control panel"
+		state = saysShelfRefused
 	case v.Left != nil && v.Left.Kind == remedy.KeepSnapshot:
-		state = fmt.Sprintf("%s a month, kept until somebody deletes it%s", dollars(v.Snapshot.MonthlyUSD()), by(v.Left))
+		state = fmt.Sprintf(saysShelfKept, dollars(v.Snapshot.MonthlyUSD()), by(v.Left))
 	}
-	out := []slack.Block{report.Context(fmt.Sprintf("Snapshot %s, %.1f GB: %s.", report.Code(v.Snapshot.Name), v.Snapshot.SizeGB, state))}
-	row := []report.Press{{Action: report.ActionRestore, Value: v.Run, Text: "How to restore"}}
+	out := []slack.Block{report.Context(fmt.Sprintf(saysShelfSnapshot, report.Code(v.Snapshot.Name), v.Snapshot.SizeGB, state))}
+	row := []report.Press{{Action: report.ActionRestore, Value: v.Run, Text: saysLabelRestore}}
 	for _, b := range v.Buttons {
 		switch b.Kind {
 		case remedy.KeepSnapshot:
-			row = append([]report.Press{{Action: report.ActionKeep, Value: v.Run, Text: "Keep snapshot"}}, row...)
+			row = append([]report.Press{{Action: report.ActionKeep, Value: v.Run, Text: saysLabelKeep}}, row...)
 		case remedy.DeleteSnapshot:
-			row = append(row, report.Press{Action: report.ActionDelete, Value: v.Run, Text: "Delete snapshot", Style: slack.StyleDanger,
-				Confirm: &report.Ask{Title: "Delete the snapshot?", Yes: "Delete it", No: "Back",
-					Text: "The disk of " + report.Escape(report.Plain(v.Plan.Droplet, 40)) + " as it was " + report.Date(v.Snapshot.Done) + " cannot be had back afterwards."}})
+			row = append(row, report.Press{Action: report.ActionDelete, Value: v.Run, Text: saysLabelDelete, Style: slack.StyleDanger,
+				Confirm: &report.Ask{Title: saysAskDelete, Yes: saysYesDelete, No: saysLabelBack,
+					Text: fmt.Sprintf(saysDeleteLoses, report.Escape(report.Plain(v.Plan.Droplet, 40)), report.Date(v.Snapshot.Done))}})
 		}
 	}
 	if v.Outcome == "" || v.Disposal != "" {
@@ -96,7 +96,7 @@ func by(x *remedy.Vote) string {
 	if x == nil {
 		return ""
 	}
-	return ", by " + voter(*x)
+	return fmt.Sprintf(saysByWhom, voter(*x))
 }
 
 // restore shows how a snapshot is put back. Dropleak does not do it: what is
@@ -107,11 +107,11 @@ func (c *Chat) restore(ctx context.Context, k slackapp.Click) error {
 		return err
 	}
 	if v.Snapshot == nil || v.Disposal == "deleted" {
-		return refusal{"That snapshot is not there any more."}
+		return refusal{saysSnapshotGone}
 	}
 	_, err = c.o.Slack.OpenView(ctx, k.TriggerID, restoreModal(v, time.Now()))
 	if errors.Is(err, slackapp.ErrExpiredTrigger) {
-		return refusal{"Slack gave up waiting; please press the button again."}
+		return refusal{saysSlackGaveUp}
 	}
 	return err
 }
@@ -119,18 +119,17 @@ func (c *Chat) restore(ctx context.Context, k slackapp.Click) error {
 func restoreModal(v remedy.View, now time.Time) slack.ModalViewRequest {
 	droplet := report.Escape(report.Plain(v.Plan.Droplet, 60))
 	lines := []string{
-		fmt.Sprintf("%s holds the disk of %s as it was %s. It holds neither memory nor attached volumes.", report.Code(v.Snapshot.Name), droplet, report.Date(v.Snapshot.Done)),
-		fmt.Sprintf("*What would be lost*\nEverything written to that disk since, %s by now.", report.Duration(now.Sub(v.Snapshot.Done))),
-		"*What would start*\nThe droplet boots, and its production workers begin to take tasks at once, " + members(v) +
-			" among them. In a second droplet they would run beside those that run now, with the same names and schedules; dropleak's agent falls silent there.",
-		fmt.Sprintf("*In place of the droplet's disk*\n```doctl compute droplet-action rebuild %d --image %s --wait```", v.Plan.DropletID, v.Snapshot.ID),
-		"Dropleak never does this by itself.",
+		fmt.Sprintf(saysRestoreHolds, report.Code(v.Snapshot.Name), droplet, report.Date(v.Snapshot.Done)),
+		fmt.Sprintf(saysRestoreLoses, report.Duration(now.Sub(v.Snapshot.Done))),
+		fmt.Sprintf(saysRestoreStarts, members(v)),
+		fmt.Sprintf(saysRestoreDo, v.Plan.DropletID, v.Snapshot.ID),
+		saysRestoreNever,
 	}
 	var blocks []slack.Block
 	for _, l := range lines {
 		blocks = append(blocks, report.Section(l))
 	}
-	return slack.ModalViewRequest{Type: slack.VTModal, CallbackID: callbackShown, Title: plain("How to restore"), Close: plain("Close"),
+	return slack.ModalViewRequest{Type: slack.VTModal, CallbackID: callbackShown, Title: plain(saysLabelRestore), Close: plain(saysLabelClose),
 		Blocks: slack.Blocks{BlockSet: blocks}}
 }
 
@@ -172,7 +171,7 @@ func (c *Chat) commandSnapshots(ctx context.Context, k slackapp.Command, _ strin
 		return err
 	}
 	if len(list) == 0 {
-		return c.answerTo(ctx, k, say("No snapshot stands that dropleak made."))
+		return c.answerTo(ctx, k, say(saysNoSnapshots))
 	}
 	var lines []string
 	var total float64
@@ -180,20 +179,20 @@ func (c *Chat) commandSnapshots(ctx context.Context, k slackapp.Command, _ strin
 		if total += x.MonthlyUSD; i >= 20 {
 			continue
 		}
-		end := "stays while it is among the newest"
+		end := saysSnapshotNewest
 		switch {
 		case x.Pinned != nil:
 			end = "kept" + by(x.Pinned)
 		case x.Doomed != nil:
 			end = "goes" + by(x.Doomed)
 		case !x.Expires.IsZero():
-			end = "goes " + report.Date(x.Expires) + " at the latest"
+			end = fmt.Sprintf(saysSnapshotGoes, report.Date(x.Expires))
 		}
-		lines = append(lines, fmt.Sprintf("%s %s of %s, %.1f GB, %s a month; %s", report.Date(x.Snapshot.Done), report.Code(x.Snapshot.Name),
+		lines = append(lines, fmt.Sprintf(saysSnapshotLine, report.Date(x.Snapshot.Done), report.Code(x.Snapshot.Name),
 			report.Escape(x.Plan.Title()), x.Snapshot.SizeGB, dollars(x.MonthlyUSD), end))
 	}
 	if more := len(list) - len(lines); more > 0 {
-		lines = append(lines, fmt.Sprintf("and %d more", more))
+		lines = append(lines, fmt.Sprintf(saysAndMore, more))
 	}
-	return c.answerTo(ctx, k, say(strings.Join(lines, "\n")+fmt.Sprintf("\n*%s a month* for all of them", dollars(total))))
+	return c.answerTo(ctx, k, say(strings.Join(lines, "\n")+fmt.Sprintf(saysSnapshotsCost, dollars(total))))
 }

@@ -18,20 +18,20 @@ import (
 func card(v remedy.View, now time.Time) []slack.Block {
 	var out []slack.Block
 	if v.Only {
-		lead := "*Snapshot only* " + expected(v) + "\n*Newest snapshot* " + newest(v.Card) + "\nNothing is restarted."
+		lead := fmt.Sprintf(saysCardSnapshotOnly, expected(v), newest(v.Card))
 		if v.Purpose != "" {
-			lead = "*Why* " + report.Escape(report.Plain(v.Purpose, 300)) + "\n" + lead
+			lead = fmt.Sprintf(saysCardPurpose, report.Escape(report.Plain(v.Purpose, 300)), lead)
 		}
 		return append(out, report.Section(lead), report.Context(foot(v)))
 	}
 	if v.TooLate {
-		out = append(out, report.Section(":rotating_light: *Memory runs out before a snapshot can finish.* Those who may can restart without one."))
+		out = append(out, report.Section(saysCardTooLate))
 	}
-	lines := []string{"*Restarts* " + scope(v), "*Running tasks* " + orElse(stopping(v), "are stopped as their manager stops them; how long it waits is not known"),
-		"*Tasks now* " + onHand(v),
-		"*Snapshot first* " + expected(v), "*Newest snapshot* " + newest(v.Card)}
+	lines := []string{fmt.Sprintf(saysCardRestarts, scope(v)), fmt.Sprintf(saysCardTasks, orElse(stopping(v), saysStopsUnknown)),
+		fmt.Sprintf(saysCardTasksNow, onHand(v)),
+		fmt.Sprintf(saysCardSnapshotFirst, expected(v)), fmt.Sprintf(saysCardNewest, newest(v.Card))}
 	if q := v.Card.Queue; q != "" {
-		lines = append(lines, "*Would wait in line* "+report.Escape(report.Plain(q, 900)))
+		lines = append(lines, fmt.Sprintf(saysCardQueue, report.Escape(report.Plain(q, 900))))
 	}
 	out = append(out, report.Section(strings.Join(lines, "\n")))
 	if past := former(v.Card.Past); past != "" {
@@ -43,9 +43,9 @@ func card(v remedy.View, now time.Time) []slack.Block {
 // scope names everything that restarts.
 func scope(v remedy.View) string {
 	if v.Plan.Way.WholeDroplet() {
-		return "the whole droplet, with everything on it"
+		return saysWholeDroplet
 	}
-	s := report.Code(v.Plan.Unit.Name) + " through " + string(v.Plan.Way)
+	s := fmt.Sprintf(saysThrough, report.Code(v.Plan.Unit.Name), string(v.Plan.Way))
 	switch nodes := v.Facts.Nodes; {
 	case len(nodes) == 1:
 		return s + ": " + member(nodes[0])
@@ -54,14 +54,14 @@ func scope(v remedy.View) string {
 		for _, n := range nodes {
 			names = append(names, member(n))
 		}
-		return s + fmt.Sprintf(", with %d workers in it: %s", len(nodes), strings.Join(names, "; "))
+		return s + fmt.Sprintf(saysWithWorkers, len(nodes), strings.Join(names, "; "))
 	}
 	if n := len(v.Facts.Workers); n > 1 { // an agent of before tells names alone
 		var names []string
 		for _, w := range v.Facts.Workers {
 			names = append(names, report.Code(w))
 		}
-		s += fmt.Sprintf(", with %d workers in it: %s", n, strings.Join(names, ", "))
+		s += fmt.Sprintf(saysWithWorkers, n, strings.Join(names, ", "))
 	}
 	return s
 }
@@ -70,17 +70,17 @@ func scope(v remedy.View) string {
 func member(n order.Node) string {
 	s := report.Code(n.Worker)
 	if n.App != "" {
-		s += " of app " + report.Code(n.App)
+		s += fmt.Sprintf(saysOfApp, report.Code(n.App))
 	}
 	var parts []string
 	if n.Pool != "" {
 		parts = append(parts, report.Escape(n.Pool))
 	}
 	if n.Processes > 0 {
-		parts = append(parts, fmt.Sprintf("%d pool processes", n.Processes))
+		parts = append(parts, fmt.Sprintf(saysPoolProcesses, n.Processes))
 	}
 	if n.Beat {
-		parts = append(parts, "*with its beat*: no schedule runs meanwhile")
+		parts = append(parts, saysWithBeat)
 	}
 	if len(parts) == 0 {
 		return s
@@ -94,11 +94,11 @@ func stopping(v remedy.View) string {
 	t := v.Facts.StopTimeout
 	switch {
 	case v.Plan.Way.WholeDroplet():
-		return "are cut off"
+		return saysTasksCutOff
 	case t > 0:
-		return fmt.Sprintf("get %s to finish, then are killed", report.Duration(time.Duration(t*float64(time.Second)))) + killing(v)
+		return fmt.Sprintf(saysTasksGetTime, report.Duration(time.Duration(t*float64(time.Second)))) + killing(v)
 	case t == 0:
-		return "may finish; the manager waits for ever" + killing(v)
+		return fmt.Sprintf(saysTasksMayFinish, killing(v))
 	}
 	return ""
 }
@@ -112,13 +112,13 @@ func killing(v remedy.View) string {
 	}
 	switch mode := v.Facts.KillMode; {
 	case mode == "control-group":
-		return ". The stop signal goes to pool processes too (`KillMode=control-group`), so tasks may be cut off at once"
+		return saysKillsGroup
 	case mode == "process" && v.Plan.Unit.Kind == order.SystemdUnit:
-		return ". Only the main process is killed (`KillMode=process`): pool processes may stay behind"
+		return saysKillsMainSystemd
 	case mode == "process":
-		return ". Only the main process is killed (`killasgroup=false`): pool processes may stay behind"
+		return saysKillsMainSupervisor
 	case mode == "none":
-		return ". Nothing is killed (`KillMode=none`): processes may stay behind"
+		return saysKillsNothing
 	}
 	return ""
 }
@@ -126,23 +126,23 @@ func killing(v remedy.View) string {
 // expected says what the snapshot takes and costs.
 func expected(v remedy.View) string {
 	e := v.Card.Snapshot
-	s := "of the droplet; it holds the disk, not the memory. How long it takes is not known"
+	s := saysTakesUnknown
 	if e.Takes > 0 {
-		s = "of the droplet, about " + report.Duration(e.Takes)
+		s = fmt.Sprintf(saysTakesAbout, report.Duration(e.Takes))
 		switch {
 		case e.Of > 1:
-			s += fmt.Sprintf(" as the last %d of it took", e.Of)
+			s += fmt.Sprintf(saysTookLastTimes, e.Of)
 		case e.Of == 1:
-			s += " as the last one of it took"
+			s += saysTookLastTime
 		default:
-			s += " by rule of thumb"
+			s += saysTakesRule
 		}
-		s += "; it holds the disk, not the memory"
+		s += saysHoldsDisk
 	}
 	if usd := e.MonthlyUSD(); usd > 0 {
-		return s + fmt.Sprintf(". About %.0f GB, %s a month while it is kept", e.GB, dollars(usd))
+		return s + fmt.Sprintf(saysCostsAbout, e.GB, dollars(usd))
 	}
-	return s + ". Its size and price are not known"
+	return fmt.Sprintf(saysCostsUnknown, s)
 }
 
 func newest(c remedy.Card) string {
@@ -152,9 +152,9 @@ func newest(c remedy.Card) string {
 	case c.Newest != nil:
 		return report.Code(c.Newest.Name) + ", " + report.Date(c.Newest.At)
 	case c.NoneYet:
-		return "there is none"
+		return saysNoneThere
 	}
-	return "not known"
+	return saysNotKnown
 }
 
 // former tells how the last restarts of this worker went.
@@ -162,19 +162,19 @@ func former(past []remedy.Past) string {
 	if len(past) == 0 {
 		return ""
 	}
-	lines := []string{"*Restarted before*"}
+	lines := []string{saysRestartedBefore}
 	for _, p := range past {
 		line := "• " + report.Date(p.At) + ": " + report.Escape(p.Outcome.Words())
 		if p.Freed > 0 {
-			line += ", " + report.Bytes(p.Freed) + " came back"
+			line += fmt.Sprintf(saysCameBack, report.Bytes(p.Freed))
 		}
 		switch {
 		case p.Still:
-			line += "; has helped for " + report.Duration(p.Helped) + " so far"
+			line += fmt.Sprintf(saysHelpedSoFar, report.Duration(p.Helped))
 		case p.Helped > 0:
-			line += "; helped for " + report.Duration(p.Helped)
+			line += fmt.Sprintf(saysHelped, report.Duration(p.Helped))
 		default:
-			line += "; did not help"
+			line += saysDidNotHelp
 		}
 		lines = append(lines, line)
 	}
@@ -183,12 +183,12 @@ func former(past []remedy.Past) string {
 
 // foot says until when a question stands, and how far it is answered.
 func foot(v remedy.View) string {
-	foot := "This question ends " + report.Date(v.Expires) + "."
+	foot := fmt.Sprintf(saysQuestionEnds, report.Date(v.Expires))
 	if v.Need > 1 {
-		foot = fmt.Sprintf("%d of %d approvals. ", v.Have, v.Need) + foot
+		foot = fmt.Sprintf(saysApprovals, v.Have, v.Need) + foot
 	}
 	if v.AskedBy != "" {
-		foot = "Asked by " + report.Mention(v.AskedBy) + ". " + foot
+		foot = fmt.Sprintf(saysAskedBy, report.Mention(v.AskedBy), foot)
 	}
 	return foot
 }

@@ -183,7 +183,7 @@ func words(err error) (string, bool) {
 	case errors.As(err, &over):
 		return report.Escape(sentence(over.Error())) + ".", true
 	case errors.Is(err, finding.ErrNotFound):
-		return "That finding is not known here any more.", true
+		return saysFindingUnknown, true
 	}
 	return "", false
 }

@@ -20,9 +20,9 @@ import (
 // the reader's.
 func later(v remedy.View, at time.Time) report.Press {
 	ask := confirm(v)
-	ask.Title, ask.Yes = "In the quiet window?", "Approve for then"
-	ask.Text = "Not before " + report.Date(at) + ", and only while the window lasts. " + ask.Text
-	return report.Press{Action: report.ActionQuiet, Value: v.Run, Text: "At " + at.Format("15:04 MST"), Confirm: ask}
+	ask.Title, ask.Yes = saysAskWindow, saysYesWindow
+	ask.Text = fmt.Sprintf(saysWindowOpens, report.Date(at), ask.Text)
+	return report.Press{Action: report.ActionQuiet, Value: v.Run, Text: fmt.Sprintf(saysAt, at.Format("15:04 MST")), Confirm: ask}
 }
 
 // waiting says when a run that was approved for later will act, and warns
@@ -31,9 +31,9 @@ func waiting(v remedy.View) []slack.Block {
 	if v.Opens.IsZero() {
 		return nil
 	}
-	text := ":calendar: Waits for " + report.Date(v.Opens) + ". Until the restart order is sent it can be cancelled."
+	text := fmt.Sprintf(saysWaitsFor, report.Date(v.Opens))
 	if !v.Exhausts.IsZero() && v.Exhausts.Before(v.Opens) {
-		text += "\n:rotating_light: *Memory runs out before that*, at about " + report.Date(v.Exhausts) + ". Cancel, and ask for a restart now."
+		text += fmt.Sprintf(saysRunsOutBefore, report.Date(v.Exhausts))
 	}
 	return []slack.Block{report.Section(text)}
 }
@@ -52,7 +52,7 @@ func (c *Chat) askUntil(ctx context.Context, k slackapp.Click) error {
 	}
 	_, err = c.o.Slack.OpenView(ctx, k.TriggerID, untilModal(f, time.Now().Add(c.o.Scale.Real(quiet))))
 	if errors.Is(err, slackapp.ErrExpiredTrigger) {
-		return refusal{"Slack gave up waiting; please press the button again."}
+		return refusal{saysSlackGaveUp}
 	}
 	return err
 }
@@ -60,13 +60,13 @@ func (c *Chat) askUntil(ctx context.Context, k slackapp.Click) error {
 func untilModal(f finding.Finding, suggest time.Time) slack.ModalViewRequest {
 	at := slack.NewDateTimePickerBlockElement(inputUntil)
 	at.InitialDateTime = suggest.Truncate(time.Minute).Unix()
-	lead := "Nothing is said about " + report.Escape(report.Plain(f.Subject.Title(), 120)) + " until then, and nothing is restarted."
+	lead := fmt.Sprintf(saysQuietUntil, report.Escape(report.Plain(f.Subject.Title(), 120)))
 	if x := f.Verdict.Exhaustion; x != nil && !x.Expected.IsZero() {
-		lead += fmt.Sprintf(" Memory is forecast to run out %s.", report.Date(x.Expected))
+		lead += fmt.Sprintf(saysForecastRunsOut, report.Date(x.Expected))
 	}
 	return slack.ModalViewRequest{Type: slack.VTModal, CallbackID: callbackMute, PrivateMetadata: f.ID,
-		Title: plain("Not now"), Submit: plain("Be quiet"), Close: plain("Back"),
-		Blocks: slack.Blocks{BlockSet: []slack.Block{report.Section(lead), slack.NewInputBlock(inputUntil, plain("Until"), nil, at)}}}
+		Title: plain(saysLabelNotNow), Submit: plain(saysYesQuiet), Close: plain(saysLabelBack),
+		Blocks: slack.Blocks{BlockSet: []slack.Block{report.Section(lead), slack.NewInputBlock(inputUntil, plain(saysLabelUntil), nil, at)}}}
 }
 
 // muteUntil acts on that modal.
@@ -74,7 +74,7 @@ func (c *Chat) muteUntil(ctx context.Context, in slackapp.Envelope, s slackapp.S
 	sec, err := strconv.ParseInt(s.State.Get(inputUntil), 10, 64)
 	until := time.Unix(sec, 0)
 	if err != nil || !until.After(time.Now()) {
-		return refusal{"That time has passed, so nothing was done. Choose one to come."}
+		return refusal{saysTimePassed}
 	}
 	return c.setAside(ctx, in, s.Who, s.Metadata, remedy.NotNow, until)
 }
@@ -82,14 +82,14 @@ func (c *Chat) muteUntil(ctx context.Context, in slackapp.Envelope, s slackapp.S
 // reminder says that nobody has answered, and how little time is left. The
 // last one calls others.
 func (c *Chat) reminder(v remedy.View) string {
-	left := "Half of the time is gone"
+	left := saysHalfGone
 	switch v.Reminded {
 	case remedy.AtQuarter:
-		left = "A quarter of the time is left"
+		left = saysQuarterLeft
 	case remedy.Escalated:
-		left = "Hardly any time is left"
+		left = saysHardlyLeft
 	}
-	text := fmt.Sprintf(":bell: Nobody has decided about %s. %s: memory runs out %s.", report.Escape(v.Title()), left, report.Date(v.Exhausts))
+	text := fmt.Sprintf(saysReminder, report.Escape(v.Title()), left, report.Date(v.Exhausts))
 	if v.Reminded == remedy.Escalated && c.o.Escalation != "" {
 		text = report.Mention(c.o.Escalation) + " " + text
 	}

@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -91,7 +92,7 @@ func (c *Chat) pressed(ctx context.Context, in slackapp.Envelope, k slackapp.Cli
 		return c.aboutWorker(ctx, k.Value, k.ResponseURL, k.Channel, k.User)
 	}
 	c.o.Log.Warn("a button nobody knows", "action", k.ActionID)
-	return refusal{"That button is from another version of dropleak; nothing was done."}
+	return refusal{saysButtonOld}
 }
 
 // decide hands a decision on a run to the remedy.
@@ -120,7 +121,7 @@ func answerWords(a remedy.Answer, user string) string {
 	}
 	words = ":no_entry: " + words
 	if no := a.Refusal; no != nil && no.By != "" && no.By != user {
-		words += " It was " + report.Mention(no.By) + "."
+		words += fmt.Sprintf(saysItWas, report.Mention(no.By))
 	}
 	return words
 }
@@ -217,12 +218,12 @@ func (c *Chat) askReason(ctx context.Context, k slackapp.Click) error {
 		if b.Kind == remedy.Skip {
 			_, err := c.o.Slack.OpenView(ctx, k.TriggerID, skipModal(v, b.Reasons))
 			if errors.Is(err, slackapp.ErrExpiredTrigger) {
-				return refusal{"Slack gave up waiting; please press the button again."}
+				return refusal{saysSlackGaveUp}
 			}
 			return err
 		}
 	}
-	return refusal{"It is too late to skip the snapshot."}
+	return refusal{saysTooLateToSkip}
 }
 
 // Names within the modals.
@@ -234,9 +235,8 @@ const (
 )
 
 func skipModal(v remedy.View, reasons []string) slack.ModalViewRequest {
-	remark := slack.NewInputBlock(inputRemark, plain("In your words"), nil, slack.NewPlainTextInputBlockElement(nil, inputRemark))
-	blocks := []slack.Block{report.Section(":warning: " + report.Escape(v.Title()) +
-		" would be restarted *without a snapshot*: there is no way back to the disk as it is now. This is written into the audit log.")}
+	remark := slack.NewInputBlock(inputRemark, plain(saysHintReason), nil, slack.NewPlainTextInputBlockElement(nil, inputRemark))
+	blocks := []slack.Block{report.Section(fmt.Sprintf(saysSkipMeans, report.Escape(v.Title())))}
 	if len(reasons) > 0 {
 		var options []*slack.OptionBlockObject
 		for _, r := range reasons {
@@ -244,11 +244,11 @@ func skipModal(v remedy.View, reasons []string) slack.ModalViewRequest {
 		}
 		choice := slack.NewOptionsSelectBlockElement(slack.OptTypeStatic, nil, inputReason, options...)
 		choice.InitialOption = options[0]
-		blocks = append(blocks, slack.NewInputBlock(inputReason, plain("Why?"), nil, choice))
+		blocks = append(blocks, slack.NewInputBlock(inputReason, plain(saysLabelWhy), nil, choice))
 		remark.Optional = true
 	}
 	return slack.ModalViewRequest{Type: slack.VTModal, CallbackID: callbackSkip, PrivateMetadata: v.Run,
-		Title: plain("Skip the snapshot"), Submit: plain("Restart now"), Close: plain("Back"),
+		Title: plain(saysAskSkip), Submit: plain(saysYesSkip), Close: plain(saysLabelBack),
 		Blocks: slack.Blocks{BlockSet: append(blocks, remark)}}
 }
 
@@ -305,7 +305,7 @@ func detailsModal(f finding.Finding, advice []slack.Block) slack.ModalViewReques
 	if f.Picture != "" {
 		blocks = append(blocks, report.Picture(f.Picture, report.Alt(f, f.LastSeen)))
 	}
-	return slack.ModalViewRequest{Type: slack.VTModal, CallbackID: callbackShown, Title: plain("Why?"), Close: plain("Close"),
+	return slack.ModalViewRequest{Type: slack.VTModal, CallbackID: callbackShown, Title: plain(saysLabelWhy), Close: plain(saysLabelClose),
 		Blocks: slack.Blocks{BlockSet: blocks}}
 }
 

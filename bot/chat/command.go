@@ -14,7 +14,7 @@ import (
 	"github.com/dropleak/dropleak/detector"
 )
 
-const notScanned = "The fleet has not been scanned yet; try again in a minute."
+const notScanned = saysNotScannedYet
 
 // verb is one word after /leaks. Either do answers it, or about does once it
 // is known which worker is meant.
@@ -33,31 +33,31 @@ var verbs []verb
 
 func init() {
 	verbs = []verb{
-		{name: "report", args: "[TAG|DROPLET|all]", help: "the report, now", example: "/leaks report web-1", do: (*Chat).commandReport,
-			more: "Without a name it is about the whole fleet: the worst first, what changed in the last day, and what nobody can see just now. `all` folds nothing."},
-		{name: "worker", args: "NAME", help: "how one worker stands", example: "/leaks worker mail", about: (*Chat).commandWorker,
-			more: "It is judged on the samples of this moment, leaking or not."},
-		{name: "droplet", args: "NAME", help: "how a droplet and its workers stand", example: "/leaks droplet web-1", do: (*Chat).commandDroplet,
-			more: "Its memory, and each worker on it with what it holds and the time that is left."},
-		{name: "why", args: "NAME", help: "the evidence about a worker", example: "/leaks why mail", about: (*Chat).commandWhy,
-			more: "What it was seen to do, process by process and task by task, and what may be done about it."},
-		{name: "restart", args: "NAME", help: "offer a restart; somebody who may approves it", example: "/leaks restart mail", about: (*Chat).commandRestart,
-			more: "Nothing is restarted by this: the offer stands in the channel with what it would mean, and an approver decides."},
-		{name: "snapshot", args: "NAME [REASON]", help: "ask for a snapshot, before profiling or a deploy", example: "/leaks snapshot mail before profiling",
+		{name: "report", args: "[TAG|DROPLET|all]", help: saysHelpReport, example: saysExampleReport, do: (*Chat).commandReport,
+			more: saysMoreReport},
+		{name: "worker", args: "NAME", help: saysHelpWorker, example: saysExampleWorker, about: (*Chat).commandWorker,
+			more: saysMoreWorker},
+		{name: "droplet", args: "NAME", help: saysHelpDroplet, example: saysExampleDroplet, do: (*Chat).commandDroplet,
+			more: saysMoreDroplet},
+		{name: "why", args: "NAME", help: saysHelpWhy, example: saysExampleWhy, about: (*Chat).commandWhy,
+			more: saysMoreWhy},
+		{name: "restart", args: "NAME", help: saysHelpRestart, example: saysExampleRestart, about: (*Chat).commandRestart,
+			more: saysMoreRestart},
+		{name: "snapshot", args: "NAME [REASON]", help: saysHelpSnapshot, example: saysExampleSnapshot,
 			about: (*Chat).commandSnapshot, split: cutFirst,
-			more: "It is of the whole droplet that the worker runs on; it is approved as a restart is, and expires as others do."},
-		{name: "mute", args: "NAME 24h|until-worse", help: "be quiet about a worker", example: "/leaks mute mail 24h", about: (*Chat).commandMute, split: cutSpan,
-			more: "For a time such as `90m`, `24h` or `7d`, or until it gets worse. A question that stands about it is answered \"not now\"."},
-		{name: "unmute", args: "NAME", help: "speak about it again", example: "/leaks unmute mail", about: (*Chat).commandUnmute,
-			more: "Every full member may."},
-		{name: "history", args: "[NAME]", help: "what was found in the last 30 days", example: "/leaks history mail", do: (*Chat).commandHistory,
-			more: "With a name, about workers that begin with it."},
-		{name: "runs", help: "the latest runs", example: "/leaks runs", do: (*Chat).commandRuns,
-			more: "A run is one question with all that follows from it: approval, snapshot, restart, verification."},
-		{name: "snapshots", help: "the snapshots that dropleak made and that stand", example: "/leaks snapshots", do: (*Chat).commandSnapshots,
-			more: "With the size and price of each, and when it goes."},
-		{name: "help", args: "[TOPIC]", help: "this, or more about one of these", example: "/leaks help mute", do: (*Chat).commandHelp,
-			more: "A topic is a command, or one of `names`, `approvals` and `verdicts`."},
+			more: saysMoreSnapshot},
+		{name: "mute", args: "NAME 24h|until-worse", help: saysHelpMute, example: saysExampleMute, about: (*Chat).commandMute, split: cutSpan,
+			more: saysMoreMute},
+		{name: "unmute", args: "NAME", help: saysHelpUnmute, example: saysExampleUnmute, about: (*Chat).commandUnmute,
+			more: saysMoreUnmute},
+		{name: "history", args: "[NAME]", help: saysHelpHistory, example: saysExampleHistory, do: (*Chat).commandHistory,
+			more: saysMoreHistory},
+		{name: "runs", help: saysHelpRuns, example: saysExampleRuns, do: (*Chat).commandRuns,
+			more: saysMoreRuns},
+		{name: "snapshots", help: saysHelpSnapshots, example: saysExampleSnapshots, do: (*Chat).commandSnapshots,
+			more: saysMoreSnapshots},
+		{name: "help", args: "[TOPIC]", help: saysHelpHelp, example: saysExampleHelp, do: (*Chat).commandHelp,
+			more: saysMoreHelp},
 	}
 }
 
@@ -81,9 +81,9 @@ func (c *Chat) command(ctx context.Context, _ slackapp.Envelope, k slackapp.Comm
 	if len(found) == 1 {
 		return c.carry(ctx, k, found[0], arg)
 	}
-	lead := "dropleak does not know " + report.Code(word) + ". Did you mean one of these?"
+	lead := fmt.Sprintf(saysUnknownCommand, report.Code(word))
 	if len(found) > 1 {
-		lead = report.Code(word) + " may be any of these. Which one?"
+		lead = fmt.Sprintf(saysWhichOfThese, report.Code(word))
 	}
 	if len(found) == 0 {
 		found = verbs
@@ -92,7 +92,7 @@ func (c *Chat) command(ctx context.Context, _ slackapp.Envelope, k slackapp.Comm
 	for _, v := range found {
 		options = append(options, option{v.name, choice{Verb: v.name, Arg: arg}})
 	}
-	return c.answerTo(ctx, k, choices(lead, options, "`/leaks help` says what each of them does."))
+	return c.answerTo(ctx, k, choices(lead, options, saysHelpSays))
 }
 
 // meant are the commands that a word may be: the one of that name, or those
@@ -187,7 +187,7 @@ func (c *Chat) worker(ctx context.Context, key string) (report.WorkerLine, error
 			return lineOf(v, w, v.Verdicts[i]), nil
 		}
 	}
-	return report.WorkerLine{}, refusal{"That worker is not seen any more."}
+	return report.WorkerLine{}, refusal{saysWorkerNotSeen}
 }
 
 // commandRestart offers a restart of a worker, leaking or not: the finding is
@@ -212,7 +212,7 @@ func (c *Chat) offerRestart(ctx context.Context, line report.WorkerLine, by stri
 	if err := c.propose(ctx, f.ID, by); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("A restart of %s is offered in <#%s>. Somebody who may has to approve it.", report.Code(line.Worker), c.o.Channel), nil
+	return fmt.Sprintf(saysRestartOffered, report.Code(line.Worker), c.o.Channel), nil
 }
 
 // findingOf returns the live finding about a worker, or opens one.

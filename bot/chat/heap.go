@@ -15,15 +15,15 @@ var heapParts = []struct {
 	name, title string
 	bytes       bool
 }{
-	{"types", "Objects", false},
-	{"held", "Members of the containers that grew most", false},
-	{"cycles", "Objects that only refer to each other, which the collector does not collect", false},
-	{"files", "Descriptors", false},
-	{"atoms", "Bytes in plain values", true},
-	{"lines", "Bytes by line that took them (tracemalloc)", true},
-	{"guppy", "Bytes by type (guppy)", true},
-	{"chain", "Who refers to whom", false},
-	{"malloc", "The allocator", false},
+	{"types", saysHeapObjects, false},
+	{"held", saysHeapContainers, false},
+	{"cycles", saysHeapCycles, false},
+	{"files", saysHeapDescriptors, false},
+	{"atoms", saysHeapPlain, true},
+	{"lines", saysHeapTracemalloc, true},
+	{"guppy", saysHeapGuppy, true},
+	{"chain", saysHeapReferrers, false},
+	{"malloc", saysHeapAllocator, false},
 }
 
 // heap says what grew inside the process that held most, "" where no probe
@@ -32,15 +32,15 @@ func heap(h *order.Heap) string {
 	if h == nil {
 		return ""
 	}
-	head := fmt.Sprintf("\n*Inside pid %d*", h.PID)
+	head := fmt.Sprintf(saysHeapInside, h.PID)
 	if h.Refused != "" {
-		return head + ": not looked at, for " + report.Escape(h.Refused) + "."
+		return fmt.Sprintf(saysHeapNotLooked, head, report.Escape(h.Refused))
 	}
 	first := h.Since.IsZero()
 	if first {
-		head += ", what there was most of; what grew was not seen, for it was not looked at before"
+		head += saysHeapMost
 	} else {
-		head += ", what grew since " + report.Date(h.Since)
+		head += fmt.Sprintf(saysHeapGrewSince, report.Date(h.Since))
 	}
 	lines := []string{head}
 	for _, p := range heapParts {

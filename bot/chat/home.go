@@ -196,7 +196,7 @@ func homeView(blocks ...slack.Block) slack.HomeTabViewRequest {
 // modal, or in the channel when Slack gave up waiting for one.
 func (c *Chat) tellAtHome(ctx context.Context, k slackapp.Click, m slackapp.Message) error {
 	_, err := c.o.Slack.OpenView(ctx, k.TriggerID, slack.ModalViewRequest{Type: slack.VTModal, CallbackID: callbackShown,
-		Title: plain("dropleak"), Close: plain("Close"), Blocks: slack.Blocks{BlockSet: m.Blocks}})
+		Title: plain("dropleak"), Close: plain(saysLabelClose), Blocks: slack.Blocks{BlockSet: m.Blocks}})
 	if err == nil {
 		return nil
 	}

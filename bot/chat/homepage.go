@@ -195,9 +195,9 @@ func (s *scene) blocks() []slack.Block {
 	out = append(out, s.all()...)
 	out = append(out, s.kept()...)
 	if len(s.sources) > 0 {
-		out = append(out, report.Section("*Where samples are pulled from*"), report.Context(report.Escape(strings.Join(s.sources[:min(len(s.sources), homeSources)], "\n"))))
+		out = append(out, report.Section(saysHomeSources), report.Context(report.Escape(strings.Join(s.sources[:min(len(s.sources), homeSources)], "\n"))))
 	}
-	return append(out, slack.NewDividerBlock(), report.Context("As of "+report.Date(s.stamp())+". Reports stand in <#"+s.channel+">; `/leaks help` says what can be asked."))
+	return append(out, slack.NewDividerBlock(), report.Context(fmt.Sprintf(saysHomeFoot, report.Date(s.stamp()), s.channel)))
 }
 
 // stamp is as of when the page is: it moves with what is on it, not with the
@@ -241,15 +241,15 @@ func (s *scene) mine() (n int) {
 func (s *scene) headline() string {
 	var parts []string
 	if n := s.mine(); n > 0 {
-		parts = append(parts, counted(n, "approval waits", "approvals wait")+" for you")
+		parts = append(parts, fmt.Sprintf(saysHomeForYou, counted(n, saysApprovalWaits, saysApprovalsWait)))
 	}
 	switch {
 	case s.scanned.IsZero():
-		parts = append(parts, "the fleet has not been scanned yet")
+		parts = append(parts, saysNotScanned)
 	case s.leaking == 0:
-		parts = append(parts, counted(s.workers, "worker", "workers")+", none leaking")
+		parts = append(parts, fmt.Sprintf(saysHomeNoneLeaking, counted(s.workers, "worker", "workers")))
 	default:
-		parts = append(parts, fmt.Sprintf("%s, %d leaking", counted(s.workers, "worker", "workers"), s.leaking))
+		parts = append(parts, fmt.Sprintf(saysHomeLeaking, counted(s.workers, "worker", "workers"), s.leaking))
 	}
 	return sentence(strings.Join(parts, " · "))
 }
@@ -266,16 +266,16 @@ func (s *scene) waiting() []slack.Block {
 	if len(s.questions)+len(s.asked) == 0 {
 		return nil
 	}
-	out := append(chapter("Waiting for an approval"), s.rollingBlocks(s.asked)...)
+	out := append(chapter(saysHomeWaiting), s.rollingBlocks(s.asked)...)
 	for _, q := range s.questions[:min(len(s.questions), homeQuestions)] {
-		text := ":raised_hand: *" + report.Escape(q.headline(s.at)) + "*\nRestarts " + scope(q.v) + ".\nThis question ends " + report.Date(q.v.Expires) + "."
+		text := fmt.Sprintf(saysHomeQuestion, report.Escape(q.headline(s.at)), scope(q.v), report.Date(q.v.Expires))
 		if !q.mine {
 			q.v.Buttons = nil
-			text += " It is for the approvers."
+			text += saysForApprovers
 		}
 		out = append(out, report.Section(text), buttons(q.f, q.v))
 	}
-	return append(out, more(len(s.questions)-homeQuestions, "question", "questions", "in <#"+s.channel+">")...)
+	return append(out, more(len(s.questions)-homeQuestions, "question", "questions", fmt.Sprintf(saysInChannel, s.channel))...)
 }
 
 func (st standing) headline(at time.Time) string {
@@ -290,15 +290,15 @@ func (s *scene) inFlight() []slack.Block {
 	if len(s.runs)+len(s.rolling) == 0 {
 		return nil
 	}
-	out := append(chapter("Runs in flight"), s.rollingBlocks(s.rolling)...)
+	out := append(chapter(saysHomeRuns), s.rollingBlocks(s.rolling)...)
 	for _, r := range s.runs[:min(len(s.runs), homeRuns)] {
 		if !r.mine {
 			r.v.Buttons = nil
 		}
-		text := "*" + report.Escape(r.v.Title()) + "*, approved by " + voters(r.v) + "\n" + stepAt(r.v, s.at)
+		text := fmt.Sprintf(saysHomeRun, report.Escape(r.v.Title()), voters(r.v), stepAt(r.v, s.at))
 		out = append(out, report.Section(text), buttons(r.f, r.v))
 	}
-	return append(out, more(len(s.runs)-homeRuns, "run", "runs", "`/leaks runs`")...)
+	return append(out, more(len(s.runs)-homeRuns, "run", "runs", saysShowRuns)...)
 }
 
 // stepAt is the step that a run is at.
@@ -307,7 +307,7 @@ func stepAt(v remedy.View, at time.Time) string {
 	for i, s := range v.Steps {
 		if s.State == remedy.Doing || s.State == remedy.Broke {
 			v.Steps = v.Steps[i : i+1]
-			return steps(v, at) + fmt.Sprintf(" (step %d of %d)", i+1, n)
+			return steps(v, at) + fmt.Sprintf(saysStepOf, i+1, n)
 		}
 	}
 	return stateOf(v)
@@ -328,18 +328,18 @@ func (s *scene) open() []slack.Block {
 	if len(rest) == 0 {
 		return nil
 	}
-	out := chapter("Open findings")
+	out := chapter(saysHomeFindings)
 	for _, f := range rest[:min(len(rest), homeFindings)] {
 		out = append(out, report.Entry(f, s.at))
 	}
-	return append(out, more(len(rest)-homeFindings, "finding", "findings", "`/leaks report`")...)
+	return append(out, more(len(rest)-homeFindings, "finding", "findings", saysShowReport)...)
 }
 
 func (s *scene) all() []slack.Block {
 	if len(s.fleet) == 0 {
 		return nil
 	}
-	return append(chapter(fmt.Sprintf("All workers, on %s", counted(s.droplets, "droplet", "droplets"))), s.fleet...)
+	return append(chapter(fmt.Sprintf(saysHomeWorkers, counted(s.droplets, "droplet", "droplets"))), s.fleet...)
 }
 
 // kept are the snapshots that stand, and what they cost.
@@ -355,20 +355,20 @@ func (s *scene) kept() []slack.Block {
 			lines = append(lines, "• "+shelfLine(k))
 		}
 	}
-	title := fmt.Sprintf("%s, %.0f GB, %s a month", counted(len(s.shelf), "snapshot", "snapshots"), size, dollars(cost))
+	title := fmt.Sprintf(saysHomeSnapshots, counted(len(s.shelf), "snapshot", "snapshots"), size, dollars(cost))
 	out := append(chapter(title), report.Section(strings.Join(lines, "\n")))
-	return append(out, more(len(s.shelf)-homeShelf, "snapshot", "snapshots", "`/leaks snapshots`")...)
+	return append(out, more(len(s.shelf)-homeShelf, "snapshot", "snapshots", saysShowSnapshots)...)
 }
 
 func shelfLine(k remedy.Kept) string {
-	line := fmt.Sprintf("%s of %s, %.1f GB, %s a month", report.Code(k.Snapshot.Name), report.Escape(k.Plan.Droplet), k.Snapshot.SizeGB, dollars(k.MonthlyUSD))
+	line := fmt.Sprintf(saysHomeSnapshot, report.Code(k.Snapshot.Name), report.Escape(k.Plan.Droplet), k.Snapshot.SizeGB, dollars(k.MonthlyUSD))
 	switch {
 	case k.Doomed != nil:
-		return line + ", being deleted"
+		return fmt.Sprintf(saysBeingDeleted, line)
 	case k.Pinned != nil:
-		return line + ", kept by " + report.Mention(k.Pinned.By)
+		return fmt.Sprintf(saysKeptBy, line, report.Mention(k.Pinned.By))
 	case !k.Expires.IsZero():
-		return line + ", until " + report.Date(k.Expires)
+		return fmt.Sprintf(saysUntilDate, line, report.Date(k.Expires))
 	}
 	return line
 }
@@ -383,5 +383,5 @@ func more(n int, one, many, where string) []slack.Block {
 	if n <= 0 {
 		return nil
 	}
-	return []slack.Block{report.Context("and " + counted(n, "more "+one, "more "+many) + ": " + where)}
+	return []slack.Block{report.Context(fmt.Sprintf(saysHomeMore, counted(n, fmt.Sprintf(saysMoreNoun, one), fmt.Sprintf(saysMoreNoun, many)), where))}
 }

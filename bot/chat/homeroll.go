@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/slack-go/slack"
@@ -62,7 +63,7 @@ func (s *scene) rollingBlocks(all []rolling) (out []slack.Block) {
 		if r.v.Settled == nil {
 			text += rolloutCard(r.v) + "\n" + rolloutFoot(r.v)
 			if !r.mine {
-				text += " It is for the approvers."
+				text += saysForApprovers
 			}
 		} else {
 			text += rolloutLine(r.v, r.members)
@@ -72,5 +73,5 @@ func (s *scene) rollingBlocks(all []rolling) (out []slack.Block) {
 			out = append(out, report.Buttons(menu, row...))
 		}
 	}
-	return append(out, more(len(all)-homeRolling, "rolling restart", "rolling restarts", "in <#"+s.channel+">")...)
+	return append(out, more(len(all)-homeRolling, saysRollingRestart, saysRollingRestarts, fmt.Sprintf(saysInChannel, s.channel))...)
 }

@@ -117,7 +117,7 @@ func (c *Chat) Once(ctx context.Context) (bool, error) {
 		return true, fmt.Errorf("answer %s: %w", kindOf(in), err) // the lease runs out and it is taken again
 	default:
 		c.o.Log.Error("an envelope is given up", "kind", kindOf(in), "tries", before+1, "err", err)
-		c.tell(last, in, ":warning: That did not work, and nothing more is tried. The service's log has the reason.")
+		c.tell(last, in, saysDidNotWork)
 	}
 	return true, c.o.Inbox.FinishEnvelope(ctx, id, time.Now())
 }
@@ -204,14 +204,14 @@ func (c *Chat) answer(ctx context.Context, in slackapp.Envelope) error {
 // mayAsk refuses guests, bots and people of other workspaces.
 func (c *Chat) mayAsk(ctx context.Context, who slackapp.Who) error {
 	if c.o.Team != "" && who.Team != "" && who.Team != c.o.Team {
-		return refusal{"Only people of this workspace can talk to dropleak."}
+		return refusal{saysOnlyPeople}
 	}
 	p, err := c.o.Person(ctx, who.User)
 	switch {
 	case err != nil:
 		return err
 	case p.Bot, p.Guest, p.Stranger, p.Deleted:
-		return refusal{"Only full members of this workspace can talk to dropleak."}
+		return refusal{saysOnlyMembers}
 	}
 	return nil
 }

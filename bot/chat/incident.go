@@ -139,7 +139,7 @@ func (c *Chat) settleIn(ctx context.Context, members []finding.Finding, place fi
 			continue
 		}
 		if f.MessageTS != "" && slices.IndexFunc(members, func(o finding.Finding) bool { return o.ID != f.ID && o.MessageTS == f.MessageTS }) < 0 {
-			words := ":link: *" + report.Escape(f.Subject.Title()) + "* is part of an incident now, with its own message in this channel."
+			words := fmt.Sprintf(saysPartOfIncident, report.Escape(f.Subject.Title()))
 			if err := c.o.Slack.Update(ctx, f.Channel, f.MessageTS, say(words)); err != nil && !errors.Is(err, slackapp.ErrGone) {
 				return fmt.Errorf("say where the message about %s went: %w", f.Subject.Title(), err)
 			}
@@ -197,7 +197,7 @@ func band(incident string, members []finding.Finding, runs map[string]remedy.Vie
 	}
 	b.Roll = append(b.Roll, lone(members, runs, v, now)...)
 	if open && (!found || v.End != "") {
-		row = append(row, report.Press{Action: report.ActionRollAsk, Value: incident, Text: "Offer a rolling restart"})
+		row = append(row, report.Press{Action: report.ActionRollAsk, Value: incident, Text: saysLabelOfferRollout})
 	}
 	if len(row) > 0 {
 		b.Row = report.Buttons(menu, row...)
@@ -209,7 +209,7 @@ func band(incident string, members []finding.Finding, runs map[string]remedy.Vie
 func lone(members []finding.Finding, runs map[string]remedy.View, v remedy.RolloutView, now time.Time) []slack.Block {
 	for _, f := range members {
 		if run := runs[f.ID]; run.Run != "" && run.Outcome == "" && run.Settled == nil && (v.ID == "" || v.End != "") {
-			return append([]slack.Block{report.Section("*" + report.Escape(run.Title()) + "* alone:")}, append(runBlocks(f, run, now), buttons(f, run))...)
+			return append([]slack.Block{report.Section(fmt.Sprintf(saysMemberAlone, report.Escape(run.Title())))}, append(runBlocks(f, run, now), buttons(f, run))...)
 		}
 	}
 	return nil
@@ -247,7 +247,7 @@ func (c *Chat) logRollout(ctx context.Context, v remedy.RolloutView) error {
 	case v.End != "":
 		mark, text, news = "end "+string(v.End), rolloutEnd(v), v.Ended
 	case v.Settled != nil:
-		mark, text = "approved", "Rolling restart approved by "+rollVoters(v)+"."
+		mark, text = "approved", fmt.Sprintf(saysRolloutApprovedBy, rollVoters(v))
 	case v.Reminded != remedy.NoReminder:
 		mark, news, late = fmt.Sprint("reminder ", v.Reminded), v.Rang, oldBell
 		text = c.reminder(remedy.View{Reminded: v.Reminded, Exhausts: v.Exhausts, Plan: v.Turns[0].Plan})

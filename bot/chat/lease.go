@@ -21,24 +21,24 @@ func leaseBlocks(v remedy.View) []slack.Block {
 	if l == nil {
 		return nil
 	}
-	text := fmt.Sprintf(":hourglass: *Kept alive until %s*, granted by %s: restarted when less than %s is left, %d of %d restarts used.",
+	text := fmt.Sprintf(saysLeaseStands,
 		report.Date(l.Terms.Until), granters(l), report.Duration(l.Terms.Below), l.Used, l.Terms.Most)
 	if l.End == "" && l.Used == 0 {
-		text += " The one snapshot is made before the first."
+		text += saysLeaseSnapshotFirst
 	}
 	if l.Snapshot != nil && l.End == "" {
-		text += " The snapshot " + report.Code(l.Snapshot.Name) + " counts for all of them."
+		text += fmt.Sprintf(saysLeaseSnapshot, report.Code(l.Snapshot.Name))
 	}
 	out := []slack.Block{report.Section(text)}
 	switch {
 	case l.End != "":
 		out = []slack.Block{report.Section(leaseEnd(l))}
 	case l.Revoked != nil:
-		out = append(out, report.Context("Being revoked by "+report.Mention(l.Revoked.By)+"."))
+		out = append(out, report.Context(fmt.Sprintf(saysLeaseRevoking, report.Mention(l.Revoked.By))))
 	}
 	for _, b := range v.Buttons {
 		if b.Kind == remedy.Revoke {
-			out = append(out, report.Buttons(nil, report.Press{Action: report.ActionRevoke, Value: l.ID, Text: "Revoke the lease"}))
+			out = append(out, report.Buttons(nil, report.Press{Action: report.ActionRevoke, Value: l.ID, Text: saysLabelRevoke}))
 		}
 	}
 	return out
@@ -58,20 +58,20 @@ func granters(l *remedy.Lease) string {
 // leaseEnd says how a lease ended, and that nobody keeps the worker alive any
 // more.
 func leaseEnd(l *remedy.Lease) string {
-	used := fmt.Sprintf(" %d of its %d restarts were used.", l.Used, l.Terms.Most)
+	used := fmt.Sprintf(saysLeaseUsed, l.Used, l.Terms.Most)
 	switch l.End {
 	case remedy.LeaseOver:
-		return ":hourglass: The lease is over: its time has come." + used
+		return fmt.Sprintf(saysLeaseTimeCame, used)
 	case remedy.LeaseUsedUp:
-		return ":warning: *The lease is used up.* Nobody keeps the worker alive now." + used
+		return fmt.Sprintf(saysLeaseUsedUp, used)
 	case remedy.LeaseRevoked:
 		who := ""
 		if l.Revoked != nil {
-			who = " by " + report.Mention(l.Revoked.By)
+			who = fmt.Sprintf(saysLeaseBy, report.Mention(l.Revoked.By))
 		}
-		return ":hourglass: The lease was revoked" + who + "." + used
+		return fmt.Sprintf(saysLeaseRevoked, who, used)
 	}
-	return ":red_circle: *The lease has ended: " + report.Escape(orElse(l.Why, "it is not known how its last restart went")) + ".* Nobody keeps the worker alive now." + used
+	return fmt.Sprintf(saysLeaseEnded, report.Escape(orElse(l.Why, saysLeaseUnclear)), used)
 }
 
 // leaseOver reports whether the lease that a run granted or belongs to has
@@ -100,7 +100,7 @@ func (c *Chat) askTerms(ctx context.Context, k slackapp.Click) error {
 	}
 	_, err = c.o.Slack.OpenView(ctx, k.TriggerID, leaseModal(v, c.morning(time.Now())))
 	if errors.Is(err, slackapp.ErrExpiredTrigger) {
-		return refusal{"Slack gave up waiting; please press the button again."}
+		return refusal{saysSlackGaveUp}
 	}
 	return err
 }
@@ -120,8 +120,7 @@ func (c *Chat) morning(now time.Time) time.Time {
 }
 
 func leaseModal(v remedy.View, morning time.Time) slack.ModalViewRequest {
-	lead := fmt.Sprintf("One approval for several restarts of %s: by itself, when too little time is left. One snapshot is made before the first, which begins "+
-		"as much earlier as it takes; it counts for all of them. The first restart that does not end well ends the lease, and so may you.", report.Escape(report.Plain(v.Title(), 120)))
+	lead := fmt.Sprintf(saysLeaseMeans, report.Escape(report.Plain(v.Title(), 120)))
 	below := slack.NewPlainTextInputBlockElement(nil, inputBelow)
 	below.InitialValue = "30m"
 	until := slack.NewDateTimePickerBlockElement(inputUntil)
@@ -129,11 +128,11 @@ func leaseModal(v remedy.View, morning time.Time) slack.ModalViewRequest {
 	most := slack.NewPlainTextInputBlockElement(nil, inputMost)
 	most.InitialValue = "3"
 	return slack.ModalViewRequest{Type: slack.VTModal, CallbackID: callbackLease, PrivateMetadata: v.Run,
-		Title: plain("Keep it alive"), Submit: plain("Grant"), Close: plain("Back"),
+		Title: plain(saysAskLease), Submit: plain(saysYesGrant), Close: plain(saysLabelBack),
 		Blocks: slack.Blocks{BlockSet: []slack.Block{report.Section(lead),
-			slack.NewInputBlock(inputBelow, plain("Restart when less is left than"), plain("As in 30m or 1h30m"), below),
-			slack.NewInputBlock(inputUntil, plain("Until"), nil, until),
-			slack.NewInputBlock(inputMost, plain("At most so many times"), nil, most)}}}
+			slack.NewInputBlock(inputBelow, plain(saysLabelLeaseBelow), plain(saysHintLeaseBelow), below),
+			slack.NewInputBlock(inputUntil, plain(saysLabelUntil), nil, until),
+			slack.NewInputBlock(inputMost, plain(saysLabelLeaseTimes), nil, most)}}}
 }
 
 // grant acts on that modal. Whether the terms are sensible is the remedy's to
@@ -141,15 +140,15 @@ func leaseModal(v remedy.View, morning time.Time) slack.ModalViewRequest {
 func (c *Chat) grant(ctx context.Context, in slackapp.Envelope, s slackapp.Submission) error {
 	below, err := schedule.ParseDuration(s.State.Get(inputBelow))
 	if err != nil {
-		return refusal{"How much time? As in `30m` or `1h30m`. Nothing was granted."}
+		return refusal{saysLeaseHowMuch}
 	}
 	most, err := strconv.Atoi(s.State.Get(inputMost))
 	if err != nil {
-		return refusal{"How many times is a number. Nothing was granted."}
+		return refusal{saysLeaseHowMany}
 	}
 	sec, err := strconv.ParseInt(s.State.Get(inputUntil), 10, 64)
 	if err != nil {
-		return refusal{"Until when? Nothing was granted."}
+		return refusal{saysLeaseUntilWhen}
 	}
 	terms := remedy.Terms{Below: c.o.Scale.Real(below), Until: time.Unix(sec, 0).UTC(), Most: most}
 	return c.decide(ctx, in, s.Who, s.Metadata, remedy.Decision{Kind: remedy.Grant, Terms: &terms})

@@ -53,15 +53,15 @@ func (c *Chat) commandDroplet(ctx context.Context, k slackapp.Command, arg strin
 		}
 		return c.answerTo(ctx, k, message(report.Droplet(v.Droplet.Name, v.Verdict, lines, v.At)))
 	}
-	lead := fmt.Sprintf("%d droplets begin with %s. Which one?", len(found), report.Code(arg))
+	lead := fmt.Sprintf(saysWhichDroplet, len(found), report.Code(arg))
 	switch {
 	case arg == "":
-		lead = "Which droplet? For example `/leaks droplet web-1`."
+		lead = saysNameDroplet
 	case len(found) == 0:
-		lead, found = "No droplet begins with "+report.Code(arg)+". These are there:", s.Views
+		lead, found = fmt.Sprintf(saysNoDropletBegins, report.Code(arg)), s.Views
 	}
 	if len(found) == 0 {
-		return refusal{"No droplet is watched yet: does one carry the tag?"}
+		return refusal{saysNoDropletWatched}
 	}
 	var options []option
 	for _, v := range found {
@@ -100,10 +100,10 @@ func (c *Chat) commandHistory(ctx context.Context, k slackapp.Command, arg strin
 		}
 	}
 	if len(lines) == 0 && arg != "" {
-		return c.answerTo(ctx, k, say("Nothing was found in the last 30 days about a worker that begins with "+report.Code(arg)+"."))
+		return c.answerTo(ctx, k, say(fmt.Sprintf(saysNothingFoundAbout, report.Code(arg))))
 	}
 	if len(lines) == 0 {
-		return c.answerTo(ctx, k, say("Nothing was found in the last 30 days."))
+		return c.answerTo(ctx, k, say(saysNothingFound))
 	}
 	return c.answerTo(ctx, k, say(strings.Join(lines, "\n")))
 }
@@ -117,7 +117,7 @@ func (c *Chat) commandRuns(ctx context.Context, k slackapp.Command, _ string) er
 	for _, v := range views {
 		lines = append(lines, fmt.Sprintf("%s %s – %s", report.Date(v.Asked), report.Escape(v.Title()), stateOf(v)))
 	}
-	text := "No run yet."
+	text := saysNoRun
 	if len(lines) > 0 {
 		text = strings.Join(lines, "\n")
 	}
@@ -129,7 +129,7 @@ func stateOf(v remedy.View) string {
 		return v.Outcome.Words()
 	}
 	if v.Settled == nil {
-		return "waiting for an approval"
+		return saysWaitingForApproval
 	}
-	return "under way: " + v.Step
+	return fmt.Sprintf(saysUnderWay, v.Step)
 }

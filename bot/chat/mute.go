@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/finding"
@@ -29,7 +30,7 @@ func (c *Chat) commandMute(ctx context.Context, k slackapp.Command, line report.
 	for _, s := range spans {
 		options = append(options, option{s, choice{Verb: "mute", Worker: line.DropletID + "/" + line.Worker, Arg: s}})
 	}
-	return c.answerTo(ctx, k, choices("How long? "+report.Code(span)+" is no time such as `24h`, `90m` or `until-worse`.", options, ""))
+	return c.answerTo(ctx, k, choices(fmt.Sprintf(saysMuteHowLong, report.Code(span)), options, ""))
 }
 
 // quieten mutes the live finding about a worker as its button does: a question
@@ -45,7 +46,7 @@ func (c *Chat) quieten(ctx context.Context, k slackapp.Command, line report.Work
 	}
 	words := answerWords(a, k.User)
 	if words == "" {
-		words = "Done: mute " + report.Code(line.Worker) + "."
+		words = fmt.Sprintf(saysMuted, report.Code(line.Worker))
 	}
 	return c.answerTo(ctx, k, say(words))
 }
@@ -55,7 +56,7 @@ func (c *Chat) liveFinding(ctx context.Context, line report.WorkerLine) (finding
 	subject := subjectOf(line)
 	f, err := c.o.Findings.LiveFinding(ctx, subject.Key())
 	if errors.Is(err, finding.ErrNotFound) {
-		return f, refusal{"There is no open finding about " + report.Code(line.Worker) + "."}
+		return f, refusal{fmt.Sprintf(saysNothingToUnmute, report.Code(line.Worker))}
 	}
 	return f, err
 }
@@ -68,5 +69,5 @@ func (c *Chat) commandUnmute(ctx context.Context, k slackapp.Command, line repor
 	if err := c.Unmute(ctx, f.ID, remedy.Decision{By: k.User, Team: k.Team}); err != nil {
 		return err
 	}
-	return c.answerTo(ctx, k, say("Done: unmute "+report.Code(line.Worker)+"."))
+	return c.answerTo(ctx, k, say(fmt.Sprintf(saysUnmuted, report.Code(line.Worker))))
 }

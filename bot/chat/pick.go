@@ -53,7 +53,7 @@ func choices(lead string, options []option, foot string) slackapp.Message {
 		blocks = append(blocks, report.Buttons(nil, presses...))
 	}
 	if more := len(options) - maxChoices; more > 0 {
-		foot = strings.TrimSpace(fmt.Sprintf("and %d more: say more of the name. ", more) + foot)
+		foot = strings.TrimSpace(fmt.Sprintf(saysMoreChoices, more) + foot)
 	}
 	if foot != "" {
 		blocks = append(blocks, report.Context(foot))
@@ -67,12 +67,12 @@ func (c *Chat) chosen(ctx context.Context, click slackapp.Click) error {
 	k := slackapp.Command{Who: click.Who, Channel: click.Channel, ResponseURL: click.ResponseURL, TriggerID: click.TriggerID}
 	var o choice
 	if err := json.Unmarshal([]byte(click.Value), &o); err != nil {
-		return refusal{"That button is from another version of dropleak; nothing was done."}
+		return refusal{saysButtonOld}
 	}
 	i := slices.IndexFunc(verbs, func(v verb) bool { return v.name == o.Verb })
 	switch {
 	case i < 0:
-		return refusal{"That button is from another version of dropleak; nothing was done."}
+		return refusal{saysButtonOld}
 	case o.Worker == "" || verbs[i].about == nil:
 		return c.carry(ctx, k, verbs[i], o.Arg)
 	}
@@ -85,7 +85,7 @@ func (c *Chat) chosen(ctx context.Context, click slackapp.Click) error {
 			return verbs[i].about(c, ctx, k, line, o.Arg)
 		}
 	}
-	return refusal{"That worker is not seen any more."}
+	return refusal{saysWorkerNotSeen}
 }
 
 // named finds a worker by its name or by a unique beginning of it, on any
@@ -118,29 +118,29 @@ func (c *Chat) named(name string) ([]report.WorkerLine, bool) {
 // on with the command.
 func (c *Chat) pick(ctx context.Context, k slackapp.Command, v verb, name, rest string) (report.WorkerLine, bool, error) {
 	lines, scanned := c.named(name)
-	lead := fmt.Sprintf("%d workers begin with %s. Which one?", len(lines), report.Code(name))
+	lead := fmt.Sprintf(saysWhichWorker, len(lines), report.Code(name))
 	switch {
 	case !scanned:
 		return report.WorkerLine{}, false, refusal{notScanned}
 	case name == "":
-		lead = "Which worker? For example " + report.Code(v.example) + "."
+		lead = fmt.Sprintf(saysNameWorker, report.Code(v.example))
 	case len(lines) == 1:
 		return lines[0], true, nil
 	case len(lines) == 0:
-		lead = "No worker begins with " + report.Code(name) + ". These are there:"
+		lead = fmt.Sprintf(saysNoWorkerBegins, report.Code(name))
 		lines, _ = c.named("")
 	}
 	if len(lines) == 0 {
-		return report.WorkerLine{}, false, refusal{"No worker is seen yet. Is an agent running on a droplet?"}
+		return report.WorkerLine{}, false, refusal{saysNoWorkerSeen}
 	}
 	likeliest(lines, name)
 	var options []option
 	for _, l := range lines[:min(len(lines), maxChoices)] {
-		options = append(options, option{report.Plain(l.Worker, 40) + " on " + l.Droplet, choice{v.name, l.DropletID + "/" + l.Worker, rest}})
+		options = append(options, option{fmt.Sprintf(saysOn, report.Plain(l.Worker, 40), l.Droplet), choice{v.name, l.DropletID + "/" + l.Worker, rest}})
 	}
 	more := ""
 	if n := len(lines) - len(options); n > 0 {
-		more = fmt.Sprintf("and %d more: say more of the name, or `NAME@DROPLET`.", n)
+		more = fmt.Sprintf(saysMoreWorkersNamed, n)
 	}
 	return report.WorkerLine{}, false, c.answerTo(ctx, k, choices(lead, options, more))
 }
@@ -177,12 +177,12 @@ func parts(views []watch.View, name string) (found []string) {
 
 // whichPart asks about which tag or droplet a report shall be.
 func whichPart(views []watch.View, found []string, name string) slackapp.Message {
-	lead := report.Code(name) + " may be any of these tags and droplets. Which one?"
+	lead := fmt.Sprintf(saysWhichTag, report.Code(name))
 	if len(found) == 0 {
-		lead, found = "No droplet carries the tag, the name or the id "+report.Code(name)+". These are there:", parts(views, "")
+		lead, found = fmt.Sprintf(saysNoTagChoices, report.Code(name)), parts(views, "")
 	}
 	if len(found) == 0 {
-		lead = "No droplet is watched yet: does one carry the tag?"
+		lead = saysNoDropletWatched
 	}
 	var options []option
 	for _, f := range found {

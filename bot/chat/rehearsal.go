@@ -12,7 +12,7 @@ import (
 )
 
 // rehearsalMark stands at the top of whatever is written in a rehearsal.
-const rehearsalMark = ":performing_arts: *REHEARSAL* – nothing is carried out"
+const rehearsalMark = saysRehearsal
 
 // Rehearsing marks everything that is written through s as a rehearsal's.
 func Rehearsing(s Slack) Slack { return rehearsing{s} }

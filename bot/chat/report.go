@@ -97,7 +97,7 @@ func (c *Chat) digest(ctx context.Context, tag string, since time.Time) (report.
 	s, scanned := c.o.Fleet.Latest()
 	d.Judged, d.Scanned = s.At, scanned
 	if !scanned {
-		d.Trouble = append(d.Trouble, "the fleet has not been scanned yet")
+		d.Trouble = append(d.Trouble, saysNotScanned)
 	}
 	if c.o.Head != nil {
 		if d.Audit, err = c.o.Head(ctx); err != nil {
@@ -106,7 +106,7 @@ func (c *Chat) digest(ctx context.Context, tag string, since time.Time) (report.
 	}
 	part := partOf(s, tag)
 	if tag != "" && tag != everything && scanned && len(part.within) == 0 {
-		return report.Message{}, refusal{"No droplet carries the tag, the name or the id " + report.Code(tag) + "."}
+		return report.Message{}, refusal{fmt.Sprintf(saysNoTag, report.Code(tag))}
 	}
 	d.Workers, d.All = part.workers, tag == everything
 	for _, f := range live {
@@ -176,7 +176,7 @@ func (c *Chat) changes(ctx context.Context, at, since time.Time, p part) (lines 
 				line += ": " + f.Why
 			}
 		case f.Opened.After(since):
-			line = f.Subject.Title() + ": new"
+			line = fmt.Sprintf(saysNewFinding, f.Subject.Title())
 		default:
 			continue
 		}
@@ -187,7 +187,7 @@ func (c *Chat) changes(ctx context.Context, at, since time.Time, p part) (lines 
 		lines = append(lines, line)
 	}
 	if more > 0 {
-		lines = append(lines, fmt.Sprintf("and %d more: /leaks history", more))
+		lines = append(lines, fmt.Sprintf(saysMoreInHistory, more))
 	}
 	return lines, nil
 }

@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -30,7 +31,7 @@ func (c *Chat) review(ctx context.Context, k slackapp.Click) error {
 	}
 	_, err = c.o.Slack.OpenView(ctx, k.TriggerID, v)
 	if errors.Is(err, slackapp.ErrExpiredTrigger) {
-		return refusal{"Slack gave up waiting; please press the button again."}
+		return refusal{saysSlackGaveUp}
 	}
 	return err
 }
@@ -71,8 +72,8 @@ func reviewModal(f finding.Finding, blocks []slack.Block, told, channel string) 
 			out = append(out, b)
 		}
 	}
-	out = append(out, report.Context("All else that can be done stands in its message in <#"+channel+">."))
-	return slack.ModalViewRequest{Type: slack.VTModal, CallbackID: callbackReview, PrivateMetadata: f.ID, Title: plain("Decide"), Close: plain("Close"),
+	out = append(out, report.Context(fmt.Sprintf(saysMoreInMessage, channel)))
+	return slack.ModalViewRequest{Type: slack.VTModal, CallbackID: callbackReview, PrivateMetadata: f.ID, Title: plain(saysAskDecide), Close: plain(saysLabelClose),
 		Blocks: slack.Blocks{BlockSet: out}}
 }
 

@@ -17,11 +17,11 @@ import (
 func askRollout(v remedy.RolloutView) string {
 	switch {
 	case v.End != "":
-		return "Rolling restart: " + v.End.Words()
+		return fmt.Sprintf(saysRolloutTitle, v.End.Words())
 	case v.Settled == nil:
-		return "Approve a rolling restart?"
+		return saysAskRollout
 	}
-	return "A rolling restart is under way"
+	return saysRolloutUnderWay
 }
 
 // storyRollout is the news for the headline.
@@ -30,7 +30,7 @@ func storyRollout(v remedy.RolloutView) string {
 	case remedy.RolloutHalted:
 		return "– ROLLING RESTART HALTED"
 	case remedy.RolloutDone:
-		return fmt.Sprintf("– %d of %d restarted", restarted(v), len(v.Turns))
+		return fmt.Sprintf(saysRolloutProgress, restarted(v), len(v.Turns))
 	}
 	return ""
 }
@@ -59,7 +59,7 @@ func rolloutBlocks(v remedy.RolloutView, members []finding.Finding, runs map[str
 		out = append(out, report.Section(rolloutLine(v, members)))
 	}
 	if v.Trouble != "" {
-		out = append(out, report.Context(":warning: It keeps being tried: "+report.Escape(v.Trouble)))
+		out = append(out, report.Context(fmt.Sprintf(saysKeepsTrying, report.Escape(v.Trouble))))
 	}
 	if v.End != remedy.RolloutHalted {
 		return out
@@ -85,16 +85,15 @@ func rolloutCard(v remedy.RolloutView) string {
 		}
 		n++
 		whole = whole || t.Plan.Way.WholeDroplet()
-		units[report.Code(t.Plan.Unit.Name)+" through "+string(t.Plan.Way)] = true
+		units[fmt.Sprintf(saysThrough, report.Code(t.Plan.Unit.Name), string(t.Plan.Way))] = true
 	}
 	names := sortedKeys(units)
-	text := fmt.Sprintf("*Rolling restart* of %s, one droplet at a time: %s. Each after a snapshot of its droplet is complete, each verified before the next begins. "+
-		"*It halts at the first that does not come back well.* It can be cancelled at any time.", counted(n, "worker", "workers"), strings.Join(names[:min(len(names), 5)], ", "))
+	text := fmt.Sprintf(saysRolloutCard, counted(n, "worker", "workers"), strings.Join(names[:min(len(names), 5)], ", "))
 	if whole {
-		text += "\n:warning: Some of them mean a restart of the whole droplet."
+		text += saysRolloutWholeDroplets
 	}
 	if len(left) > 0 {
-		text += fmt.Sprintf("\n*Left out, %d*\n%s", len(left), strings.Join(left[:min(len(left), 5)], "\n"))
+		text += fmt.Sprintf(saysRolloutLeftOut, len(left), strings.Join(left[:min(len(left), 5)], "\n"))
 	}
 	return text
 }
@@ -108,19 +107,19 @@ func sortedKeys(m map[string]bool) (out []string) {
 }
 
 func rolloutFoot(v remedy.RolloutView) string {
-	foot := "This question ends " + report.Date(v.Expires) + "."
+	foot := fmt.Sprintf(saysQuestionEnds, report.Date(v.Expires))
 	if v.Need > 1 {
-		foot = fmt.Sprintf("%d of %d approvals. ", v.Have, v.Need) + foot
+		foot = fmt.Sprintf(saysApprovals, v.Have, v.Need) + foot
 	}
 	if v.AskedBy != "" {
-		foot = "Asked by " + report.Mention(v.AskedBy) + ". " + foot
+		foot = fmt.Sprintf(saysAskedBy, report.Mention(v.AskedBy), foot)
 	}
 	return foot
 }
 
 // rolloutLine is the line: who was seen to, whose turn it is, who is to come.
 func rolloutLine(v remedy.RolloutView, members []finding.Finding) string {
-	text := fmt.Sprintf("*Rolling restart* approved by %s: %d of %d restarted", rollVoters(v), restarted(v), len(v.Turns))
+	text := fmt.Sprintf(saysRolloutApproved, rollVoters(v), restarted(v), len(v.Turns))
 	passed, ahead := 0, 0
 	for _, t := range v.Turns {
 		switch {
@@ -129,17 +128,17 @@ func rolloutLine(v remedy.RolloutView, members []finding.Finding) string {
 		case t.Run == "":
 			ahead++
 		case t.Outcome == "":
-			text += ", now " + report.Escape(t.Plan.Title())
+			text += fmt.Sprintf(saysRolloutNow, report.Escape(t.Plan.Title()))
 		}
 	}
 	if passed > 0 {
-		text += fmt.Sprintf(", %d passed over", passed)
+		text += fmt.Sprintf(saysRolloutPassedOver, passed)
 	}
 	if v.Cancel != nil {
-		return text + ". *Cancelled by " + voter(*v.Cancel) + "*; the one under way goes on only if its order was sent."
+		return fmt.Sprintf(saysRolloutCancelled, text, voter(*v.Cancel))
 	}
 	if ahead > 0 {
-		text += fmt.Sprintf(", %d to come", ahead)
+		text += fmt.Sprintf(saysRolloutToCome, ahead)
 	}
 	return text + "."
 }
@@ -159,11 +158,11 @@ func rolloutEnd(v remedy.RolloutView) string {
 	if icon == "" {
 		icon = ":information_source:"
 	}
-	text := icon + " *Rolling restart: " + v.End.Words() + "*"
+	text := fmt.Sprintf(saysRolloutOutcome, icon, v.End.Words())
 	if v.Settled != nil && v.Settled.Kind != remedy.Approve {
-		text += ", said " + voter(*v.Settled)
+		text += fmt.Sprintf(saysRolloutWhy, voter(*v.Settled))
 	} else if v.Cancel != nil {
-		text += ", by " + voter(*v.Cancel)
+		text += fmt.Sprintf(saysByWhom, voter(*v.Cancel))
 	}
 	if v.Why != "" && v.Cancel == nil {
 		text += "\n" + report.Escape(sentence(v.Why)) + "."
@@ -179,7 +178,7 @@ func rolloutEnd(v remedy.RolloutView) string {
 			left++
 		}
 	}
-	text += fmt.Sprintf("\n%d of %d restarted, %d passed over, %d not touched.", restarted(v), len(v.Turns), passed, left)
+	text += fmt.Sprintf(saysRolloutSums, restarted(v), len(v.Turns), passed, left)
 	return text
 }
 
@@ -197,21 +196,21 @@ func turnMark(f finding.Finding, run remedy.View, v remedy.RolloutView, now time
 	}
 	switch t := v.Turns[i]; {
 	case t.Refused != "":
-		return ":fast_forward: left out: " + report.Escape(t.Refused)
+		return fmt.Sprintf(saysMemberLeftOut, report.Escape(t.Refused))
 	case t.Passed != "":
-		return ":fast_forward: passed over: " + report.Escape(t.Passed)
+		return fmt.Sprintf(saysMemberPassedOver, report.Escape(t.Passed))
 	case t.Outcome != "":
 		mark := icon(t.Outcome) + " " + report.Escape(t.Outcome.Words())
 		if freed := run.Freed(); run.Run == t.Run && freed > 0 {
-			mark += ", " + report.Freed(run.Before.Bytes, run.Life.Now.Bytes) + " came back"
+			mark += fmt.Sprintf(saysCameBack, report.Freed(run.Before.Bytes, run.Life.Now.Bytes))
 		}
 		return mark
 	case t.Run != "" && run.Run == t.Run:
 		return stepAt(run, now)
 	case v.End != "":
-		return ":white_circle: not touched"
+		return saysMemberNotTouched
 	}
-	return ":white_circle: to come"
+	return saysMemberToCome
 }
 
 func rolloutButtons(v remedy.RolloutView) (row []report.Press, menu []report.Choice) {
@@ -224,15 +223,15 @@ func rolloutButtons(v remedy.RolloutView) (row []report.Press, menu []report.Cho
 	for _, b := range v.Buttons {
 		switch b.Kind {
 		case remedy.Approve:
-			row = append(row, report.Press{Action: report.ActionRollout, Value: v.ID + ":" + v.Set, Text: "Restart all, one at a time", Style: slack.StylePrimary,
-				Confirm: &report.Ask{Title: "Rolling restart?", Yes: "Restart one at a time", No: "Back",
-					Text: fmt.Sprintf("%s restarted, one at a time, each after a snapshot of its droplet. It halts at the first that does not come back well.", counted(n, "worker is", "workers are"))}})
+			row = append(row, report.Press{Action: report.ActionRollout, Value: v.ID + ":" + v.Set, Text: saysLabelRollout, Style: slack.StylePrimary,
+				Confirm: &report.Ask{Title: saysConfirmRollout, Yes: saysYesRollout, No: saysLabelBack,
+					Text: fmt.Sprintf(saysRolloutMeans, counted(n, saysWorkerIs, saysWorkersAre))}})
 		case remedy.NotNow:
-			row = append(row, report.Press{Action: report.ActionRollNotNow, Value: v.ID, Text: "Not now"})
+			row = append(row, report.Press{Action: report.ActionRollNotNow, Value: v.ID, Text: saysLabelNotNow})
 		case remedy.FalseAlarm:
-			menu = append(menu, report.Choice{Value: report.ActionRollFalse + ":" + v.ID, Text: "False alarm, all of them"})
+			menu = append(menu, report.Choice{Value: report.ActionRollFalse + ":" + v.ID, Text: saysLabelRollFalse})
 		case remedy.Cancel:
-			row = append(row, report.Press{Action: report.ActionRollCancel, Value: v.ID, Text: "Cancel the rolling restart"})
+			row = append(row, report.Press{Action: report.ActionRollCancel, Value: v.ID, Text: saysLabelRollCancel})
 		}
 	}
 	return row, menu

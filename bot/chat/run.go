@@ -20,15 +20,15 @@ import (
 func ask(v remedy.View) string {
 	switch {
 	case v.Outcome != "":
-		return "Run: " + v.Outcome.Words()
+		return fmt.Sprintf(saysRunTitle, v.Outcome.Words())
 	case v.Settled == nil && v.Only:
-		return "Approve a snapshot?"
+		return saysAskSnapshot
 	case v.Settled == nil:
-		return "Approve a restart?"
+		return saysAskRestart
 	case v.Only:
-		return "A snapshot is under way"
+		return saysSnapshotUnderWay
 	}
-	return "A restart is under way"
+	return saysRestartUnderWay
 }
 
 // runBlocks shows a run in the state it is in. Its buttons stand higher up.
@@ -53,21 +53,21 @@ var marks = map[remedy.StepState]string{remedy.Ahead: ":white_circle:", remedy.D
 
 // progress lists the steps.
 func progress(v remedy.View, now time.Time) []slack.Block {
-	out := append(waiting(v), report.Section("*Approved by "+voters(v)+"*\n"+steps(v, now)))
+	out := append(waiting(v), report.Section(fmt.Sprintf(saysRunApproved, voters(v), steps(v, now))))
 	if len(v.Ahead) > 0 {
-		out = append(out, report.Context("In line behind "+others(len(v.Ahead))+"."))
+		out = append(out, report.Context(fmt.Sprintf(saysInLine, others(len(v.Ahead)))))
 	}
 	if v.Trouble != "" {
-		out = append(out, report.Context(":warning: It keeps being tried: "+report.Escape(v.Trouble)))
+		out = append(out, report.Context(fmt.Sprintf(saysKeepsTrying, report.Escape(v.Trouble))))
 	}
 	return out
 }
 
 func others(n int) string {
 	if n == 1 {
-		return "one other run"
+		return saysOneOtherRun
 	}
-	return fmt.Sprintf("%d other runs", n)
+	return fmt.Sprintf(saysOtherRuns, n)
 }
 
 func voters(v remedy.View) string {
@@ -81,7 +81,7 @@ func voters(v remedy.View) string {
 		names = []string{voter(*v.Settled)}
 	}
 	if v.ByLease != "" {
-		return "the lease of " + strings.Join(names, ", ")
+		return fmt.Sprintf(saysLeaseOf, strings.Join(names, ", "))
 	}
 	return strings.Join(names, ", ")
 }
@@ -102,9 +102,9 @@ func steps(v remedy.View, now time.Time) string {
 		fmt.Fprintf(&b, "%s %s", marks[s.State], s.Title)
 		switch {
 		case s.State == remedy.Doing && s.Expected > 0:
-			fmt.Fprintf(&b, " – %s of about %s", report.Duration(now.Sub(s.Began)), report.Duration(s.Expected))
+			fmt.Fprintf(&b, saysStepOfAbout, report.Duration(now.Sub(s.Began)), report.Duration(s.Expected))
 		case s.State == remedy.Doing && !s.Began.IsZero():
-			fmt.Fprintf(&b, " – since %s", report.Clock(s.Began))
+			fmt.Fprintf(&b, saysStepSince, report.Clock(s.Began))
 		case s.State == remedy.Did && !s.Began.IsZero() && s.Name != "ask":
 			fmt.Fprintf(&b, " – %s", report.Duration(s.Ended.Sub(s.Began)))
 		}
@@ -185,27 +185,27 @@ func began(v remedy.View) bool {
 // proof is memory before and after, and the life that changed.
 func proof(f finding.Finding, v remedy.View) (facts []string) {
 	if v.Life != nil && v.Life.Now.Bytes > 0 {
-		facts = append(facts, fmt.Sprintf("*Memory*\n%s → %s", report.Bytes(v.Before.Bytes), report.Bytes(v.Life.Now.Bytes)))
+		facts = append(facts, fmt.Sprintf(saysFieldMemory, report.Bytes(v.Before.Bytes), report.Bytes(v.Life.Now.Bytes)))
 		if freed := v.Freed(); freed > 0.05*v.Before.Bytes {
-			facts = append(facts, "*Freed*\n"+report.Freed(v.Before.Bytes, v.Life.Now.Bytes))
+			facts = append(facts, fmt.Sprintf(saysFieldFreed, report.Freed(v.Before.Bytes, v.Life.Now.Bytes)))
 		}
 	}
 	if slope := growth(f, v); slope != "" && v.Life != nil {
 		facts = append(facts, slope)
 	}
 	if !v.New.IsZero() {
-		facts = append(facts, fmt.Sprintf("*Main process*\npid %d → %d", v.Old.PID, v.New.PID))
+		facts = append(facts, fmt.Sprintf(saysFieldMain, v.Old.PID, v.New.PID))
 	}
 	if v.Life != nil && v.Life.Pool > 0 {
-		facts = append(facts, fmt.Sprintf("*Pool*\n%d processes, had %d", v.Life.Pool, v.Before.Processes))
+		facts = append(facts, fmt.Sprintf(saysFieldPool, v.Life.Pool, v.Before.Processes))
 	}
 	if at := working(v.Life); at != "" {
 		facts = append(facts, at)
 	}
 	if began := v.Settled.At; !v.Ended.IsZero() {
-		facts = append(facts, "*Took*\n"+report.Duration(v.Ended.Sub(began)))
+		facts = append(facts, fmt.Sprintf(saysFieldTook, report.Duration(v.Ended.Sub(began))))
 	}
-	return append(facts, "*Approved by*\n"+voters(v))
+	return append(facts, fmt.Sprintf(saysFieldApproved, voters(v)))
 }
 
 // icon is loud where the outcome is.
@@ -234,34 +234,34 @@ func buttons(f finding.Finding, v remedy.View) slack.Block {
 		switch b.Kind {
 		case remedy.Approve:
 			if v.Only {
-				row = append(row, report.Press{Action: report.ActionRestart, Value: v.Run, Text: "Take the snapshot", Style: slack.StylePrimary})
+				row = append(row, report.Press{Action: report.ActionRestart, Value: v.Run, Text: saysLabelSnapshot, Style: slack.StylePrimary})
 				break
 			}
-			row = append(row, report.Press{Action: report.ActionRestart, Value: v.Run, Text: "Snapshot & restart", Style: slack.StylePrimary, Confirm: confirm(v)})
+			row = append(row, report.Press{Action: report.ActionRestart, Value: v.Run, Text: saysLabelRestart, Style: slack.StylePrimary, Confirm: confirm(v)})
 		case remedy.NotNow:
-			row = append(row, report.Press{Action: report.ActionNotNow, Value: f.ID, Text: "Not now"})
-			menu = append(menu, report.Choice{Value: report.ActionUntilWorse + ":" + f.ID, Text: "Not until it gets worse"},
-				report.Choice{Value: report.ActionUntil + ":" + f.ID, Text: "Not until …"})
+			row = append(row, report.Press{Action: report.ActionNotNow, Value: f.ID, Text: saysLabelNotNow})
+			menu = append(menu, report.Choice{Value: report.ActionUntilWorse + ":" + f.ID, Text: saysLabelUntilWorse},
+				report.Choice{Value: report.ActionUntil + ":" + f.ID, Text: saysLabelNotUntil})
 		case remedy.Later:
 			row = append(row, later(v, b.At))
 		case remedy.FalseAlarm:
-			menu = append(menu, report.Choice{Value: report.ActionFalseAlarm + ":" + f.ID, Text: "False alarm"})
+			menu = append(menu, report.Choice{Value: report.ActionFalseAlarm + ":" + f.ID, Text: saysLabelFalseAlarm})
 		case remedy.Grant:
-			menu = append(menu, report.Choice{Value: report.ActionLease + ":" + v.Run, Text: "Keep it alive until …"})
+			menu = append(menu, report.Choice{Value: report.ActionLease + ":" + v.Run, Text: saysLabelLease})
 		case remedy.Cancel:
-			row = append(row, report.Press{Action: report.ActionCancel, Value: v.Run, Text: "Cancel"})
+			row = append(row, report.Press{Action: report.ActionCancel, Value: v.Run, Text: saysLabelCancel})
 		case remedy.Skip:
 			if v.TooLate {
-				row = append(row, report.Press{Action: report.ActionSkip, Value: v.Run, Text: "Restart, skip snapshot", Style: slack.StyleDanger})
+				row = append(row, report.Press{Action: report.ActionSkip, Value: v.Run, Text: saysLabelSkip, Style: slack.StyleDanger})
 				continue
 			}
-			menu = append(menu, report.Choice{Value: report.ActionSkip + ":" + v.Run, Text: "Restart, skip snapshot"})
+			menu = append(menu, report.Choice{Value: report.ActionSkip + ":" + v.Run, Text: saysLabelSkip})
 		}
 	}
 	if v.Outcome != "" {
 		row = append(row, after(f, v)...)
 	}
-	row = append(row, report.Press{Action: report.ActionDetails, Value: f.ID, Text: "Details"})
+	row = append(row, report.Press{Action: report.ActionDetails, Value: f.ID, Text: saysLabelDetails})
 	return report.Buttons(menu, row...)
 }
 
@@ -271,19 +271,19 @@ func after(f finding.Finding, v remedy.View) (row []report.Press) {
 	case f.State.Final():
 		return nil
 	case f.State == finding.Muted:
-		row = append(row, report.Press{Action: report.ActionUnmute, Value: f.ID, Text: "Unmute"})
+		row = append(row, report.Press{Action: report.ActionUnmute, Value: f.ID, Text: saysLabelUnmute})
 	}
 	if v.Outcome != remedy.FreedWorking {
-		row = append(row, report.Press{Action: report.ActionAskAgain, Value: f.ID, Text: "Offer a restart"})
+		row = append(row, report.Press{Action: report.ActionAskAgain, Value: f.ID, Text: saysLabelOfferRestart})
 	}
 	return row
 }
 
 // confirm names target and effect once more.
 func confirm(v remedy.View) *report.Ask {
-	return &report.Ask{Title: "Snapshot, then restart?", Yes: "Snapshot & restart", No: "Back",
-		Text: fmt.Sprintf("%s is restarted after a snapshot of %s is complete. Running tasks %s.",
-			report.Code(report.Plain(v.Plan.Worker, 40)), report.Escape(report.Plain(v.Plan.Droplet, 40)), orElse(stopping(v), "are stopped as their manager stops them"))}
+	return &report.Ask{Title: saysConfirmRestart, Yes: saysLabelRestart, No: saysLabelBack,
+		Text: fmt.Sprintf(saysRestartMeans,
+			report.Code(report.Plain(v.Plan.Worker, 40)), report.Escape(report.Plain(v.Plan.Droplet, 40)), orElse(stopping(v), saysStopsAsManager))}
 }
 
 func orElse(s, otherwise string) string {
@@ -392,15 +392,15 @@ func story(f finding.Finding, v remedy.View) string {
 	switch v.Outcome {
 	case remedy.FreedWorking, remedy.FreedNotSeenWorking:
 		if freed := v.Freed(); freed > 0 {
-			return "was restarted, " + report.Freed(v.Before.Bytes, v.Life.Now.Bytes) + " came back"
+			return fmt.Sprintf(saysStoryFreed, report.Freed(v.Before.Bytes, v.Life.Now.Bytes))
 		}
-		return "was restarted, memory came back"
+		return saysStoryFreedUnknown
 	case remedy.NotFreed:
-		return "was restarted, memory did not come back"
+		return saysStoryNotFreed
 	case remedy.CameBackBad:
-		return "was restarted and came back bad"
+		return saysStoryBad
 	case remedy.Unclear:
-		return "needs a person: nobody knows how the restart went"
+		return saysStoryUnclear
 	case remedy.NotRunning:
 		return "IS NOT RUNNING"
 	}
@@ -413,9 +413,9 @@ func before(v remedy.View) string {
 	if v.Before.Bytes <= 0 {
 		return ""
 	}
-	s := "held " + report.Bytes(v.Before.Bytes)
+	s := fmt.Sprintf(saysBeforeHeld, report.Bytes(v.Before.Bytes))
 	if v.Before.Rate != nil {
-		s += ", grew " + report.Rate(*v.Before.Rate)
+		s += fmt.Sprintf(saysBeforeGrew, report.Rate(*v.Before.Rate))
 	}
 	return s
 }
@@ -434,13 +434,13 @@ func logLine(v remedy.View) string {
 		}
 		return text
 	case v.Step == "line" && v.Only:
-		return "Snapshot approved by " + voters(v) + "."
+		return fmt.Sprintf(saysSnapshotApproved, voters(v))
 	case v.Step == "line":
-		return "Approved by " + voters(v) + "."
+		return fmt.Sprintf(saysApproved, voters(v))
 	case v.Step == "snapshot":
-		return "Snapshot " + report.Code(v.SnapshotName) + " is being taken."
+		return fmt.Sprintf(saysSnapshotTaken, report.Code(v.SnapshotName))
 	case v.Step == "restart":
-		return "The restart order goes out." + atLast(v.OnHand)
+		return fmt.Sprintf(saysOrderGoes, atLast(v.OnHand))
 	}
 	return ""
 }
@@ -449,12 +449,12 @@ func logLine(v remedy.View) string {
 func evidence(v remedy.View) string {
 	var lines []string
 	for _, p := range v.Evidence.Processes[:min(len(v.Evidence.Processes), 8)] {
-		line := fmt.Sprintf("• %s pid %d: heap %s, anonymous %s", report.Escape(p.Role), p.PID, report.Bytes(float64(p.Memory["heap"])), report.Bytes(float64(p.Memory["anonymous"])))
+		line := fmt.Sprintf(saysEvidenceLine, report.Escape(p.Role), p.PID, report.Bytes(float64(p.Memory["heap"])), report.Bytes(float64(p.Memory["anonymous"])))
 		files := 0
 		for _, n := range p.Files {
 			files += n
 		}
-		lines = append(lines, fmt.Sprintf("%s, %d descriptors, %d threads", line, files, p.Threads))
+		lines = append(lines, fmt.Sprintf(saysEvidenceCounts, line, files, p.Threads))
 	}
-	return "*Before the restart*\n" + strings.Join(lines, "\n") + heap(v.Evidence.Heap)
+	return fmt.Sprintf(saysEvidenceBefore, strings.Join(lines, "\n"), heap(v.Evidence.Heap))
 }

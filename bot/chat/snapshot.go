@@ -28,5 +28,5 @@ func (c *Chat) commandSnapshot(ctx context.Context, k slackapp.Command, line rep
 	if err := c.RunChanged(ctx, v); err != nil {
 		return err
 	}
-	return c.answerTo(ctx, k, say(fmt.Sprintf("A snapshot of %s is offered in <#%s>. Somebody who may has to approve it.", report.Escape(line.Droplet), c.o.Channel)))
+	return c.answerTo(ctx, k, say(fmt.Sprintf(saysSnapshotOffered, report.Escape(line.Droplet), c.o.Channel)))
 }
