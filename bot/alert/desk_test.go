@@ -190,6 +190,9 @@ func TestTriedAgain(t *testing.T) {
 		if want := []int{2, 4, 8, 600, 32}; !slices.Equal(rests, want) {
 			t.Errorf("rests %v, want %v", rests, want)
 		}
+		b.fail, s.want = []error{away, away}, nil // the end is told until it is taken, too
+		s.run(s.desk(), time.Minute)
+		s.told("firing f1 v1", "resolved f1 v2")
 	})
 }
 

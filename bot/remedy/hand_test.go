@@ -18,13 +18,17 @@ import (
 // it cannot be counted, it is not known, and nothing waits for it.
 func TestOnHandOfTheRun(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		whole bool
-		err   error
-	}{{name: "a unit"}, {name: "a droplet", whole: true}, {name: "unread", err: errors.New("disk I/O error")}} {
+		name   string
+		whole  bool
+		beside []string
+		err    error
+		want   string // asked for
+	}{{name: "a unit", want: "42 [mail]"}, {name: "a unit of two", beside: []string{"web"}, want: "42 [mail web]"},
+		{name: "a droplet", whole: true, beside: []string{"web"}, want: "42 []"}, {name: "unread", err: errors.New("disk I/O error"), want: "42 [mail]"}} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld()
+				w.beside = c.beside
 				if c.whole {
 					w.choice = remedy.Choice{Way: restart.Reboot, ConfigHash: "h1"}
 				}
@@ -40,9 +44,8 @@ func TestOnHandOfTheRun(t *testing.T) {
 				first := look(t, p, id).Card.OnHand
 				r := w.drive(t, id, 2*time.Hour, p)
 				last := look(t, p, id).OnHand
-				want := map[bool]string{true: "42 []", false: "42 [mail]"}[c.whole]
-				if slices.ContainsFunc(asked, func(a string) bool { return a != want }) || len(asked) < 2 || !remedy.Outcome(r.Outcome).Restarted() {
-					t.Fatalf("asked for %v, want %s; ended %s", asked, want, r.Outcome)
+				if slices.ContainsFunc(asked, func(a string) bool { return a != c.want }) || len(asked) < 2 || !remedy.Outcome(r.Outcome).Restarted() {
+					t.Fatalf("asked for %v, want %s; ended %s", asked, c.want, r.Outcome)
 				}
 				if c.err != nil {
 					if first != nil || last != nil {

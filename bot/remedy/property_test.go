@@ -118,6 +118,9 @@ var scripts = rapid.Custom(func(t *rapid.T) script {
 		}
 		s.Happen = append(s.Happen, h)
 	}
+	if s.Queue && rapid.IntRange(0, 3).Draw(t, "alone") == 0 { // else chance alone seldom makes its restart wait too long
+		s.Happen = append(s.Happen, happening{1, "call snapshot", "peer away"})
+	}
 	return s
 })
 

@@ -92,6 +92,7 @@ type world struct {
 	minute        time.Duration     // between two passes of the agent
 	lose          bool              // DigitalOcean no longer knows any action
 	noChoice      error             // instead of choice
+	beside        []string          // other workers of the unit
 	keeps         bool              // another worker of the queue must be up
 	peerAway      time.Time         // since when it is not; zero: it is up
 }
@@ -552,7 +553,7 @@ func (l *looker) Inspect(_ context.Context, t restart.Target, _ string) (f order
 			return restart.ErrSilent
 		}
 		l.p.w.looked = l.p.w.life[t.Worker]
-		f = order.Facts{Fingerprint: l.p.w.life[t.Worker], Unit: unit, Allowed: true, Workers: []string{t.Worker}, StopTimeout: 10, DiskUsed: l.p.w.disk}
+		f = order.Facts{Fingerprint: l.p.w.life[t.Worker], Unit: unit, Allowed: true, Workers: append([]string{t.Worker}, l.p.w.beside...), StopTimeout: 10, DiskUsed: l.p.w.disk}
 		return nil
 	})
 	return f, err

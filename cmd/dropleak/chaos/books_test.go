@@ -20,11 +20,13 @@ import (
 	"github.com/dropleak/dropleak/doclient/dosim"
 )
 
-// How long things go wrong in a town, and how long it then has to come to
-// rest.
+// How long things go wrong in a town, how long nothing at all may then go on
+// in it before what has not ended counts as lost, and how long it may take
+// with everything: a busy machine makes a run late, which is not lost.
 const (
 	stormy = 45 * time.Second
 	calm   = 3 * time.Minute
+	ages   = 20 * time.Minute
 )
 
 // play runs one town from its first command to its audit.
@@ -60,17 +62,24 @@ func play(t *testing.T, seed uint64, engine store.Engine, n int) tally {
 	return sum
 }
 
-// await returns when every agent's worker had a run and none lives, or the
-// time is over. The storm is cleared when all is done before its end.
+// await returns when every agent's worker had a run and none lives, when no
+// run has come from one step to the next for too long, or the time is over.
+// The storm is cleared when all is done before its end.
 func (w *town) await(ctx context.Context, clear func()) {
-	deadline, cancel := context.WithTimeout(ctx, stormy+calm)
+	deadline, cancel := context.WithTimeout(ctx, stormy+ages)
 	defer cancel()
-	for rest := 0; rest < 8 && deadline.Err() == nil; {
+	steps, moved := "", time.Now()
+	for rest := 0; rest < 8 && deadline.Err() == nil && time.Since(moved) < stormy+calm; {
 		rest++
+		now := ""
 		for _, r := range w.runs() {
+			now += r.r.ID + " " + r.r.Step + "\n"
 			if r.r.Live() {
 				rest = 0
 			}
+		}
+		if now != steps {
+			steps, moved = now, time.Now()
 		}
 		if len(w.byWorker()) < len(w.agents) {
 			rest = 0
@@ -145,8 +154,12 @@ func (w *town) audit(ctx context.Context) tally {
 func (w *town) auditRun(a *agent, j journey, sum *tally) {
 	sum.runs++
 	sum.outcomes[j.r.Outcome]++
-	w.ledger += fmt.Sprintf("    %4.0fs to %4.0fs %s %s by %-10s ended %-12s %s\n", j.r.Created.Sub(w.began).Seconds(), j.r.Ended.Sub(w.began).Seconds(),
-		j.r.ID, a.worker, j.d.Plan.Way, j.r.Outcome, j.d.Why)
+	until, end := time.Now(), "lives at "+j.r.Step
+	if !j.r.Live() {
+		until, end = j.r.Ended, fmt.Sprintf("ended %-12s", j.r.Outcome)
+	}
+	w.ledger += fmt.Sprintf("    %4.0fs to %4.0fs %s %s by %-10s %s %s\n", j.r.Created.Sub(w.began).Seconds(), until.Sub(w.began).Seconds(),
+		j.r.ID, a.worker, j.d.Plan.Way, end, j.d.Why)
 	outcome := remedy.Outcome(j.r.Outcome)
 	if j.r.Live() {
 		sum.lost++

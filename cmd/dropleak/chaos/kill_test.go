@@ -12,6 +12,7 @@ import (
 	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/restart"
 	"github.com/dropleak/dropleak/bot/slacksim"
+	"github.com/dropleak/dropleak/bot/testbed"
 	"github.com/dropleak/dropleak/bot/workflow"
 	"github.com/dropleak/dropleak/doclient/dosim"
 )
@@ -98,7 +99,7 @@ func (w *town) kill(r *replica, moment string) {
 
 // held lists the runs that a service holds.
 func (w *town) held(pid int) (runs []string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testbed.Patience)
 	defer cancel()
 	live, err := w.store.Runs(ctx, workflow.Filter{Live: true, Recipe: remedy.Recipe})
 	if err != nil {
@@ -116,7 +117,7 @@ func (w *town) held(pid int) (runs []string) {
 // that may not be asked twice, and whose answer nobody has. Another service
 // may have begun to look for their traces since.
 func (w *town) windows(runs []string, died time.Time) (found []string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testbed.Patience)
 	defer cancel()
 	for _, run := range runs {
 		acts, err := w.store.RunActs(ctx, run)
