@@ -155,7 +155,7 @@ func (l *load) seed() {
 	if err := l.s.Scan(l.t.Context()); err != nil {
 		l.t.Fatal(err)
 	}
-	if err := l.s.chat.Report(l.t.Context(), "", ""); err != nil {
+	if err := l.s.chat.Report(l.t.Context(), "", "", time.Time{}); err != nil {
 		l.t.Fatal(err)
 	}
 	l.post = l.sim.Messages("C0OPS")[0]

@@ -85,8 +85,8 @@ func (s *Service) runTidy(ctx context.Context) error {
 func (s *Service) runSchedule(ctx context.Context) error {
 	jobs := []schedule.Job{{Name: "scan", Spec: s.d.Scan, Do: func(ctx context.Context, _ time.Time) error { return s.Scan(ctx) }}}
 	for i, r := range s.d.Reports {
-		jobs = append(jobs, schedule.Job{Name: fmt.Sprintf("report/%d", i), Spec: r.Spec, Do: func(ctx context.Context, _ time.Time) error {
-			return s.report(ctx, r)
+		jobs = append(jobs, schedule.Job{Name: fmt.Sprintf("report/%d", i), Spec: r.Spec, Do: func(ctx context.Context, due time.Time) error {
+			return s.report(ctx, r, due)
 		}})
 	}
 	runner := schedule.Runner{Store: s.d.Store, Log: s.log, Scale: s.d.Scale}
@@ -99,10 +99,10 @@ const reportFor = time.Hour
 
 // report posts a scheduled report, again and again while Slack is away: it is
 // due once a day or so, and nobody notices one that is missing.
-func (s *Service) report(ctx context.Context, r Report) error {
+func (s *Service) report(ctx context.Context, r Report, due time.Time) error {
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = max(s.d.Scale.Real(10*time.Second), 50*time.Millisecond), max(s.d.Scale.Real(5*time.Minute), time.Second)
-	_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, s.chat.Report(ctx, r.Channel, r.Tag) },
+	_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, s.chat.Report(ctx, r.Channel, r.Tag, due) },
 		backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(s.d.Scale.Real(reportFor)),
 		backoff.WithNotify(func(err error, d time.Duration) {
 			s.log.Warn("the scheduled report was not posted", "channel", r.Channel, "retry_in", d, "err", err)

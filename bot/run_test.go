@@ -135,11 +135,11 @@ func TestStartsWithoutSlack(t *testing.T) {
 func TestReportIsTriedAgain(t *testing.T) {
 	wire := &line{cut: 2}
 	s, _ := assembled(t, func(d *Deps) { d.Slack.HTTPClient = &http.Client{Transport: wire}; d.Scale = 1000 })
-	if err := s.report(t.Context(), Report{}); err != nil || wire.count("chat.postMessage") != 3 {
+	if err := s.report(t.Context(), Report{}, time.Time{}); err != nil || wire.count("chat.postMessage") != 3 {
 		t.Errorf("posted after %d tries, %v", wire.count("chat.postMessage"), err)
 	}
 	wire.cut, s.d.Scale = -1, 36000
-	if err := s.report(t.Context(), Report{}); err == nil {
+	if err := s.report(t.Context(), Report{}, time.Time{}); err == nil {
 		t.Error("no error from a report that was never posted")
 	}
 }

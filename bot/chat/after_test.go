@@ -37,7 +37,7 @@ func TestSnapshotAfterwards(t *testing.T) {
 		_, m = d.message(f.ID)
 		wantText(t, "the message", m.PlainText(), "kept until somebody deletes it, by <@U0ANNA>")
 		wantText(t, "/leaks snapshots", d.say(carla, "/leaks snapshots").PlainText(), "kept, by <@U0ANNA>", "$0.67 a month* for all")
-		if err := d.chat.Report(t.Context(), "", ""); err != nil {
+		if err := d.chat.Report(t.Context(), "", "", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		all := d.sim.Messages(ops)

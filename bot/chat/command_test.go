@@ -132,13 +132,13 @@ func TestOneMeaning(t *testing.T) {
 
 func TestScheduledReport(t *testing.T) {
 	bubble(t, func(t *testing.T, d *desk) {
-		if err := d.chat.Report(t.Context(), "C0DEPLOYS", ""); err != nil {
+		if err := d.chat.Report(t.Context(), "C0DEPLOYS", "", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		well := d.sim.Messages("C0DEPLOYS")[0].PlainText()
 		wantText(t, "all well", well, "3 workers, none leaking", "audit")
 		d.opened("mail")
-		if err := d.chat.Report(t.Context(), "", "celery"); err != nil {
+		if err := d.chat.Report(t.Context(), "", "celery", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		m := d.sim.Messages(ops)[1]

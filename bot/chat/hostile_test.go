@@ -85,7 +85,7 @@ func TestHostileNames(t *testing.T) {
 				}
 				d.rest(30 * time.Minute)
 				d.tell(watch.Resolved, f.ID)
-				if err := d.chat.Report(t.Context(), "", ""); err != nil {
+				if err := d.chat.Report(t.Context(), "", "", time.Time{}); err != nil {
 					t.Fatal(err)
 				}
 				checkWritten(t, d.sim)

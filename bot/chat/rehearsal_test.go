@@ -30,7 +30,7 @@ func TestRehearsal(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.rest(time.Minute)
-		if err := d.chat.Report(t.Context(), "", ""); err != nil {
+		if err := d.chat.Report(t.Context(), "", "", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		_, m = d.message(f.ID)

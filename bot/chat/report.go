@@ -31,14 +31,22 @@ const (
 )
 
 // Report posts the scheduled report of a channel; with a tag, of the droplets
-// that carry it. It is posted at least once for each due time.
-func (c *Chat) Report(ctx context.Context, channel, tag string) error {
+// that carry it. It is posted at least once for each due time, and not again
+// where it is known that one was posted since: by a process that died before
+// it could say so, or by another schedule of the same channel and tag. A zero
+// due asks for it in any case.
+func (c *Chat) Report(ctx context.Context, channel, tag string, due time.Time) error {
 	if channel == "" {
 		channel = c.o.Channel
 	}
 	last := "report/" + channel + "/" + tag
 	began := time.Now()
-	m, err := c.digest(ctx, tag, c.lastReport(ctx, last, began))
+	since := c.lastReport(ctx, last, began)
+	if !due.IsZero() && !since.Before(due.Truncate(time.Second)) {
+		c.o.Log.Info("the report was posted already", "channel", channel, "tag", tag, "due", due, "posted", since)
+		return nil
+	}
+	m, err := c.digest(ctx, tag, since)
 	if err != nil {
 		return err
 	}

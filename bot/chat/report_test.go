@@ -24,7 +24,7 @@ func (d *desk) posted(channel string) slacksim.Message {
 
 func (d *desk) reports(channel, tag string) slacksim.Message {
 	d.t.Helper()
-	if err := d.chat.Report(d.t.Context(), channel, tag); err != nil {
+	if err := d.chat.Report(d.t.Context(), channel, tag, time.Time{}); err != nil {
 		d.t.Fatal(err)
 	}
 	return d.posted(channel)

@@ -6,19 +6,30 @@ import (
 	"time"
 )
 
-// Store keeps the next fire of each job, so that a time missed while the
-// service was down is caught up once and replicas fire once together.
+// Fire is what is known of a job's fires.
+type Fire struct {
+	Next time.Time // when the job fires next; zero when the job is new
+	Spec string    // what Next was computed from
+	// Due is the fire that was claimed and is not settled, the zero time when
+	// there is none; Until is when the claim lapses unless it is renewed.
+	Due, Until time.Time
+}
+
+// Store keeps the fires of each job, so that a time missed while the service
+// was down is caught up once, replicas fire once together, and what a process
+// claimed before it died is done by the next one.
 type Store interface {
-	// NextFire returns the stored next fire of a job and the spec it was
-	// computed from; the zero time when the job is new.
-	NextFire(ctx context.Context, name string) (next time.Time, spec string, err error)
-	// ClaimFire moves a job from one next fire to another if the stored one
-	// still is old, and reports whether this caller moved it.
-	ClaimFire(ctx context.Context, name, spec string, old, next time.Time) (bool, error)
+	// Fire returns the row of a job; the zero value when the job is new.
+	Fire(ctx context.Context, name string) (Fire, error)
+	// MoveFire replaces the row of a job if its times still are those of from,
+	// and reports whether it did. Times are kept to the millisecond.
+	MoveFire(ctx context.Context, name string, from, to Fire) (bool, error)
 }
 
 // Job is something to do on a schedule. Do is called with the time it was
-// due, once per fire over all replicas; its error is logged, not retried.
+// due, by one replica at a time, and again with the same time if the process
+// died before Do returned: a fire is done at least once. Do's error is
+// logged, not retried.
 type Job struct {
 	Name string // unique; the key of its row
 	Spec Spec
@@ -69,29 +80,38 @@ func (r *Runner) loop(ctx context.Context, j Job) {
 // clock step is noticed.
 func (r *Runner) step(ctx context.Context, j Job) (time.Duration, error) {
 	now := time.Now()
-	stored, spec, err := r.Store.NextFire(ctx, j.Name)
+	f, err := r.Store.Fire(ctx, j.Name)
 	if err != nil {
 		return 0, err
 	}
-	if stored.IsZero() || spec != j.Spec.String() || r.astray(j.Spec, stored, now) {
-		next := r.after(j.Spec, now)
-		if _, err := r.Store.ClaimFire(ctx, j.Name, j.Spec.String(), stored, next); err != nil {
+	to := Fire{Next: f.Next, Spec: j.Spec.String(), Due: f.Due, Until: now.Add(lease).Truncate(time.Millisecond)}
+	switch {
+	case f.Next.IsZero() || f.Spec != j.Spec.String() || r.astray(j.Spec, f.Next, now):
+		to.Next, to.Until = r.after(j.Spec, now), f.Until
+		if _, err := r.Store.MoveFire(ctx, j.Name, f, to); err != nil {
 			return 0, err
 		}
-		return min(next.Sub(now), time.Minute), nil
+		return min(r.wait(to, now), time.Minute), nil
+	case !f.Next.After(now): // an older one that nobody settled is folded into it
+		to.Next, to.Due = r.after(j.Spec, now), f.Next
+	case !f.Due.IsZero() && !f.Until.After(now):
+		r.Log.Info("a scheduled job is taken over", "job", j.Name, "due", f.Due)
+	default:
+		return min(r.wait(f, now), time.Minute), nil
 	}
-	if stored.After(now) {
-		return min(stored.Sub(now), time.Minute), nil
-	}
-	next := r.after(j.Spec, now)
-	won, err := r.Store.ClaimFire(ctx, j.Name, j.Spec.String(), stored, next)
+	won, err := r.Store.MoveFire(ctx, j.Name, f, to)
 	if err != nil || !won {
 		return 0, err
 	}
-	if err := j.Do(ctx, stored); err != nil && ctx.Err() == nil {
-		r.Log.Error("scheduled job", "job", j.Name, "due", stored, "err", err)
+	return 0, r.do(ctx, j, to)
+}
+
+// wait returns how long nothing is to be done for the job.
+func (r *Runner) wait(f Fire, now time.Time) time.Duration {
+	if !f.Due.IsZero() && f.Until.Before(f.Next) {
+		return max(f.Until.Sub(now), 0)
 	}
-	return 0, nil
+	return max(f.Next.Sub(now), 0)
 }
 
 // ahead is how far the clocks of two replicas may be apart.

@@ -14,27 +14,40 @@ import (
 // rows is a Store in memory, shared by several runners as a database is.
 type rows struct {
 	mu   sync.Mutex
-	next map[string]time.Time
-	spec map[string]string
+	fire map[string]Fire
 	fail error
 }
 
-func newRows() *rows { return &rows{next: map[string]time.Time{}, spec: map[string]string{}} }
+func newRows() *rows { return &rows{fire: map[string]Fire{}} }
 
-func (r *rows) NextFire(_ context.Context, name string) (time.Time, string, error) {
+func (r *rows) Fire(_ context.Context, name string) (Fire, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.next[name], r.spec[name], r.fail
+	return r.fire[name], r.fail
 }
 
-func (r *rows) ClaimFire(_ context.Context, name, spec string, old, next time.Time) (bool, error) {
+func (r *rows) MoveFire(_ context.Context, name string, from, to Fire) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.next[name].Equal(old) || r.fail != nil {
+	is := r.fire[name]
+	if !is.Next.Equal(from.Next) || !is.Due.Equal(from.Due) || !is.Until.Equal(from.Until) || r.fail != nil {
 		return false, r.fail
 	}
-	r.next[name], r.spec[name] = next, spec
+	r.fire[name] = to
 	return true, nil
+}
+
+// kill leaves the store to nobody: what a killed process would still have
+// written comes to nothing.
+func (r *rows) kill() *rows {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	left := newRows()
+	for name, f := range r.fire {
+		left.fire[name] = f
+	}
+	r.fail = errors.New("killed")
+	return left
 }
 
 func run(t *testing.T, store Store, d time.Duration, replicas int, j Job) {
@@ -135,7 +148,7 @@ func TestClockPutBack(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			store := newRows()
 			n, job := counter(c.spec, t)
-			store.next["report"], store.spec["report"] = time.Now().Add(c.stored), c.spec
+			store.fire["report"] = Fire{Next: time.Now().Add(c.stored), Spec: c.spec}
 			run(t, store, 3*time.Hour+time.Second, 1, job)
 			if *n != c.want {
 				t.Errorf("%s, stored %s ahead: fired %d times in three hours, want %d", c.spec, c.stored, *n, c.want)

@@ -74,12 +74,37 @@ func (i interval) Next(t time.Time) time.Time {
 }
 
 // Next returns the first fire strictly after t, or the zero time when there
-// is none within five years.
+// is none within five years. Of a stretch of the wall clock that comes twice
+// in autumn, a spec that names its hours fires in the first alone, as Vixie's
+// cron does; one of every hour fires in both.
 func (s Spec) Next(t time.Time) time.Time {
 	if s.next == nil {
 		return time.Time{}
 	}
-	return s.next.Next(t.In(s.zone))
+	next := s.next.Next(t.In(s.zone))
+	for s.namesHours() && repeated(next) {
+		next = s.next.Next(next)
+	}
+	return next
+}
+
+// namesHours reports whether the spec leaves out an hour of the day.
+func (s Spec) namesHours() bool {
+	const all = 1<<24 - 1
+	c, ok := s.next.(*cron.SpecSchedule)
+	return ok && c.Hour&all != all
+}
+
+// repeated reports whether the wall clock of t's zone showed the same a
+// little earlier, before it was put back.
+func repeated(t time.Time) bool {
+	start, _ := t.ZoneBounds()
+	if t.IsZero() || start.IsZero() {
+		return false
+	}
+	_, now := t.Zone()
+	_, before := start.Add(-time.Second).Zone()
+	return t.Sub(start) < time.Duration(before-now)*time.Second
 }
 
 // String returns the spec as it was written.

@@ -5,41 +5,42 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/dropleak/dropleak/bot/schedule"
 )
 
 var _ schedule.Store = (*Store)(nil)
 
-// NextFire returns when a job fires next and the spec that said so; the zero
-// time when the job is new.
-func (s *Store) NextFire(ctx context.Context, name string) (time.Time, string, error) {
-	var next int64
-	var spec string
-	err := s.state.read.QueryRowContext(ctx, `select next_at, spec from fire where job = $1`, name).Scan(&next, &spec)
+// Fire implements [schedule.Store].
+func (s *Store) Fire(ctx context.Context, job string) (schedule.Fire, error) {
+	var next, due, until int64
+	var f schedule.Fire
+	err := s.state.read.QueryRowContext(ctx, `select next_at, spec, due_at, until_at from fire where job = $1`, job).
+		Scan(&next, &f.Spec, &due, &until)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return time.Time{}, "", nil
+		return schedule.Fire{}, nil
 	case err != nil:
-		return time.Time{}, "", fmt.Errorf("read next fire of %s: %w", name, err)
+		return schedule.Fire{}, fmt.Errorf("read next fire of %s: %w", job, err)
 	}
-	return fromMS(next), spec, nil
+	f.Next, f.Due, f.Until = fromMS(next), fromMS(due), fromMS(until)
+	return f, nil
 }
 
-// ClaimFire moves a job from one next fire to another if the stored one still
-// is old (the zero time: there is none), and reports whether it did.
-func (s *Store) ClaimFire(ctx context.Context, name, spec string, old, next time.Time) (bool, error) {
+// MoveFire implements [schedule.Store].
+func (s *Store) MoveFire(ctx context.Context, job string, from, to schedule.Fire) (bool, error) {
 	res, err := s.state.write.ExecContext(ctx, `
-		insert into fire (job, spec, next_at) values ($1, $2, $3)
-		on conflict (job) do update set spec = excluded.spec, next_at = excluded.next_at
-		where fire.next_at = $4`, name, spec, ms(next), ms(old))
+		insert into fire (job, spec, next_at, due_at, until_at) values ($1, $2, $3, $4, $5)
+		on conflict (job) do update set spec = excluded.spec, next_at = excluded.next_at,
+			due_at = excluded.due_at, until_at = excluded.until_at
+		where fire.next_at = $6 and fire.due_at = $7 and fire.until_at = $8`,
+		job, to.Spec, ms(to.Next), ms(to.Due), ms(to.Until), ms(from.Next), ms(from.Due), ms(from.Until))
 	if err != nil {
-		return false, fmt.Errorf("claim fire of %s: %w", name, err)
+		return false, fmt.Errorf("move fire of %s: %w", job, err)
 	}
 	n, err := res.RowsAffected()
 	if err != nil {
-		return false, fmt.Errorf("claim fire of %s: %w", name, err)
+		return false, fmt.Errorf("move fire of %s: %w", job, err)
 	}
 	return n == 1, nil
 }
