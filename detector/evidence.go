@@ -63,7 +63,10 @@ func plain(r Reason) string {
 func (b *bench) explain(v *Verdict) {
 	say := func(format string, args ...any) { v.Evidence = append(v.Evidence, fmt.Sprintf(format, args...)) }
 	if v.Kind == LeakMasked {
-		say("Every ended child grew to its last reading, by %s an hour in the median; recycling hides it.", size(b.medianLifeRate()))
+		say("%s", b.generations().sentence())
+	}
+	if v.Kind == Unsure && v.Reason == ReasonTooShort && b.unseen() {
+		say("No child lives long enough to be judged by itself, and those that ended do not show that growth would stop.")
 	}
 	told, young := b.worthTelling(v.Kind)
 	for _, p := range told {

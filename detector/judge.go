@@ -215,6 +215,9 @@ func (b *bench) combine() Verdict {
 	if v.Kind == Leak && worst.life.Role == RoleParent && b.hasChildren() {
 		v.Reason = ReasonLeakingParent
 	}
+	if v.Kind == Healthy && b.unseen() {
+		v.Kind, v.Reason = Unsure, ReasonTooShort
+	}
 	return v
 }
 

@@ -93,6 +93,9 @@ type thresholds struct {
 	confirm      int
 	poolLives    int
 	poolGrowth   float64
+	poolShare    float64
+	poolMany     int
+	poolPace     float64
 	taskZ        float64
 	throttle     float64
 	pressure     float64
@@ -181,7 +184,9 @@ func (o Options) defaults() thresholds {
 		confirm:    2,           // earlier looks that must not say healthy; a third delays and no longer helps on made walks
 		poolLives:  3,           // two lives that end high can be chance
 		poolGrowth: 4 * MiB * s, // a life must gain this past its start to be worth recycling for
-		taskZ:      3.3,         // no innocent task accused in recordings or simulations
+		// Lives that a shrinking pool ends: a recorded leak shows 0.65 and 0.92 to 1.03, made pools (h14) 0.14 and 0.58 at most.
+		poolShare: 0.5, poolMany: 8, poolPace: 0.75,
+		taskZ: 3.3, // no innocent task accused in recordings or simulations
 
 		// Ceilings.
 		throttle:  0.98, // of MemoryHigh or the limit: reclaim holds memory just below

@@ -1,28 +1,87 @@
 package detector
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
-// poolGrowth looks at the generations of a recycled pool. It reports the
-// growth rate of children when every ended life kept growing to its end.
-func poolGrowth(b *bench) (Interval, bool) {
-	var rates []float64
-	straight, lives := 0, 0
+// generations is what the ended children of a pool say together.
+type generations struct {
+	lives    int       // ended children that lived for eight blocks
+	rates    []float64 // bytes per hour of those that kept growing to their end
+	growth   float64   // bytes per hour, past their starts, mean over all
+	pace     float64   // growth in their second halves by that in their first
+	finished bool      // one of them lived long enough to be judged by itself, and is healthy
+}
+
+// generations looks at the children that ended, whatever ended them: recycling
+// or a pool that shrinks.
+func (b *bench) generations() (g generations) {
+	var first, second, hours float64
 	for _, p := range b.procs {
 		if p.alive || p.life.Role == RoleParent || p.curve.len() < 8 {
 			continue
 		}
-		lives++
+		g.lives++
+		g.finished = g.finished || p.kind == Healthy
 		c := p.curve.since(p.curve.t[0] + 0.15*p.curve.span())
-		if c.len() < 6 {
+		n := c.len()
+		if n < 6 {
 			continue
 		}
+		first, second, hours = first+c.lo[n/2]-c.lo[0], second+c.lo[n-1]-c.lo[n/2], hours+c.span()
 		l := senLine(c.t, c.lo)
 		if l.slope*c.span() >= b.th.poolGrowth && pace(c) >= b.th.halves && lastThird(c) >= b.th.lastThird {
-			straight++
-			rates = append(rates, l.slope)
+			g.rates = append(g.rates, l.slope)
 		}
 	}
-	if straight < b.th.poolLives || float64(straight) < 0.7*float64(lives) {
+	if hours > 0 {
+		g.growth = (first + second) / hours
+	}
+	if first > 0 {
+		g.pace = second / first
+	}
+	return g
+}
+
+// leak reports whether lives keep growing to their ends: seven in ten each by
+// itself, or, of many, half, where together they do not slow either. A pool
+// that shrinks ends lives early and lets its newest children work little, so
+// some have nothing to show.
+func (g generations) leak(th thresholds) bool {
+	straight, share := len(g.rates), float64(len(g.rates))/float64(g.lives)
+	return straight >= th.poolLives && (share >= 0.7 ||
+		share >= th.poolShare && g.lives >= th.poolMany && g.pace >= th.poolPace)
+}
+
+// settled reports whether the lives that ended show that children of this
+// pool stop growing.
+func (g generations) settled(th thresholds) bool {
+	return g.finished || g.lives >= th.poolLives && (g.growth < th.materialRate || g.pace < th.halves)
+}
+
+// unseen reports whether nothing is known of a pool's children: those alive
+// are too young to be judged, and those that ended do not show that their
+// growth ends.
+func (b *bench) unseen() bool {
+	alive := 0
+	for _, p := range b.procs {
+		if !p.alive || p.life.Role != RoleChild {
+			continue
+		}
+		if p.reason != ReasonTooShort {
+			return false
+		}
+		alive++
+	}
+	return alive > 0 && !b.generations().settled(b.th)
+}
+
+// poolGrowth is the growth rate of the living children of a recycled pool
+// whose ended lives kept growing.
+func poolGrowth(b *bench) (Interval, bool) {
+	g := b.generations()
+	if !g.leak(b.th) {
 		return Interval{}, false
 	}
 	alive := 0.0
@@ -31,19 +90,13 @@ func poolGrowth(b *bench) (Interval, bool) {
 			alive++
 		}
 	}
-	m := median(rates) * math.Max(alive, 1)
-	sd := mad(rates) / math.Sqrt(float64(len(rates))) * 1.65
+	m := median(g.rates) * math.Max(alive, 1)
+	sd := mad(g.rates) / math.Sqrt(float64(len(g.rates))) * 1.65
 	return Interval{m - sd, m, m + sd}, true
 }
 
-// medianLifeRate is the median growth per hour of the ended children.
-func (b *bench) medianLifeRate() float64 {
-	var rates []float64
-	for _, p := range b.procs {
-		if !p.alive && p.life.Role != RoleParent && p.curve.len() >= 8 {
-			c := p.curve.since(p.curve.t[0] + 0.15*p.curve.span())
-			rates = append(rates, senLine(c.t, c.lo).slope)
-		}
-	}
-	return median(rates)
+// sentence says how the lives of a masked leak went.
+func (g generations) sentence() string {
+	return fmt.Sprintf("%d of %d ended children grew to their last reading, by %s an hour in the median; that they are replaced hides it.",
+		len(g.rates), g.lives, size(median(g.rates)))
 }
