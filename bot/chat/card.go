@@ -24,9 +24,6 @@ func card(v remedy.View, now time.Time) []slack.Block {
 		}
 		return append(out, report.Section(lead), report.Context(foot(v)))
 	}
-	if v.TooLate {
-		out = append(out, report.Section(saysCardTooLate))
-	}
 	lines := []string{fmt.Sprintf(saysCardRestarts, scope(v)), fmt.Sprintf(saysCardTasks, orElse(stopping(v), saysStopsUnknown)),
 		fmt.Sprintf(saysCardTasksNow, onHand(v)),
 		fmt.Sprintf(saysCardSnapshotFirst, expected(v)), fmt.Sprintf(saysCardNewest, newest(v.Card))}
@@ -38,6 +35,15 @@ func card(v remedy.View, now time.Time) []slack.Block {
 		out = append(out, report.Section(past))
 	}
 	return append(out, report.Context(foot(v)))
+}
+
+// first stands above all else in a question, buttons too: why one of them
+// skips the snapshot. "" where there is nothing of the kind.
+func first(v remedy.View) string {
+	if !v.TooLate || v.Settled != nil || v.Outcome != "" {
+		return ""
+	}
+	return saysCardTooLate
 }
 
 // scope names everything that restarts.

@@ -236,7 +236,7 @@ func golden() map[string]any {
 	out := map[string]any{}
 	for name, v := range runs() {
 		f := stateFor(v)
-		m := report.Finding(f, report.Look{At: noon, Picture: f.Picture, Run: runBlocks(f, v, noon.Add(11*time.Minute)), Row: buttons(f, v), Ask: ask(v), Story: story(f, v), Before: before(v)})
+		m := report.Finding(f, report.Look{At: noon, First: first(v), Picture: f.Picture, Run: runBlocks(f, v, noon.Add(11*time.Minute)), Row: buttons(f, v), Ask: ask(v), Story: story(f, v), Before: before(v)})
 		out["run-"+name] = map[string]any{"channel": "C0OPS", "text": m.Text, "blocks": m.Blocks}
 	}
 	for name, s := range pages() {

@@ -178,7 +178,14 @@ func rolloutEnd(v remedy.RolloutView) string {
 			left++
 		}
 	}
-	text += fmt.Sprintf(saysRolloutSums, restarted(v), len(v.Turns), passed, left)
+	text += fmt.Sprintf(saysRolloutSums, restarted(v), len(v.Turns))
+	if passed > 0 {
+		text += fmt.Sprintf(saysRolloutPassed, passed)
+	}
+	if left > 0 {
+		text += fmt.Sprintf(saysRolloutLeft, left)
+	}
+	text += "."
 	return text
 }
 

@@ -239,7 +239,7 @@ func (c *Chat) render(ctx context.Context, f finding.Finding) (slackapp.Message,
 	}
 	if v != nil {
 		look.Run, look.Row, look.Ask, look.Story, look.Before = runBlocks(f, *v, time.Now()), buttons(f, *v), ask(*v), story(f, *v), before(*v)
-		look.Redrawn = f.Drawn.After(v.Ended)
+		look.First, look.Redrawn = first(*v), f.Drawn.After(v.Ended)
 	}
 	return message(report.Finding(f, look)), nil
 }

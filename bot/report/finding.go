@@ -16,6 +16,7 @@ import (
 // Look is what a finding's message shows besides the finding itself.
 type Look struct {
 	At      time.Time
+	First   string        // what stands above all else, in mrkdwn; "" for nothing
 	Picture string        // id of the uploaded chart; "" for none
 	Run     []slack.Block // the run about it, put below
 	Row     slack.Block   // its buttons, put below the first section; nil for none
@@ -35,6 +36,9 @@ func Finding(f finding.Finding, l Look) Message {
 	blocks := []slack.Block{Header(headline)}
 	if line := stateLine(f); line != "" {
 		blocks = append(blocks, Context(line))
+	}
+	if l.First != "" {
+		blocks = append(blocks, Section(l.First))
 	}
 	if l.Story == "" {
 		blocks = append(blocks, what(f)...)

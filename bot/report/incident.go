@@ -147,7 +147,7 @@ func incidentLead(members []finding.Finding) string {
 		when = fmt.Sprintf(saysBegunBetween, Date(from), Date(to))
 	}
 	s := fmt.Sprintf(saysOneIncident, icon(members[0]), Escape(crowd(members, 60)), when)
-	if open < len(members) {
+	if 0 < open && open < len(members) {
 		s += fmt.Sprintf(saysStillOpen, open, len(members))
 	}
 	return strings.TrimSpace(s)
