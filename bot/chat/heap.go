@@ -60,9 +60,9 @@ func heap(h *order.Heap) string {
 func sinceWhen(p order.HeapPart) string {
 	switch {
 	case p.First:
-		return " (how many there are; the look before was cut short and did not count them)"
+		return saysHeapCutShort
 	case !p.Since.IsZero():
-		return " (since " + report.Date(p.Since) + ")"
+		return fmt.Sprintf(saysHeapLineSince, report.Date(p.Since))
 	}
 	return ""
 }

@@ -224,6 +224,8 @@ const (
 	saysHeapNotLooked   = "%s: not looked at, for %s."
 	saysHeapMost        = ", what there was most of; what grew was not seen, for it was not looked at before"
 	saysHeapGrewSince   = ", what grew since %s"
+	saysHeapCutShort    = " (how many there are; the look before was cut short and did not count them)"
+	saysHeapLineSince   = " (since %s)"
 )
 
 // Help and its topics.
