@@ -128,32 +128,28 @@ func (o Options) defaults() thresholds {
 		step:        0.35, // of the range: a sharper single rise is a step and taken out (recordings h6)
 
 		// Staircases: how many equal growth events the increments amount to.
-		neff:        15,            // recordings h5 show up to 8, made ones up to 14 (seeds 20001 to 20060)
-		grain:       2.5 * MiB * s, // pymalloc's arenas are 1 MiB, a table of 10^5 entries doubles by 2 MiB
-		neffGrain:   5,             // steps of that size are the allocator's: recordings l1, l10 show 5 to 10 in three hours
-		neffLate:    7,             // stairs that begin after a quarter of a life and eight hours: recordings and made
-		lateFrom:    8,             // series of h5 end theirs before (found by l12)
-		burstSpan:   12,            // hours; recordings l11 leak in bursts every seven hours,
-		burstEvents: 15,            // each gradual: 20 to 40 events
+		neff:      15,                  // recordings h5 show up to 8, made ones up to 14 (seeds 20001 to 20060)
+		grain:     2.5 * MiB * s,       // pymalloc's arenas are 1 MiB, a table of 10^5 entries doubles by 2 MiB
+		neffGrain: 5,                   // steps of that size are the allocator's: recordings l1, l10 show 5 to 10 in three hours
+		neffLate:  7,                   // stairs that begin after a quarter of a life and eight hours: recordings and made
+		lateFrom:  8,                   // series of h5 end theirs before (found by l12)
+		burstSpan: 12, burstEvents: 15, // hours; recordings l11 leak in bursts every seven hours, each gradual: 20 to 40 events
 
 		// What matters.
-		material:     1.5 * MiB * s,  // healthy children of recordings creep by up to 1 MiB a day …
-		materialRate: 0.25 * MiB * s, // … at up to 0.1 MiB an hour; this is 180 MiB a month
-		materialSum:  8 * MiB * s,    // slower growth that has added up to this matters too
+		// Healthy children of recordings creep by up to 1 MiB a day, at up to 0.1 MiB an hour; the rate is 180 MiB a month.
+		material: 1.5 * MiB * s, materialRate: 0.25 * MiB * s,
+		materialSum: 8 * MiB * s, // slower growth that has added up to this matters too
 
 		// Warm-ups: size and duration are log-normal (medians, log spreads).
-		warmBytes: 85 * MiB * s, warmSigma: 0.3, // recordings h2, h7 gain 55 to 90 MB a process
-		warmHours: 7, warmSpread: 0.32, // in 4 to 9 hours
-		passing:     0.1, // odds of a passing cause that is no warm-up, before the bend is looked at
-		startUp:     0.6, // hours: what a process gains by starting says nothing of its pace
-		bendLeak:    0.1, // made leaks: nine in ten bend by less than this over work (seeds 20001 to 20020),
-		bendClock:   0.2, // and by less than this over time,
-		bendPassing: 0.3, // made warm-ups, caches and load in their first hours: -0.3 in the middle
-		bendOdd:     0.1, // one leak in ten has some other cause beside it that bends it
-		warmQuiet:   0.2, // an earlier life of the same role showed no warm-up
-		warmLongest: 9.5, // no warm-up recorded was still straight after this,
-		warmLate:    0.3, // so odds fall
-		warmMax:     0.3, // made leaks in their first hours lie mostly below it, straight warm-ups above (seeds 20001 to 20060)
+		warmBytes: 85 * MiB * s, warmSigma: 0.3, warmHours: 7, warmSpread: 0.32, // recordings h2, h7 gain 55 to 90 MB a process in 4 to 9 hours
+		passing:  0.1,                 // odds of a passing cause that is no warm-up, before the bend is looked at
+		startUp:  0.6,                 // hours: what a process gains by starting says nothing of its pace
+		bendLeak: 0.1, bendClock: 0.2, // made leaks: nine in ten bend by less than this over work, and over time (seeds 20001 to 20020)
+		bendPassing: 0.3,                // made warm-ups, caches and load in their first hours: -0.3 in the middle
+		bendOdd:     0.1,                // one leak in ten has some other cause beside it that bends it
+		warmQuiet:   0.2,                // an earlier life of the same role showed no warm-up
+		warmLongest: 9.5, warmLate: 0.3, // no warm-up recorded was still straight after this, so odds fall
+		warmMax: 0.3, // made leaks in their first hours lie mostly below it, straight warm-ups above (seeds 20001 to 20060)
 		// Odds for which one look is enough: two in three of what passed falsely lay above (made, seeds 30000 to 31129);
 		// of what is a day old less passes, and recordings l7, l11, l12 show their leak by then.
 		warmSure: 0.1, warmSureOld: 0.2, warmDay: 24,
@@ -168,11 +164,11 @@ func (o Options) defaults() thresholds {
 		leakPace: 3 * MiB * s, leakSigma: 1.3, // recordings: leaking processes grow by 0.5 to 31 MB an hour
 
 		// Caches, load, pools, tasks.
-		fall:      0.3,         // of the range so far: more given back at once is a cache that clears (recordings h7)
-		fallBytes: 4 * MiB * s, // and less than this is noise
-		loadShare: 0.6,         // more of the growth than this follows the load: the load is judged, not the code
-		loadRise:  1.25,        // first quarter to last: made h10 show 1.3 and more where they fooled, nine leaks in ten less
-		loadAlike: 0.5,         // correlation of memory and load: the same
+		// Of the range so far: more given back at once is a cache that clears (recordings h7), and less than the bytes is noise.
+		fall: 0.3, fallBytes: 4 * MiB * s,
+		loadShare: 0.6,  // more of the growth than this follows the load: the load is judged, not the code
+		loadRise:  1.25, // first quarter to last: made h10 show 1.3 and more where they fooled, nine leaks in ten less
+		loadAlike: 0.5,  // correlation of memory and load: the same
 		// The same where nothing was given back yet, for half a day: a third of the false alarms, one made leak in twenty.
 		loadClimb: 1.35, loadClose: 0.8, loadSlope: 14,
 		loadGain:   25,          // log-likelihood, twice, that work must add at 96 readings: made h10 7 to 32, leaks 28 and more
@@ -184,17 +180,14 @@ func (o Options) defaults() thresholds {
 		confirm:    2,           // earlier looks that must not say healthy; a third delays and no longer helps on made walks
 		poolLives:  3,           // two lives that end high can be chance
 		poolGrowth: 4 * MiB * s, // a life must gain this past its start to be worth recycling for
-		// Lives that a shrinking pool ends: a recorded leak shows 0.65 and 0.92 to 1.03, made pools (h14) 0.14 and 0.58 at most.
+		// Lives that a shrinking pool ends: a recorded leak shows 0.65 and 0.92 to 1.03, made ones (h14) 0.14 and, with straight lives, 0.58 at most.
 		poolShare: 0.5, poolMany: 8, poolPace: 0.75,
 		taskZ: 3.3, // no innocent task accused in recordings or simulations
 
-		// Ceilings.
-		throttle:  0.98, // of MemoryHigh or the limit: reclaim holds memory just below
-		pressure:  0.1,  // share of the last hour stalled on memory
-		threshold: 0.95, // of the limit: worth saying though level
+		// Ceilings, of MemoryHigh or the limit: reclaim holds memory just below; share of the last hour stalled; worth saying though level.
+		throttle: 0.98, pressure: 0.1, threshold: 0.95,
 
-		// Intervals, set so that nine in ten true rates and times of made
-		// leaks fall inside (seeds 101 to 105; held-back seeds: 0.90).
+		// Intervals, set so that nine in ten true rates and times of made leaks fall inside (seeds 101 to 105; held-back: 0.90).
 		conformal: 1.15, rateSpread: 0.1, timeSpread: 0.2,
 	}
 }
