@@ -82,7 +82,7 @@ func TestChoiceCarriesOn(t *testing.T) {
 		d.far.names = append(d.far.names, "mailer")
 		f, _ := d.opened("mail")
 		d.choose(anna, d.say(anna, "/leaks mute mai 24h"), "mail on web-1")
-		if f := d.finding(f.ID); f.State != finding.Muted || f.By != anna || f.MutedUntil.Sub(time.Now()).Round(time.Hour) != 24*time.Hour {
+		if f := d.finding(f.ID); f.State != finding.Muted || f.By != anna || time.Until(f.MutedUntil).Round(time.Hour) != 24*time.Hour {
 			t.Errorf("the finding is %s by %s until %v", f.State, f.By, f.MutedUntil)
 		}
 		m := d.say(anna, "/leaks mute mail some")

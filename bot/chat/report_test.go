@@ -60,6 +60,34 @@ func TestReportSteps(t *testing.T) {
 	})
 }
 
+// TestReportOnce: a due report that was posted is not posted again by the one
+// who takes it over, nor by another schedule of the same channel and tag.
+func TestReportOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		d.opened("mail")
+		due, before := time.Now(), len(d.sim.Messages(ops))
+		for _, c := range []struct {
+			tag  string
+			due  time.Time
+			want int
+		}{
+			{"", due, 1},
+			{"", due, 1},
+			{"", due.Add(-time.Minute), 1},
+			{"celery", due, 2},
+			{"", due.Add(time.Minute), 3},
+			{"", time.Time{}, 4},
+		} {
+			if err := d.chat.Report(t.Context(), ops, c.tag, c.due); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(d.sim.Messages(ops)) - before; n != c.want {
+				t.Errorf("tag %q, due %v: %d reports, want %d", c.tag, c.due.Sub(due), n, c.want)
+			}
+		}
+	}, func(d *desk) { d.cursors = marks{} })
+}
+
 // TestReportAnswered: a response address shows no pictures, and the table all
 // the same; where it takes no tables, the sections go.
 func TestReportAnswered(t *testing.T) {
