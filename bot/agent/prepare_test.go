@@ -21,7 +21,7 @@ func TestFirstLook(t *testing.T) {
 	w := newWorld()
 	w.pid = os.Getpid() // who may answer in the probe's place
 	b := newBench(t, w)
-	h := &heap{dir: testbed.Folder(t), tasks: &taskCounts{}, proc: w}
+	h := &heap{one: make(chan struct{}, 1), dir: testbed.Folder(t), tasks: &taskCounts{}, proc: w}
 	h.tasks.take(w.pid, []byte("1 1 0 1 2 app.a"))
 	b.x.heap = h
 	inspect := func(run string) chan struct{} {
