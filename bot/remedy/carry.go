@@ -154,6 +154,7 @@ func (s *Service) restartRequest(w *work, way restart.Restarter, name string, t 
 
 // afterOrder goes on from where the act stands.
 func (s *Service) afterOrder(ctx context.Context, w *work, way restart.Restarter, a workflow.Act, t restart.Target) (workflow.Next, error) {
+	w.d.beganBy(stepRestart, a.Sent)
 	switch {
 	case a.State == workflow.Sent:
 		w.d.Why = "the answer to the restart order was lost; looking for its trace"

@@ -136,6 +136,15 @@ func (d *data) begin(step string, now time.Time) time.Time {
 	return sp.Began
 }
 
+// beganBy moves the beginning of a step back to at, when its order left: who
+// sent it may have died, or failed, before it could write when it began.
+func (d *data) beganBy(step string, at time.Time) {
+	if sp := d.Times[step]; !at.IsZero() && at.Before(sp.Began) {
+		sp.Began = at
+		d.Times[step] = sp
+	}
+}
+
 // finish notes that a step has ended.
 func (d *data) finish(step string, now time.Time) {
 	d.begin(step, now)

@@ -242,6 +242,29 @@ func TestOrderTakenBack(t *testing.T) {
 	})
 }
 
+// TestRebootNotWrittenDown: the reboot left, and for minutes nothing could be
+// written. The new life is older by then than the step knows of, and it is the
+// new life all the same.
+func TestRebootNotWrittenDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent time.Time
+		w := newWorld()
+		reboot(w)
+		p := w.start("a", nil)
+		p.choose = func(what string) fault {
+			if what == "call reboot" {
+				sent = time.Now()
+			}
+			if !sent.IsZero() && time.Since(sent) < 5*time.Minute && strings.HasPrefix(what, "store save") {
+				return lostBefore
+			}
+			return none
+		}
+		r := w.drive(t, approved(t, p), 8*time.Hour, p)
+		scene{outcome: remedy.FreedWorking, snaps: 1, starts: 1}.check(t, w, p, r)
+	})
+}
+
 // TestRebootOfAnotherLife: DigitalOcean reboots whatever runs, so what was
 // seen may be no older than seconds when the order leaves.
 func TestRebootOfAnotherLife(t *testing.T) {
