@@ -166,9 +166,8 @@ func (o Options) defaults() thresholds {
 		// Caches, load, pools, tasks.
 		// Of the range so far: more given back at once is a cache that clears (recordings h7), and less than the bytes is noise.
 		fall: 0.3, fallBytes: 4 * MiB * s,
-		loadShare: 0.6,  // more of the growth than this follows the load: the load is judged, not the code
-		loadRise:  1.25, // first quarter to last: made h10 show 1.3 and more where they fooled, nine leaks in ten less
-		loadAlike: 0.5,  // correlation of memory and load: the same
+		loadShare: 0.6,                  // more of the growth than this follows the load: the load is judged, not the code
+		loadRise:  1.25, loadAlike: 0.5, // first quarter to last, and correlation of memory and load: made h10 show 1.3 and more where they fooled, nine leaks in ten less
 		// The same where nothing was given back yet, for half a day: a third of the false alarms, one made leak in twenty.
 		loadClimb: 1.35, loadClose: 0.8, loadSlope: 14,
 		loadGain:   25,          // log-likelihood, twice, that work must add at 96 readings: made h10 7 to 32, leaks 28 and more

@@ -260,7 +260,8 @@ func TestRebootNotWrittenDown(t *testing.T) {
 			}
 			return none
 		}
-		r := w.drive(t, approved(t, p), 8*time.Hour, p)
+		w.rebooting = approved(t, p)
+		r := w.drive(t, w.rebooting, 8*time.Hour, p)
 		scene{outcome: remedy.FreedWorking, snaps: 1, starts: 1}.check(t, w, p, r)
 	})
 }
