@@ -37,7 +37,7 @@ func TestHeapOfTheFourLeaks(t *testing.T) {
 		{"leaks.cycles", "solo", 20, "cycles", "app.Node", 40},
 		{"leaks.files", "threads", 2, "files", "file", 2},
 		{"leaks.native", "gevent", 2, "malloc", "bytes taken from the system", 2e5},
-		{"leaks.cache", "eventlet", 50, "held", "dict, global app.cache (app.py:13)", 50},
+		{"leaks.cache", "eventlet", 20, "held", "dict, global app.cache (app.py:13)", 20},
 	} {
 		t.Run(tt.task+"/"+tt.pool, func(t *testing.T) {
 			t.Parallel()
