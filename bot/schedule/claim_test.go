@@ -30,10 +30,10 @@ func TestKilledBetweenClaimAndPost(t *testing.T) {
 				return ctx.Err()
 			})
 			run(t, store, time.Minute, 1, stuck) // the row is there
-			var left *rows
+			left := make(chan *rows, 1)
 			go func() {
 				time.Sleep(80 * time.Minute)
-				left = store.kill()
+				left <- store.kill()
 			}()
 			run(t, store, 85*time.Minute, 1, stuck)
 			var fires []string
@@ -44,7 +44,7 @@ func TestKilledBetweenClaimAndPost(t *testing.T) {
 			if !replica {
 				time.Sleep(5 * time.Minute)
 			}
-			run(t, left, 20*time.Minute, 1, hourly(t, at))
+			run(t, <-left, 20*time.Minute, 1, hourly(t, at))
 			if want := []string{"1h0m0s"}; !slices.Equal(fires, want) {
 				t.Errorf("caught up %v, want %v", fires, want)
 			}
