@@ -3,6 +3,7 @@ package shell
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -118,19 +119,22 @@ func TestSecretsStay(t *testing.T) {
 	testbed.Start(t, "secretive", testbed.Folder(t), exec.Command("python3", path, "-A", "shop", "-b", "redis://:geheim1@h/0", "worker", "-n", "mail@%h",
 		"--result-backend=redis://:geheim2@h", "-Qgeheim3", "-O", "fair", "-bamqp://geheim4@h", "--broker", "amqp://u:geheim5@h/", "-c", "geheim6", "--app=amqp://geheim7"))
 	d := droplet(t, to(testbed.SSHD(t, "")))
+	testbed.Eventually(t, testbed.Patience, func() error {
+		r, _, err := d.Look(t.Context())
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(r.Nodes, func(n procfs.Node) bool { return n.App == "shop" && strings.HasPrefix(n.Worker, "mail@") }) {
+			return fmt.Errorf("nodes %+v", r.Nodes)
+		}
+		return nil
+	})
 	raw, err := d.Run(t.Context(), "sample")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if i := strings.Index(string(raw), "geheim"); i >= 0 {
 		t.Errorf("the answer holds …%s…", raw[max(0, i-100):i+20])
-	}
-	r, _, err := d.Look(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.ContainsFunc(r.Nodes, func(n procfs.Node) bool { return n.App == "shop" && strings.HasPrefix(n.Worker, "mail@") }) {
-		t.Errorf("nodes %+v", r.Nodes)
 	}
 }
 
@@ -146,17 +150,21 @@ func TestWithoutRights(t *testing.T) {
 	}
 	testbed.Start(t, "worker", testbed.Folder(t), exec.Command("python3", growing, "-A", "shop", "worker", "-n", "mail@web-1"))
 	s := testbed.SSHD(t, `restrict,command="setpriv --reuid=65534 --regid=65534 --clear-groups `+script(t)+`"`)
-	r, _, err := droplet(t, to(s)).Look(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	i := slices.IndexFunc(r.Pass.Processes, func(p sample.Process) bool { return p.Worker == "mail@web-1" })
-	if i < 0 || sample.Measured(r.Pass.Processes[i].PSS) || !(r.Pass.Processes[i].RSS > 1<<20) {
-		t.Errorf("processes %+v", r.Pass.Processes)
-	}
-	if !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.Contains(n, "no PSS and USS: reading smaps_rollup of mail@web-1") }) {
-		t.Errorf("notes %q", r.Notes)
-	}
+	d := droplet(t, to(s))
+	testbed.Eventually(t, testbed.Patience, func() error {
+		r, _, err := d.Look(t.Context())
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(r.Pass.Processes, func(p sample.Process) bool { return p.Worker == "mail@web-1" })
+		if i < 0 || sample.Measured(r.Pass.Processes[i].PSS) || !(r.Pass.Processes[i].RSS > 1<<20) {
+			return fmt.Errorf("processes %+v", r.Pass.Processes)
+		}
+		if !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.Contains(n, "no PSS and USS: reading smaps_rollup of mail@web-1") }) {
+			return fmt.Errorf("notes %q", r.Notes)
+		}
+		return nil
+	})
 }
 
 // faulty returns a far end that answers everything with the given shell text.

@@ -15,7 +15,9 @@ import (
 
 // SSHServer is an sshd of the test's own: own host key, own port, one key that may log in as whoever runs the test. It
 // sees folders of its own in the place of /etc/dropleak, /etc/supervisor,
-// /usr/local/sbin and /var/lib/dropleak-ssh.
+// /usr/local/sbin and /var/lib/dropleak-ssh. The user's home is a folder of its
+// own too: bash reads ~/.bashrc before each command that sshd runs, and what a
+// developer keeps there may wait.
 type SSHServer struct {
 	*Process
 	Addr       string // host:port on loopback
@@ -47,7 +49,7 @@ func SSHD(t testing.TB, options string) *SSHServer {
 	}
 	dir := Folder(t)
 	s := &SSHServer{User: "root", dir: dir, KeyFile: filepath.Join(dir, "id"), KnownHosts: filepath.Join(dir, "known_hosts"), Etc: filepath.Join(dir, "etc"), Supervisor: filepath.Join(dir, "supervisor"), Memory: filepath.Join(dir, "memory"), Sbin: filepath.Join(dir, "sbin")}
-	for _, folder := range []string{s.Etc, s.Supervisor, s.Memory, s.Sbin} {
+	for _, folder := range []string{s.Etc, s.Supervisor, s.Memory, s.Sbin, filepath.Join(dir, "home")} {
 		if err := os.Mkdir(folder, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -80,6 +82,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 PrintMotd no
+SetEnv HOME=%[2]s/home
 `, port, s.dir)
 }
 
