@@ -16,6 +16,7 @@ type lines struct {
 	in   *bufio.Reader
 	text string
 	n    int
+	cut  bool // the line has no end; it is the last
 	long func(line int)
 	err  error
 }
@@ -48,6 +49,7 @@ func (l *lines) next() bool {
 			l.end(err)
 			return false
 		}
+		l.cut = err != nil
 		for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == '\r') {
 			b = b[:len(b)-1]
 		}

@@ -21,12 +21,15 @@ import (
 type scrape struct {
 	into   *series
 	notes  *Reading
+	file   File
 	format Format
 	at     time.Time // of samples without a stamp of their own
 	from   string    // where at comes from, for the note; "" once said or sure
 	stamps []stamped
-	open   bool // OpenMetrics, by what the file says
-	float  bool // a stamp had a fraction
+	open   bool   // OpenMetrics, by what the file says
+	float  bool   // a stamp had a fraction
+	tail   string // the last line, where it has no end
+	tailAt int    // its number
 }
 
 // stamped is a sample whose stamp waits for the unit of stamps to be known.
@@ -36,17 +39,27 @@ type stamped struct {
 	stamp  float64
 }
 
-// read reads one dump.
+// read reads one dump up to its tail, which is left to who knows whether the
+// file was cut off there.
 func (s *scrape) read(in io.Reader) error {
 	s.open = s.format == FormatOpenMetrics
 	l := newLines(in, s.notes.tooLong)
 	for l.next() {
-		if err := s.take(strings.TrimSpace(l.text)); err != nil {
-			s.notes.note(l.n, "%s", err)
+		if l.cut {
+			s.tail, s.tailAt = strings.TrimSpace(l.text), l.n
+			break
 		}
+		s.line(l.text, l.n)
 	}
 	s.settle()
 	return l.err
+}
+
+// line takes a line or notes why not.
+func (s *scrape) line(text string, n int) {
+	if err := s.take(strings.TrimSpace(text)); err != nil {
+		s.notes.note(n, "%s", err)
+	}
 }
 
 func (s *scrape) take(line string) error {

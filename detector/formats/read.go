@@ -1,6 +1,7 @@
 package formats
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -90,22 +91,29 @@ func (s Source) readFile(f File) (r Reading, err error) {
 func (s Source) readScrapes(o Options) (Reading, error) {
 	var r Reading
 	into := newSeries()
+	var run missed
 	var errs []error
 	for _, f := range s.Files {
-		var one Reading
-		if err := s.scrape(f, into, &one); err != nil {
+		one := scrape{into: into, notes: &Reading{}, format: s.Format, file: f}
+		err := s.scrape(&one)
+		switch {
+		case errors.Is(err, ErrEmpty) && len(s.Files) > 1:
+			run.empty++
+			continue
+		case err != nil:
 			errs = append(errs, err)
 			if len(s.Files) > 1 {
 				r.note(0, "%s: %s", filepath.Base(f.Path), err)
 			}
 		}
-		for _, n := range one.Notes {
-			if len(s.Files) > 1 {
-				n.Text = filepath.Base(f.Path) + ": " + n.Text
-			}
-			r.note(n.Line, "%s", n.Text)
-		}
+		run.saw(&one)
+		s.hear(&r, one)
 	}
+	for _, one := range run.tails {
+		one.end(run.ended)
+		s.hear(&r, *one)
+	}
+	run.tell(&r, len(s.Files))
 	into.into(&r, s.Name, o)
 	if !r.usable() && len(errs) > 0 {
 		return r, errs[0]
@@ -113,22 +121,37 @@ func (s Source) readScrapes(o Options) (Reading, error) {
 	return r.done()
 }
 
-func (s Source) scrape(f File, into *series, notes *Reading) (err error) {
-	in, err := f.Open()
+// hear hands on what was noted of one scrape.
+func (s Source) hear(r *Reading, one scrape) {
+	for _, n := range one.notes.Notes {
+		if len(s.Files) > 1 {
+			n.Text = filepath.Base(one.file.Path) + ": " + n.Text
+		}
+		r.note(n.Line, "%s", n.Text)
+	}
+	r.untold += one.notes.untold
+	*one.notes = Reading{}
+}
+
+func (s Source) scrape(one *scrape) (err error) {
+	in, err := one.file.Open()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
+	buffered := bufio.NewReader(in)
+	if _, err := buffered.Peek(1); errors.Is(err, io.EOF) {
+		return ErrEmpty
+	}
 	if s.Format == FormatPromJSON {
-		return readPromJSON(in, into, notes)
+		return readPromJSON(buffered, one.into, one.notes)
 	}
-	one := scrape{into: into, notes: notes, format: s.Format}
-	if at, ok := timeInName(filepath.Base(f.Path)); ok {
+	if at, ok := timeInName(filepath.Base(one.file.Path)); ok {
 		one.at = at
-	} else if !f.Modified.IsZero() {
-		one.at, one.from = f.Modified, describe(f)
+	} else if !one.file.Modified.IsZero() {
+		one.at, one.from = one.file.Modified, describe(one.file)
 	}
-	return one.read(in)
+	return one.read(buffered)
 }
 
 // Reader makes a File of a stream that can be read only once, such as

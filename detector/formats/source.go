@@ -31,8 +31,9 @@ func One(f File, format Format) Source {
 }
 
 // Gather makes sources of the files below a directory, in the order of their
-// paths: a collectd host tree, the scrapes of one directory and rotated logs
-// are one source each, anything else is one by itself. With format "" the
+// paths: a collectd host tree, the scrapes of one directory (those that are
+// empty or broken with them) and rotated logs are one source each, anything
+// else is one by itself. With format "" the
 // content of each file decides what it is.
 func Gather(root string, files []File, format Format) []Source {
 	var out []Source
@@ -49,10 +50,7 @@ func Gather(root string, files []File, format Format) []Source {
 			continue
 		}
 		if i, ok := by[key]; ok {
-			if len(out[i].Files) == 1 { // it is several only now
-				out[i].Path, out[i].Name = dir, sourceName(out[i], dir, f)
-			}
-			out[i].Files = append(out[i].Files, f)
+			out[i].join(f, dir)
 			continue
 		}
 		by[key] = len(out)
@@ -61,10 +59,20 @@ func Gather(root string, files []File, format Format) []Source {
 		}
 		out = append(out, s)
 	}
+	out = adopt(out, by)
 	for i := range out {
 		slices.SortStableFunc(out[i].Files, func(a, b File) int { return olderFirst(a.Path, b.Path) })
 	}
 	return out
+}
+
+// join adds a file that belongs to a source; dir is what the source is called
+// from then on.
+func (s *Source) join(f File, dir string) {
+	if len(s.Files) == 1 { // it is several only now
+		s.Path, s.Name = dir, sourceName(*s, dir, f)
+	}
+	s.Files = append(s.Files, f)
 }
 
 // together names the source a file shares with others, and its directory; ""
