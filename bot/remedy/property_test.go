@@ -118,8 +118,8 @@ var scripts = rapid.Custom(func(t *rapid.T) script {
 		}
 		s.Happen = append(s.Happen, h)
 	}
-	if s.Queue && rapid.IntRange(0, 3).Draw(t, "alone") == 0 { // else chance alone seldom makes its restart wait too long
-		s.Happen = append(s.Happen, happening{1, "call snapshot", "peer away"})
+	if s.Queue { // else chance alone seldom makes its restart wait, or wait too long
+		s.Happen = append(s.Happen, rapid.SampledFrom([][]happening{nil, nil, {{1, "call snapshot", "peer away"}}, {{1, "call snapshot", "peer gone"}}}).Draw(t, "alone")...)
 	}
 	return s
 })
@@ -258,14 +258,15 @@ func (st *stage) event(what string) {
 		w.lock(func() { w.choice.ConfigHash = "other" })
 	case "agent away":
 		w.lock(func() { w.agentAway = true })
-	case "peer away":
+	case "peer away", "peer gone":
 		w.lock(func() {
 			if w.peerAway.IsZero() {
 				w.peerAway = time.Now()
 			}
+			w.peerGone = w.peerGone || what == "peer gone"
 		})
 	case "peer back":
-		w.lock(func() { w.peerAway = time.Time{} })
+		w.lock(func() { w.peerAway, w.peerGone = time.Time{}, false })
 	case "agent back":
 		w.lock(func() { w.agentAway = false })
 	case "reboot droplet":
@@ -401,8 +402,18 @@ func (st *stage) replace() {
 // and bother a person only if something gave it reason to.
 func (st *stage) heal() error {
 	st.nested = true
-	st.w.lock(func() { st.w.agentAway, st.w.peerAway = false, time.Time{} })
-	r, err := st.w.pass(st.ctx, st.run, 27*time.Hour, st.ps...)
+	r, err := st.w.store.Run(st.ctx, st.run)
+	if err != nil {
+		return err
+	}
+	st.w.lock(func() {
+		st.w.agentAway = false
+		// One that is gone for good is waited for: in line without end, before the restart for an hour.
+		if waits := r.Step == "ask" || r.Step == "line"; waits || !st.w.peerGone {
+			st.w.peerAway = time.Time{}
+		}
+	})
+	r, err = st.w.pass(st.ctx, st.run, 27*time.Hour, st.ps...)
 	if err != nil {
 		return err
 	}

@@ -95,6 +95,7 @@ type world struct {
 	beside        []string          // other workers of the unit
 	keeps         bool              // another worker of the queue must be up
 	peerAway      time.Time         // since when it is not; zero: it is up
+	peerGone      bool              // and it does not come back by itself
 }
 
 // missing is how long the other worker of the queue has been away.
