@@ -441,3 +441,41 @@ func TestLimits(t *testing.T) {
 		})
 	}
 }
+
+// TestEvidenceTime: evidence has the time that a look into a busy worker takes,
+// less where memory runs out soon, and its want never ends a run.
+func TestEvidenceTime(t *testing.T) {
+	for name, c := range map[string]struct {
+		takes, left, want time.Duration // left: until memory runs out; 0: not foreseen
+		there             bool
+	}{
+		"a slow look":               {25 * time.Second, 0, 25 * time.Second, true},
+		"a slow look, hours left":   {25 * time.Second, 9 * time.Hour, 25 * time.Second, true},
+		"no answer":                 {time.Hour, 9 * time.Hour, 30 * time.Second, false},
+		"no answer, 5 minutes left": {time.Hour, 5 * time.Minute, 15 * time.Second, false},
+		"no answer, a minute left":  {time.Hour, time.Minute, 10 * time.Second, false},
+		"memory ran out already":    {time.Hour, -time.Minute, 10 * time.Second, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.evidenceTakes = c.takes
+				p := w.start("a", nil)
+				if c.left != 0 {
+					leaking(w, time.Hour, c.left)
+				}
+				run := approved(t, p)
+				r := w.drive(t, run, 2*time.Hour, p)
+				v, err := p.s.View(t.Context(), run)
+				if err != nil || r.Outcome != string(remedy.FreedWorking) || (v.Evidence != nil) != c.there {
+					t.Fatalf("outcome %q, evidence %+v, %v", r.Outcome, v.Evidence, err)
+				}
+				for _, s := range v.Steps {
+					if took := s.Ended.Sub(s.Began); s.Name == "evidence" && (took != c.want || (s.Note == "") != c.there) {
+						t.Errorf("took %v, want %v; note %q", took, c.want, s.Note)
+					}
+				}
+			})
+		})
+	}
+}

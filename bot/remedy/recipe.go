@@ -156,7 +156,7 @@ func (s *Service) evidence(ctx context.Context, w *work) (workflow.Next, error) 
 	if w.d.Only { // nothing is destroyed
 		return w.on(stepSnapshot)
 	}
-	if left := s.c.Pace.Evidence - w.now.Sub(began); w.d.Evidence == nil && left > 0 {
+	if left := s.evidenceTime(w.g.exhausts(w.d), began) - w.now.Sub(began); w.d.Evidence == nil && left > 0 {
 		ctx, cancel := context.WithTimeout(ctx, left)
 		defer cancel()
 		found, err := s.d.Looker.Evidence(ctx, w.d.Plan.target(w.d.Run, time.Time{}))
@@ -174,4 +174,14 @@ func (s *Service) evidence(ctx context.Context, w *work) (workflow.Next, error) 
 		return w.on(stepRecheck)
 	}
 	return w.on(stepSnapshot)
+}
+
+// evidenceTime is how long evidence may be gathered from a moment on. The probe
+// in a busy worker takes 20 s for a look, and more to be asked; of the time
+// until memory runs out it takes a twentieth, but what agents always need.
+func (s *Service) evidenceTime(out, from time.Time) time.Duration {
+	if out.IsZero() {
+		return s.c.Pace.Evidence
+	}
+	return min(s.c.Pace.Evidence, max(out.Sub(from)/20, s.c.Pace.Look))
 }

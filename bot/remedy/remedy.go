@@ -117,7 +117,7 @@ type Config struct {
 // Pace is how long things may take. Zero fields take the production value.
 type Pace struct {
 	Look         time.Duration // 10 s: a look at the target
-	Evidence     time.Duration // 10 s: gathering evidence
+	Evidence     time.Duration // 30 s at most: gathering evidence
 	Line         time.Duration // 5 s: between looks at whose turn it is
 	Poll         time.Duration // 10 s: between looks at a snapshot
 	Snapshot     time.Duration // 4 h: a snapshot, from order to listing
@@ -156,7 +156,7 @@ func (p Pace) Scale(n float64) Pace {
 	p.Recheck, p.Carry = max(p.Recheck, time.Minute), max(p.Carry, time.Minute)
 	p.Poll = max(p.Poll, 250*time.Millisecond)
 	p.Snapshot = max(p.Snapshot, 5*time.Minute) // the lease of an owner that died is real time too
-	p.Evidence, p.Verify, p.VerifyEvery = max(p.Evidence, 10*time.Second), max(p.Verify, 5*time.Minute), max(p.VerifyEvery, time.Second)
+	p.Evidence, p.Verify, p.VerifyEvery = max(p.Evidence, 30*time.Second), max(p.Verify, 5*time.Minute), max(p.VerifyEvery, time.Second)
 	return p
 }
 
@@ -166,7 +166,7 @@ func (p *Pace) all() []*time.Duration {
 }
 
 func (p Pace) defaults() Pace {
-	production := []time.Duration{10 * time.Second, 10 * time.Second, 5 * time.Second, 10 * time.Second, 4 * time.Hour,
+	production := []time.Duration{10 * time.Second, 30 * time.Second, 5 * time.Second, 10 * time.Second, 4 * time.Hour,
 		5 * time.Minute, 30 * time.Second, 5 * time.Minute, 2 * time.Second, 15 * time.Minute, 15 * time.Second,
 		15 * time.Minute, 5 * time.Minute, 30 * time.Second, 6 * time.Hour, time.Hour}
 	for i, d := range p.all() {

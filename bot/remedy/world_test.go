@@ -67,6 +67,7 @@ type world struct {
 	refusals []audit.Entry
 	views    []remedy.View // as the channel showed them
 
+	evidenceTakes time.Duration
 	snapshotTakes time.Duration
 	snapshotEnds  string            // status; empty: completed
 	agentAway     bool              // the agent does not answer, nor claim orders
@@ -560,8 +561,16 @@ func (l *looker) Inspect(_ context.Context, t restart.Target, _ string) (f order
 	return f, err
 }
 
-func (l *looker) Evidence(context.Context, restart.Target) (f order.Findings, err error) {
-	err = l.p.cross("call evidence", func() error { f.Complete = true; return nil })
+func (l *looker) Evidence(ctx context.Context, _ restart.Target) (f order.Findings, err error) {
+	err = l.p.cross("call evidence", func() error {
+		look, stop := context.WithTimeout(ctx, l.p.w.evidenceTakes)
+		defer stop()
+		if <-look.Done(); ctx.Err() != nil {
+			return restart.ErrSilent
+		}
+		f.Complete = true
+		return nil
+	})
 	return f, err
 }
 
