@@ -15,7 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/history"
+	"github.com/dropleak/dropleak/bot/store"
 	"github.com/dropleak/dropleak/bot/store/storetest"
 	"github.com/dropleak/dropleak/bot/watch"
 	"github.com/dropleak/dropleak/detector"
@@ -175,52 +177,87 @@ func memoryLine(t *testing.T, droplets int, scan func(droplets int) watch.Summar
 	}
 }
 
+// benchBed is a fleet with a week of passes a minute apart in the store, on
+// disk and folded, but for its last hour.
+type benchBed struct {
+	*watch.Watch
+	h        *history.History
+	store    *store.Store
+	droplets []*benchDroplet
+	fleet    watch.Fleet
+	end      time.Time
+}
+
+const benchWeek = 7 * 24 * 60 // passes
+
+func newBenchBed(t testing.TB, droplets int) *benchBed {
+	t.Helper()
+	s := storetest.Open(t, "sqlite:"+t.TempDir())
+	// Half a chunk is open, as it is on average over a day.
+	end := time.Now().Truncate(detector.ChunkWidth).Add(-detector.ChunkWidth / 2)
+	b := &benchBed{h: history.New(s, history.Options{Hold: time.Nanosecond}), store: s, end: end, fleet: watch.Fleet{Listed: end}}
+	for i := range droplets {
+		d := newBenchDroplet(i, end.Add(-benchWeek*time.Minute))
+		for m := 0; m < benchWeek-60; m += 360 {
+			d.send(t, b.h, m, min(m+360, benchWeek-60), true)
+		}
+		b.droplets = append(b.droplets, d)
+		b.fleet.Droplets = append(b.fleet.Droplets, watch.Droplet{ID: d.id, Name: "web-" + d.id})
+	}
+	time.Sleep(2 * time.Millisecond) // "arrived before now", to the millisecond
+	if err := b.h.Fold(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.Watch = watch.New(watch.Options{Series: b.h, Findings: &memory{by: map[string]finding.Finding{}}, Fleet: func(context.Context) (watch.Fleet, error) { return b.fleet, nil }})
+	return b
+}
+
+// hour sends the last hour, pass by pass.
+func (b *benchBed) hour(t testing.TB) {
+	t.Helper()
+	for _, d := range b.droplets {
+		d.send(t, b.h, benchWeek-60, benchWeek, false)
+	}
+}
+
+func (b *benchBed) scan(t testing.TB, at time.Time) watch.Summary {
+	t.Helper()
+	sum, err := b.Survey(t.Context(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sum
+}
+
+// BenchmarkScan is an hourly scan of one droplet of 16 workers.
+func BenchmarkScan(b *testing.B) {
+	bed := newBenchBed(b, 1)
+	bed.scan(b, bed.end.Add(-time.Hour))
+	bed.hour(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		bed.scan(b, bed.end)
+	}
+}
+
 // TestBenchScan measures what a scan costs in production: the store on disk,
 // a week of passes a minute apart, and since the last scan an hour of them,
 // pushed one by one. "make bench-fleet" runs it on more than one droplet.
 func TestBenchScan(t *testing.T) {
-	s := storetest.Open(t, "sqlite:"+t.TempDir())
-	h := history.New(s, history.Options{Hold: time.Nanosecond})
-	const week = 7 * 24 * 60
-	// Half a chunk is open, as it is on average over a day.
-	end := time.Now().Truncate(detector.ChunkWidth).Add(-detector.ChunkWidth / 2)
-	start := end.Add(-week * time.Minute)
-	droplets := make([]*benchDroplet, *dropletsFlag)
-	fleet := watch.Fleet{Listed: end}
-	for i := range droplets {
-		droplets[i] = newBenchDroplet(i, start)
-		for m := 0; m < week-60; m += 360 {
-			droplets[i].send(t, h, m, min(m+360, week-60), true)
-		}
-		fleet.Droplets = append(fleet.Droplets, watch.Droplet{ID: droplets[i].id, Name: "web-" + droplets[i].id})
-	}
-	time.Sleep(2 * time.Millisecond) // "arrived before now", to the millisecond
-	if err := h.Fold(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	bed := newBed(t)
-	w := watch.New(watch.Options{Series: h, Findings: bed.store, Fleet: func(context.Context) (watch.Fleet, error) { return fleet, nil }})
-	scan := func(at time.Time) (sum watch.Summary) {
-		sum, err := w.Survey(t.Context(), at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return sum
-	}
+	bed := newBenchBed(t, *dropletsFlag)
+	n := len(bed.droplets)
 	report := func(what string, d time.Duration) {
-		each := d / time.Duration(len(droplets))
-		t.Logf("%s: %.2f CPU-s for %d droplets of %d workers, %v each, %.0f CPU-s for %d", what, d.Seconds(), len(droplets), benchWorkers,
+		each := d / time.Duration(n)
+		t.Logf("%s: %.2f CPU-s for %d droplets of %d workers, %v each, %.0f CPU-s for %d", what, d.Seconds(), n, benchWorkers,
 			each.Round(time.Microsecond), each.Seconds()*fleetSize, fleetSize)
 	}
-	report("first scan, all read", used(t, func() { scan(end.Add(-time.Hour)) }))
-	for _, d := range droplets {
-		d.send(t, h, week-60, week, false)
-	}
+	report("first scan, all read", used(t, func() { bed.scan(t, bed.end.Add(-time.Hour)) }))
+	bed.hour(t)
 	var sum watch.Summary
 	const times = 5 // as the first, but that it keeps what is over
 	report("hourly scan", used(t, func() {
 		for range times {
-			sum = scan(end)
+			sum = bed.scan(t, bed.end)
 		}
 	})/times)
 	leaks := 0
@@ -231,16 +268,15 @@ func TestBenchScan(t *testing.T) {
 			}
 		}
 	}
-	n := len(droplets) * benchWorkers
-	if sum.Workers() != n || leaks < n/40 || leaks > n/10+1 {
-		t.Errorf("%d of %d workers judged, %d called leaking; every twentieth was made so", sum.Workers(), n, leaks)
+	if all := n * benchWorkers; sum.Workers() != all || leaks < all/40 || leaks > all/10+1 {
+		t.Errorf("%d of %d workers judged, %d called leaking; every twentieth was made so", sum.Workers(), all, leaks)
 	}
-	all := fleet.Droplets
-	memoryLine(t, len(all), func(k int) watch.Summary {
-		fleet.Droplets = all[:k]
-		return scan(end)
+	all := bed.fleet.Droplets
+	memoryLine(t, n, func(k int) watch.Summary {
+		bed.fleet.Droplets = all[:k]
+		return bed.scan(t, bed.end)
 	})
-	size, err := s.HistorySize(t.Context())
+	size, err := bed.store.HistorySize(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

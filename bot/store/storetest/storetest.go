@@ -63,7 +63,7 @@ var cases = []struct {
 }
 
 // Open opens dsn for the length of the test.
-func Open(t *testing.T, dsn string) *store.Store {
+func Open(t testing.TB, dsn string) *store.Store {
 	t.Helper()
 	s, err := store.Open(t.Context(), dsn, store.Options{})
 	if err != nil {
