@@ -73,7 +73,7 @@ func TestAnyNumbersComeBack(t *testing.T) {
 		want := rapid.SliceOfN(value, 1, 80).Draw(rt, "column")
 		b := appendColumn(nil, len(want), func(i int) float64 { return want[i] })
 		got, p := make([]float64, len(want)), &parser{b: b}
-		p.column(len(got), func(i int) *float64 { return &got[i] })
+		p.column(got)
 		if p.bad || len(p.b) > 0 {
 			rt.Fatalf("%v: not read to the end: %v", want, p)
 		}
@@ -130,4 +130,21 @@ func FuzzParseChunk(f *testing.F) {
 		}
 		JudgeSummary(Join(Worker{}, []Chunk{c}), time.Time{}, Options{})
 	})
+}
+
+// BenchmarkParseChunk reads a quarter of a day of one process, all of it told.
+func BenchmarkParseChunk(b *testing.B) {
+	w := change(Worker{Lives: []Life{life(10, RoleParent, 0, 24, level(80))}}, func(_ int, s Sample) Sample {
+		s.RSS, s.PSS, s.USS = math.Round(s.RSS/4096)*4096, math.Round(s.PSS/4096)*4096, math.NaN()
+		s.At, s.CPU = s.At.Round(time.Minute), math.Round(s.CPU*100)/100
+		return s
+	})
+	body := chunksOf(w, Options{})[1].Append(nil)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := ParseChunk(body); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
