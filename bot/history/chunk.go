@@ -220,6 +220,16 @@ func decodeChunk(pts []sample.Point, b []byte) ([]sample.Point, error) {
 	return pts, nil
 }
 
+// pointsIn is how many points a body says it holds; 0 where it is broken.
+func pointsIn(b []byte) int {
+	r := &reader{b: b}
+	r.byte()
+	if n := r.uvarint(); !r.bad && n <= maxPoints {
+		return int(n)
+	}
+	return 0
+}
+
 // reader reads a body; bad is set once and for all at the first misfit.
 type reader struct {
 	b   []byte

@@ -138,16 +138,23 @@ func eachSeries(body []byte, use func(id int64, chunk []byte) error) error {
 	return nil
 }
 
+// mostRoom bounds the points that room is made for before they are read.
+const mostRoom = 256
+
 // gather lays the pushes over one another, in the order they came, as sorted
 // points by series. Only ids in wanted are read; nil wants all.
 func gather(pushes []Push, wanted map[int64]bool) (map[int64][]sample.Point, error) {
 	all := map[int64][]sample.Point{}
-	for _, p := range pushes {
+	for i, p := range pushes {
 		err := eachSeries(p.Body, func(id int64, chunk []byte) error {
 			if wanted != nil && !wanted[id] {
 				return nil
 			}
-			pts, err := decodeChunk(all[id], chunk)
+			was, begun := all[id]
+			if !begun { // most series are in every push, with as many points
+				was = make([]sample.Point, 0, min(pointsIn(chunk)*(len(pushes)-i), mostRoom))
+			}
+			pts, err := decodeChunk(was, chunk)
 			all[id] = pts
 			return err
 		})
