@@ -73,11 +73,11 @@ if __name__ == "__main__":
 func grown(t *testing.T, s *service, name, part, what string, least float64) (h *order.Heap) {
 	t.Helper()
 	tries := 0
-	testbed.Eventually(t, 4*time.Minute, func() error { // a look on a busy machine may be cut short, the next goes on from it
+	testbed.Eventually(t, testbed.Patience, func() error { // a look on a busy machine may be cut short, the next goes on from it
 		tries++
 		id := fmt.Sprintf("%s-%d", strings.TrimSuffix(name, "@bed"), tries)
-		s.give(order.Order{Run: id, Kind: order.Evidence, Droplet: "42", Worker: name, NotAfter: time.Now().Add(10 * time.Second)})
-		r := s.awaitResult(id+".evidence", 30*time.Second)
+		s.give(order.Order{Run: id, Kind: order.Evidence, Droplet: "42", Worker: name, NotAfter: time.Now().Add(heapTime + heapSpare)})
+		r := s.awaitResult(id+".evidence", testbed.Patience)
 		if r.Evidence == nil || r.Evidence.Heap == nil {
 			return fmt.Errorf("no heap in %+v", r)
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -189,6 +190,9 @@ func TestLook(t *testing.T) {
 			t.Errorf("lacks %s:\n%s", want, second)
 		}
 	}
+	if got, want := partsOf(second), "look files malloc lines types held chain atoms cycles guppy"; got != want {
+		t.Errorf("told in the order %s, not with what is quick first: %s", got, want)
+	}
 	if h.Since.IsZero() || strings.Contains(out, "hunter2") || strings.Contains(out, "failed") {
 		t.Errorf("since %s:\n%s", h.Since, out)
 	}
@@ -200,7 +204,17 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// TestLookAfterOneCutShort: what the look before did not come to is not said
+// partsOf are the parts of an answer as they were told, those without rows with them.
+func partsOf(answer string) string {
+	var names []string
+	for _, m := range regexp.MustCompile(`"k": "(\w+)", "(?:since|rows)`).FindAllStringSubmatch(answer, -1) {
+		names = append(names, m[1])
+	}
+	return strings.Join(names, " ")
+}
+
+// TestLookAfterOneCutShort: what a look was cut short in comes last in the
+// next, and what the look before did not come to is not said
 // not to have grown: it is told against the look that counted it, or as
 // counted for the first time.
 func TestLookAfterOneCutShort(t *testing.T) {
@@ -229,6 +243,11 @@ func TestLookAfterOneCutShort(t *testing.T) {
 	}
 	if p, row := types(3), rowOf(all[3], "types", "__main__.Secret"); p.First || !p.Since.Before(all[3].Since) || row.Grown != 1000 {
 		t.Errorf("the fourth, whole after one cut short: since %s, %+v", all[3].Since, p)
+	}
+	for _, i := range []int{1, 3} {
+		if got := partsOf(looks[i]); !strings.HasSuffix(got, " types") {
+			t.Errorf("look %d came to %s, in this order", i+1, got)
+		}
 	}
 	if i := slices.IndexFunc(all[3].Parts, func(p order.HeapPart) bool { return p.Name == "files" || p.Name == "malloc" }); i < 0 || !all[3].Parts[i].Since.IsZero() {
 		t.Errorf("what the look before did count is told since another: %+v", all[3].Parts)

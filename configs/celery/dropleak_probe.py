@@ -274,7 +274,7 @@ def named(kind):
 
 
 class Look:
-    """One look at the heap, in a fork. Each part is told as soon as it is there."""
+    """One look at the heap, in a fork. Each part is told as soon as it is there, the costly ones last."""
 
     def __init__(self, wire, page, before):
         self.wire, self.page, self.before = wire, page, before
@@ -285,14 +285,20 @@ class Look:
         self.wire.setblocking(True)
         self.wire.settimeout(LONGEST)
         self.tell({"k": "look", "since": self.before.get("at", 0), "held": sum(status("VmRSS", "VmSwap"))})
-        for part in (self.files, self.malloc, self.lines, self.objects, self.chain, self.guppy):
+        parts = [self.files, self.malloc, self.lines, self.objects, self.held, self.chain, self.references, self.guppy]
+        # What the look before was cut short in comes last, so that it keeps the others from their turn only once.
+        parts.sort(key=lambda part: part.__name__ == self.before.get("in"))
+        for part in parts:
+            self.now["in"] = part.__name__
+            self.keep()
             try:
                 part()
             except MemoryError:
                 self.tell({"k": "note", "text": part.__name__ + " took more memory than it may"})
             except Exception as e:
                 self.tell({"k": "note", "text": part.__name__ + " failed: " + named(type(e))})
-            self.keep()
+        self.now["in"] = ""
+        self.keep()
         self.tell({"k": "end"})
 
     def tell(self, line):
@@ -327,30 +333,34 @@ class Look:
         self.grown("files", kinds)
 
     def objects(self):
-        import collections
         import gc
 
+        self.grown("types", self.by_type(gc.get_objects()))
+
+    def references(self):
+        """Plain values by bytes, and what is only referred to from within itself."""
+        import collections
+        import gc
+        from itertools import chain, compress, filterfalse
+
         objects = gc.get_objects()
-        self.grown("types", self.by_type(objects))
-        self.keep()  # the rest may take too long
         place = {id(o): i for i, o in enumerate(objects)}
-        refs = [sys.getrefcount(o) for o in objects]
-        atoms, seen, containers = collections.Counter(), set(), []
-        for o in objects:
-            kind = type(o)
-            if kind in (list, dict, set, collections.deque, collections.OrderedDict) and len(o) >= 100:
-                containers.append((len(o), id(o)))
-            for r in gc.get_referents(o):
-                at = place.get(id(r))
-                if at is not None:
-                    refs[at] -= 1
-                elif id(r) not in seen:
-                    seen.add(id(r))
-                    atoms[type(r)] += size_of(r)
+        refs = list(map(sys.getrefcount, objects))
+        inner, plain = collections.Counter(), {}
+        for at in range(0, len(objects), 4096):  # by calls of C for many at once
+            found = list(chain.from_iterable(map(gc.get_referents, objects[at : at + 4096])))
+            inner.update(map(id, compress(found, map(gc.is_tracked, found))))
+            found = list(filterfalse(gc.is_tracked, found))
+            plain.update(zip(map(id, found), found))
+        atoms = collections.Counter()
+        for o in plain.values():
+            atoms[type(o)] += size_of(o)
         self.grown("atoms", {named(t): n for t, n in atoms.items()}, least=1 << 16)
-        del atoms, seen, kind, r
-        self.held(objects, place, sorted(containers, reverse=True)[:200])
+        del atoms, found, plain
         self.keep()
+        for i, n in inner.items():
+            if i in place:
+                refs[place[i]] -= n
         self.cycles(objects, place, refs)
 
     @staticmethod
@@ -363,12 +373,13 @@ class Look:
         return names
 
     def cycles(self, objects, place, refs):
-        """Counts what only refers to itself, as the collector would, without running anybody's __del__."""
+        """Counts what only refers to itself, as the collector would, without running anybody's __del__. refs says of
+        each object how often anything but the others refers to it."""
         import collections
         import gc
 
-        base = [sys.getrefcount(o) for o in [[]]][0]  # what counting itself holds
-        reached = [n - base > 0 for n in refs]
+        base = list(map(sys.getrefcount, [[]]))[0]  # what counting itself holds
+        reached = [n > base for n in refs]
         todo = [i for i, n in enumerate(reached) if n]
         while todo:
             for r in gc.get_referents(objects[todo.pop()]):
@@ -378,8 +389,15 @@ class Look:
                     todo.append(at)
         self.grown("cycles", collections.Counter(named(type(o)) for o, n in zip(objects, reached) if not n))
 
-    def held(self, objects, place, containers):
+    def held(self):
         """The containers that grew most, and which global holds each."""
+        import collections
+        import gc
+
+        objects = gc.get_objects()
+        place = {id(o): i for i, o in enumerate(objects)}
+        kinds = (list, dict, set, collections.deque, collections.OrderedDict)
+        containers = sorted(((len(o), id(o)) for o in objects if type(o) in kinds and len(o) >= 100), reverse=True)[:200]
         since, before = self.earlier("held")
         self.now["held"] = self.at, {at: n for n, at in containers}
         rows = [(n - before.get(at, 0) if before is not None else 0, n, at) for n, at in containers]
@@ -447,8 +465,8 @@ class Look:
             return
         before, now = self.earlier("types")[1] or {}, self.now.get("types", (0, {}))[1]
         for name in sorted(now, key=lambda n: -(now[n] - before.get(n, 0))):
-            found = objgraph.by_type(name.rpartition(".")[2])
-            if "." in name and found:
+            found = "." in name and objgraph.by_type(name.rpartition(".")[2])
+            if found:
                 links = objgraph.find_backref_chain(found[-1], objgraph.is_proper_module, max_depth=8)
                 if len(links) > 1:
                     self.tell({"k": "chain", "rows": [[" in ".join(named(type(o)) for o in reversed(links)), len(links), 0]]})

@@ -59,7 +59,11 @@ def look(until):
 def fill(then):
     """Leaks, and has the next look cut short before it counts objects, or not."""
     kept.extend(Secret("hunter2") for _ in range(500))
-    probe.Look.objects = whole if then == "whole" else lambda self: os._exit(0)
+    probe.Look.objects = whole if then == "whole" else objects
+
+
+def objects(self):
+    os._exit(0)
 
 
 whole = probe.Look.objects
