@@ -15,6 +15,7 @@ import (
 	"github.com/dropleak/dropleak/bot/schedule"
 	"github.com/dropleak/dropleak/bot/watch"
 	"github.com/dropleak/dropleak/detector"
+	"github.com/dropleak/dropleak/detector/sample"
 	"github.com/dropleak/dropleak/detector/synth"
 )
 
@@ -138,6 +139,10 @@ func (s *series) Digest(ctx context.Context, id string, from, to time.Time) (his
 		}
 	}
 	return d, err
+}
+
+func (s *series) OnHand(context.Context, string, string, time.Time, time.Time) ([]sample.OnHand, error) {
+	return nil, nil // nobody counted
 }
 
 func (s *series) Seen(context.Context) ([]history.Presence, error) { return s.seen, s.broken["seen"] }

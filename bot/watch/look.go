@@ -65,7 +65,11 @@ func (w *Watch) Look(ctx context.Context, d Droplet, at time.Time) (View, error)
 		worker = StretchWorker(worker, w.o.Scale, at)
 		worker.Limit = w.limit(d, worker, available)
 		v.Workers, v.holds = append(v.Workers, worker), append(v.holds, holding{footprint(worker), newest(worker)})
-		v.Verdicts = append(v.Verdicts, w.blame(ctx, d, worker.Name, detector.Judge(worker, at, detector.Options{}), at))
+		verdict := w.beside(ctx, v, worker.Name, detector.Judge(worker, at, detector.Options{}), func(held []detector.Point) detector.Verdict {
+			worker.Held = held
+			return detector.Judge(worker, at, detector.Options{})
+		})
+		v.Verdicts = append(v.Verdicts, w.blame(ctx, d, worker.Name, verdict, at))
 	}
 	v.Verdict = detector.JudgeDroplet(v.Host, v.Workers, v.Verdicts, at, detector.Options{})
 	return v, nil
@@ -104,7 +108,11 @@ func (w *Watch) glance(ctx context.Context, d Droplet, at time.Time) (View, erro
 		v.holds = append(v.holds, holding{footprint(recent), newest(recent)})
 		recent.Limit, recent.Lives, recent.Pressure = x.Summary.Limit, nil, nil
 		v.Workers = append(v.Workers, recent)
-		v.Verdicts = append(v.Verdicts, w.blame(ctx, d, recent.Name, detector.JudgeSummary(x.Summary, at, detector.Options{}), at))
+		verdict := w.beside(ctx, v, recent.Name, detector.JudgeSummary(x.Summary, at, detector.Options{}), func(held []detector.Point) detector.Verdict {
+			x.Summary.Held = held
+			return detector.JudgeSummary(x.Summary, at, detector.Options{})
+		})
+		v.Verdicts = append(v.Verdicts, w.blame(ctx, d, recent.Name, verdict, at))
 	}
 	v.Verdict = detector.JudgeDropletSummary(g.Host, sums, v.Verdicts, detector.Options{})
 	return v, nil

@@ -18,6 +18,7 @@ import (
 	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/bot/schedule"
 	"github.com/dropleak/dropleak/detector"
+	"github.com/dropleak/dropleak/detector/sample"
 )
 
 // Series serves what was measured.
@@ -25,6 +26,8 @@ type Series interface {
 	Workers(ctx context.Context, q history.Query) ([]detector.Worker, error)
 	Droplets(ctx context.Context, q history.Query) ([]detector.Droplet, error)
 	Seen(ctx context.Context) ([]history.Presence, error)
+	// OnHand is what one worker had on hand at each pass, where it was counted.
+	OnHand(ctx context.Context, dropletID, worker string, from, to time.Time) ([]sample.OnHand, error)
 	// Digest is Workers and Droplets of one droplet, summarised.
 	Digest(ctx context.Context, dropletID string, from, to time.Time) (history.Digest, error)
 }

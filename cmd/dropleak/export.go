@@ -30,7 +30,9 @@ func exportCommand(s streams) *cobra.Command {
 		Short:   "Write history as the CSV that scan and import read",
 		Long: `Export writes the samples of workers as CSV on standard output: one row a
 process and reading, in bytes and seconds since 1970. Where several sources
-speak of one worker, it writes the one with the most samples.
+speak of one worker, it writes the one with the most samples. Where the probe
+counted the tasks that a worker holds until their time (ETA, countdown), a row
+for each count follows, in the column held; scan reads it, import does not.
 
 Exit status: 0 written, 1 nothing fits or trouble, 2 wrong usage.`,
 		Example: `  dropleak export --config dropleak.yaml --worker mail@web1 | dropleak scan -
@@ -69,7 +71,8 @@ func readMoment(flag, text string, into *time.Time) error {
 }
 
 func export(ctx context.Context, s streams, st *store.Store, q history.Query) error {
-	workers, err := history.New(st, history.Options{}).Workers(ctx, q)
+	h := history.New(st, history.Options{})
+	workers, err := h.Workers(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -77,10 +80,18 @@ func export(ctx context.Context, s streams, st *store.Store, q history.Query) er
 		return errNothing
 	}
 	var rows []sample.Process
+	var held []formats.Held
 	for _, w := range workers {
 		rows = append(rows, rowsOf(w)...)
+		counts, err := h.OnHand(ctx, w.Droplet, w.Name, q.From, q.To)
+		if err != nil {
+			return err
+		}
+		for _, c := range counts {
+			held = append(held, formats.Held{At: c.At, Droplet: c.Droplet, Worker: c.Worker, Tasks: c.ETA})
+		}
 	}
-	return formats.WriteCSV(s.out, rows)
+	return formats.WriteCSV(s.out, rows, held)
 }
 
 // rowsOf are a worker's readings as they were written into history.

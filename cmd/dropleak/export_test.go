@@ -15,7 +15,7 @@ func TestExportKeepsSlots(t *testing.T) {
 	at := time.Unix(1795456898, 0).UTC()
 	w := detector.Worker{Name: "mail", Droplet: "42", Lives: []detector.Life{{Slot: detector.SlotGroup, Role: detector.RoleUnknown, Samples: []detector.Sample{{At: at, RSS: 5}}}}}
 	var out strings.Builder
-	if err := formats.WriteCSV(&out, rowsOf(w)); err != nil {
+	if err := formats.WriteCSV(&out, rowsOf(w), nil); err != nil {
 		t.Fatal(err)
 	}
 	got, err := formats.CSV(strings.NewReader(out.String()), "")

@@ -63,7 +63,7 @@ func readings(c synth.Case) (out []sample.Process) {
 
 // writeAs writes one made node into one file.
 var writeAs = map[string]func(io.Writer, synth.Case) error{
-	"csv":   func(out io.Writer, c synth.Case) error { return formats.WriteCSV(out, readings(c)) },
+	"csv":   func(out io.Writer, c synth.Case) error { return formats.WriteCSV(out, readings(c), nil) },
 	"tasks": writeTasks,
 	"ps": func(out io.Writer, c synth.Case) error {
 		return eachPass(readings(c), func(at time.Time, rows []sample.Process) error {

@@ -12,20 +12,23 @@ import (
 
 // exportColumns is the header that WriteCSV writes and CSV reads.
 var exportColumns = []string{"time", "droplet", "worker", "slot", "role", "pid", "ppid", "start",
-	"rss", "pss", "uss", "swap", "cpu"}
+	"rss", "pss", "uss", "swap", "cpu", "held"}
 
 // WriteCSV writes samples as the CSV that [CSV] reads: seconds since 1970 and
-// bytes, what was not measured left empty.
-func WriteCSV(out io.Writer, rows []sample.Process) error {
+// bytes, what was not measured left empty. After them stands a row for each
+// time that a worker's held tasks were counted.
+func WriteCSV(out io.Writer, rows []sample.Process, held []Held) error {
 	w := csv.NewWriter(out)
-	if err := w.Write(exportColumns); err != nil {
-		return fmt.Errorf("write samples: %w", err)
-	}
+	// The writer keeps its first error for Error.
+	w.Write(exportColumns)
 	for _, p := range rows {
-		if err := w.Write([]string{seconds(p.At), p.Droplet, p.Worker, p.Slot, p.Role, id(p.PID), id(p.PPID), seconds(p.Start),
-			number(p.RSS), number(p.PSS), number(p.USS), number(p.Swap), number(p.CPU)}); err != nil {
-			return fmt.Errorf("write samples: %w", err)
-		}
+		w.Write([]string{seconds(p.At), p.Droplet, p.Worker, p.Slot, p.Role, id(p.PID), id(p.PPID), seconds(p.Start),
+			number(p.RSS), number(p.PSS), number(p.USS), number(p.Swap), number(p.CPU), ""})
+	}
+	for _, h := range held {
+		row := make([]string, len(exportColumns))
+		row[0], row[1], row[2], row[len(row)-1] = seconds(h.At), h.Droplet, h.Worker, number(h.Tasks)
+		w.Write(row)
 	}
 	w.Flush()
 	if err := w.Error(); err != nil {

@@ -18,7 +18,8 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 		{At: start.Add(time.Minute), Droplet: "42", Worker: `q"uote`, Slot: "0", Role: "child", PID: 8, PPID: 7, RSS: 3, PSS: sample.NaN, USS: sample.NaN, Swap: sample.NaN, CPU: sample.NaN},
 	}
 	var b bytes.Buffer
-	if err := WriteCSV(&b, want); err != nil {
+	held := []Held{{At: start.Add(90 * time.Second), Droplet: "42", Worker: "mail@web, 1", Tasks: 17}}
+	if err := WriteCSV(&b, want, held); err != nil {
 		t.Fatal(err)
 	}
 	got, err := CSV(&b, "other")
@@ -27,5 +28,8 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got.Processes, cmpopts.EquateNaNs()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(held, got.Held); diff != "" {
+		t.Errorf("held (-want +got):\n%s", diff)
 	}
 }

@@ -1,0 +1,32 @@
+package watch
+
+import (
+	"context"
+
+	"github.com/dropleak/dropleak/detector"
+)
+
+// beside judges a worker that leaks again, with the tasks that its main
+// process held until their time (ETA, countdown), where the probe counted
+// them: a backlog fills the process as a leak would. judge is given their
+// numbers. A verdict stands where nobody counted.
+func (w *Watch) beside(ctx context.Context, v View, worker string, first detector.Verdict, judge func(held []detector.Point) detector.Verdict) detector.Verdict {
+	if !first.Kind.Leaks() {
+		return first
+	}
+	counts, err := w.o.Series.OnHand(ctx, v.Droplet.ID, worker, w.from(v.At), v.At)
+	if err != nil {
+		w.o.Log.Error("tasks that wait were not set against growth", "droplet", v.Droplet.Name, "worker", worker, "err", err)
+		return first
+	}
+	held := make([]detector.Point, len(counts))
+	most := 0.0
+	for i, c := range counts {
+		held[i] = detector.Point{At: w.o.Scale.Stretch(c.At, v.At), V: c.ETA}
+		most = max(most, c.ETA)
+	}
+	if most == 0 {
+		return first
+	}
+	return judge(held)
+}

@@ -1,0 +1,57 @@
+package watch_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/history"
+	"github.com/dropleak/dropleak/bot/store/storetest"
+	"github.com/dropleak/dropleak/bot/watch"
+	"github.com/dropleak/dropleak/detector"
+	"github.com/dropleak/dropleak/detector/sample"
+	"github.com/dropleak/dropleak/detector/synth"
+)
+
+// waiting are the counts that the probe would send of what a made parent held
+// until its time.
+func waiting(held []detector.Point, by time.Duration) []sample.Series {
+	var counts []sample.OnHand
+	for _, p := range held {
+		counts = append(counts, sample.OnHand{At: p.At.Add(by).Truncate(time.Second), Droplet: web.ID, Worker: "mail", ETA: p.V})
+	}
+	return sample.EncodeOnHand(counts)
+}
+
+// TestBacklogOpensNoFinding: a main process that grows with the tasks that
+// wait in it is a leak to who does not know their number. Where the probe
+// counts them, no finding is opened, by scans and by looks alike.
+func TestBacklogOpensNoFinding(t *testing.T) {
+	c := synth.PilingUp().Make(700_003, synth.Params{Held: true})
+	c.Worker.Name = "mail"
+	now := time.Now().Truncate(time.Minute)
+	by := now.Sub(c.At)
+	for _, counted := range []bool{false, true} {
+		h := history.New(storetest.Open(t, "sqlite:"+t.TempDir()), history.Options{})
+		series := sent([]detector.Worker{moved(c.Worker, by)}, time.Time{}, now.Add(time.Second))
+		if counted {
+			series = append(series, waiting(c.Worker.Held, by)...)
+		}
+		if err := h.Write(t.Context(), series); err != nil {
+			t.Fatal(err)
+		}
+		w := watch.New(watch.Options{Series: h, Findings: newBed(t).store, Fleet: func(context.Context) (watch.Fleet, error) {
+			return watch.Fleet{Droplets: []watch.Droplet{web}, Listed: now}, nil
+		}})
+		s, err := w.Scan(t.Context(), now)
+		if err != nil || len(s.Views) != 1 || len(s.Views[0].Verdicts) != 1 {
+			t.Fatalf("%+v, %v", s, err)
+		}
+		sameView(t, w, s.Views[0])
+		v := s.Views[0].Verdicts[0]
+		if counted != (len(s.Changes) == 0) || counted != strings.Contains(strings.Join(v.Evidence, " "), "tasks that it holds until their time") {
+			t.Errorf("counted %t: %d changes, %s", counted, len(s.Changes), v.Evidence)
+		}
+	}
+}
