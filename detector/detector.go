@@ -264,7 +264,7 @@ const (
 type Comparison struct {
 	Before, After *Interval // bytes per hour
 	Answer        Fix
-	HoursNeeded   *float64 // with FixUnsure
+	HoursNeeded   *float64 // with FixUnsure, of time after; nil where none would tell, as growth before is not proved
 	Evidence      []string
 }
 

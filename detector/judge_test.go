@@ -215,17 +215,21 @@ func TestCompare(t *testing.T) {
 		name          string
 		before, after Worker
 		want          Fix
+		more          bool // hours would tell
+		says          string
 	}{
-		{"fixed", leaky, node(24, level(80)), Fixed},
-		{"still leaks", leaky, node(24, noisy(0.5, func(h float64) float64 { return 70 + 6*h })), NotFixed},
-		{"too short", leaky, node(1, level(80)), FixUnsure},
-		{"nothing to fix", node(24, level(80)), node(24, level(80)), FixUnsure},
+		{"fixed", leaky, node(24, level(80)), Fixed, false, "After: "},
+		{"still leaks", leaky, node(24, noisy(0.5, func(h float64) float64 { return 70 + 6*h })), NotFixed, false, "After: "},
+		{"too short", leaky, node(1, level(80)), FixUnsure, true, "both need at least"},
+		{"too noisy yet", leaky, node(4, noisy(25, func(h float64) float64 { return 80 })), FixUnsure, true, "After: "},
+		{"nothing to fix", node(24, level(80)), node(24, level(80)), FixUnsure, false, "Take a time before it that shows the growth."},
+		{"before too short", node(4, noisy(0.5, func(h float64) float64 { return 80 + 12*h })), node(24, level(80)), FixUnsure, false, "would have had to be"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			got := Compare(c.before, c.after, Options{})
-			if got.Answer != c.want || (got.Answer == FixUnsure) != (got.HoursNeeded != nil) {
-				t.Errorf("%s, want %s: %v", got.Answer, c.want, got.Evidence)
+			if got.Answer != c.want || c.more != (got.HoursNeeded != nil) || !strings.Contains(strings.Join(got.Evidence, " "), c.says) {
+				t.Errorf("%s, want %s; hours %v: %v", got.Answer, c.want, got.HoursNeeded, got.Evidence)
 			}
 		})
 	}

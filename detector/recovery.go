@@ -160,7 +160,8 @@ func Compare(before, after Worker, o Options) Comparison {
 	}
 	switch {
 	case rb.Low <= 0 || !vb.Kind.Leaks():
-		c.Evidence = append(c.Evidence, "Growth before is not proved, so there is nothing that a fix could be seen to end.")
+		c.Evidence = append(c.Evidence, unproved(vb))
+		return c
 	case va.Kind.Leaks() && ra.High > rb.Value/2:
 		c.Answer = NotFixed
 	case ra.High < math.Max(rb.Low/4, th.materialRate):
@@ -172,6 +173,16 @@ func Compare(before, after Worker, o Options) Comparison {
 		c.HoursNeeded = ptr(hoursToTell(rb, ra, ha))
 	}
 	return c
+}
+
+// unproved says that a fix cannot be judged by a time before it that shows no
+// leak: no hours after it would change that.
+func unproved(before Verdict) string {
+	const nothing = "Growth before is not proved, so there is nothing that a fix could be seen to end."
+	if before.HoursNeeded != nil {
+		return fmt.Sprintf("%s The time before would have had to be %s longer.", nothing, span(*before.HoursNeeded))
+	}
+	return nothing + " Take a time before it that shows the growth."
 }
 
 // hoursToTell is how much longer "after" must be watched until its interval,

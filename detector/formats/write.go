@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,21 +13,26 @@ import (
 
 // exportColumns is the header that WriteCSV writes and CSV reads.
 var exportColumns = []string{"time", "droplet", "worker", "slot", "role", "pid", "ppid", "start",
-	"rss", "pss", "uss", "swap", "cpu", "held"}
+	"rss", "pss", "uss", "swap", "cpu"}
 
 // WriteCSV writes samples as the CSV that [CSV] reads: seconds since 1970 and
-// bytes, what was not measured left empty. After them stands a row for each
-// time that a worker's held tasks were counted.
+// bytes, what was not measured left empty. Where a worker's held tasks were
+// counted, a column more and a row for each count follow.
 func WriteCSV(out io.Writer, rows []sample.Process, held []Held) error {
 	w := csv.NewWriter(out)
-	// The writer keeps its first error for Error.
-	w.Write(exportColumns)
-	for _, p := range rows {
-		w.Write([]string{seconds(p.At), p.Droplet, p.Worker, p.Slot, p.Role, id(p.PID), id(p.PPID), seconds(p.Start),
-			number(p.RSS), number(p.PSS), number(p.USS), number(p.Swap), number(p.CPU), ""})
+	row := slices.Clone(exportColumns)
+	if len(held) > 0 {
+		row = append(row, "held")
 	}
+	w.Write(row) // the writer keeps its first error
+	clear(row)
+	for _, p := range rows {
+		copy(row, []string{seconds(p.At), p.Droplet, p.Worker, p.Slot, p.Role, id(p.PID), id(p.PPID), seconds(p.Start),
+			number(p.RSS), number(p.PSS), number(p.USS), number(p.Swap), number(p.CPU)})
+		w.Write(row)
+	}
+	clear(row)
 	for _, h := range held {
-		row := make([]string, len(exportColumns))
 		row[0], row[1], row[2], row[len(row)-1] = seconds(h.At), h.Droplet, h.Worker, number(h.Tasks)
 		w.Write(row)
 	}
