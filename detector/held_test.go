@@ -12,12 +12,7 @@ import (
 
 // cuts judges a case as alerts come, at every tenth of its window.
 func cuts(c synth.Case) (looks []detector.Verdict) {
-	first := c.At
-	for _, l := range c.Worker.Lives {
-		if at := l.Samples[0].At; at.Before(first) {
-			first = at
-		}
-	}
+	first := firstSample(c.Worker)
 	for k := 1; k <= 10; k++ {
 		at := first.Add(c.At.Sub(first) * time.Duration(k) / 10)
 		w := c.Worker
