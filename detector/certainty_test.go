@@ -60,10 +60,13 @@ func TestHoursUntilCertain(t *testing.T) {
 	if a, b := steadier.hoursUntilCertain(s, th), o.hoursUntilCertain(s, th); a >= b {
 		t.Errorf("with half the scatter %.1f h more are needed, with all of it %.1f", a, b)
 	}
-	s.age = th.warmDay - 0.1
-	young := o.certain(s, th)
 	s.age = th.warmDay
 	o.win.from, o.win.to = 0, th.warmDay
+	sum := o.certainty(s, th)
+	th.sureOld, th.sure = sum-0.1, sum+0.1
+	s.age -= 0.1
+	young := o.certain(s, th)
+	s.age = th.warmDay
 	if old := o.certain(s, th); young || !old {
 		t.Errorf("certain just before a day %v, at a day %v", young, old)
 	}
