@@ -37,13 +37,22 @@ func card(v remedy.View, now time.Time) []slack.Block {
 	return append(out, report.Context(foot(v)))
 }
 
-// first stands above all else in a question, buttons too: why one of them
-// skips the snapshot. "" where there is nothing of the kind.
+// first stands above all else, buttons too: how the run ended, and why a
+// button skips the snapshot. "" where there is nothing of the kind.
 func first(v remedy.View) string {
-	if !v.TooLate || v.Settled != nil || v.Outcome != "" {
-		return ""
+	var lines []string
+	if v.Rehearsal {
+		lines = append(lines, rehearsalMark)
 	}
-	return saysCardTooLate
+	switch {
+	case v.Relapse != nil:
+		lines = append(lines, relapse(v))
+	case v.Outcome != "":
+		lines = append(lines, outcome(v))
+	case v.TooLate && v.Settled == nil:
+		lines = append(lines, saysCardTooLate)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // scope names everything that restarts.

@@ -211,7 +211,7 @@ func runs() map[string]remedy.View {
 		}),
 		"end-cancelled": ended(remedy.Cancelled, "snapshot", "cancelled by a person", kept),
 		"end-expired":   change(asked(), func(v *remedy.View) { v.Outcome, v.Buttons = remedy.TimedOut, nil }),
-		"end-overtaken": ended(remedy.Overtaken, "recheck", "the worker's main process is another: pid 140 started 12:05:00, was pid 100 started 08:00:00", kept),
+		"end-overtaken": ended(remedy.Overtaken, "recheck", "the worker's main process is another: pid 140 since 22 Nov 12:05 UTC, was pid 100 since 22 Nov 08:00 UTC", kept),
 		"end-failed":    ended(remedy.Failed, "snapshot", "the snapshot ended as errored", "The droplet runs as before. Nothing was restarted."),
 		"end-unknown":   ended(remedy.Unclear, "restart", "no result of the restart has arrived", "Look at the worker on web-1."),
 		"end-down":      ended(remedy.NotRunning, "verify", "the worker has no main process in the last 3 readings", "Start it on web-1: supervisorctl start mail."),
@@ -236,7 +236,7 @@ func golden() map[string]any {
 	out := map[string]any{}
 	for name, v := range runs() {
 		f := stateFor(v)
-		m := report.Finding(f, report.Look{At: noon, First: first(v), Picture: f.Picture, Run: runBlocks(f, v, noon.Add(11*time.Minute)), Row: buttons(f, v), Ask: ask(v), Story: story(f, v), Before: before(v)})
+		m := report.Finding(f, shown(report.Look{At: noon, Picture: f.Picture}, f, v, noon.Add(11*time.Minute)))
 		out["run-"+name] = map[string]any{"channel": "C0OPS", "text": m.Text, "blocks": m.Blocks}
 	}
 	for name, s := range pages() {
@@ -250,7 +250,7 @@ func golden() map[string]any {
 		out["answer-"+name] = map[string]any{"text": m.Text, "blocks": m.Blocks}
 	}
 	f := stateFor(asked())
-	question := report.Finding(f, report.Look{At: noon, Picture: f.Picture, Run: runBlocks(f, asked(), noon), Row: buttons(f, asked()), Ask: ask(asked())})
+	question := report.Finding(f, shown(report.Look{At: noon, Picture: f.Picture}, f, asked(), noon))
 	out["modal-review"] = reviewModal(f, question.Blocks, "", "C0OPS")
 	out["modal-review-refused"] = reviewModal(f, question.Blocks, ":no_entry: You are not among the configured approvers.", "C0OPS")
 	out["modal-review-incident"] = reviewModal(struck(3)[0], incidents()["question"].Blocks, "", "C0OPS")

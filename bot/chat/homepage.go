@@ -273,7 +273,7 @@ func (s *scene) waiting() []slack.Block {
 			q.v.Buttons = nil
 			text += saysForApprovers
 		}
-		out = append(out, report.Section(text), buttons(q.f, q.v))
+		out = append(append(out, report.Section(text)), pressable(q.f, q.v)...)
 	}
 	return append(out, more(len(s.questions)-homeQuestions, "question", "questions", fmt.Sprintf(saysInChannel, s.channel))...)
 }
@@ -296,7 +296,7 @@ func (s *scene) inFlight() []slack.Block {
 			r.v.Buttons = nil
 		}
 		text := fmt.Sprintf(saysHomeRun, report.Escape(r.v.Title()), voters(r.v), stepAt(r.v, s.at))
-		out = append(out, report.Section(text), buttons(r.f, r.v))
+		out = append(append(out, report.Section(text)), pressable(r.f, r.v)...)
 	}
 	return append(out, more(len(s.runs)-homeRuns, "run", "runs", saysShowRuns)...)
 }

@@ -209,10 +209,27 @@ func band(incident string, members []finding.Finding, runs map[string]remedy.Vie
 func lone(members []finding.Finding, runs map[string]remedy.View, v remedy.RolloutView, now time.Time) []slack.Block {
 	for _, f := range members {
 		if run := runs[f.ID]; run.Run != "" && run.Outcome == "" && run.Settled == nil && (v.ID == "" || v.End != "") {
-			return append([]slack.Block{report.Section(fmt.Sprintf(saysMemberAlone, report.Escape(run.Title())))}, append(runBlocks(f, run, now), buttons(f, run))...)
+			return append([]slack.Block{report.Section(fmt.Sprintf(saysMemberAlone, report.Escape(run.Title())))}, alone(f, run, now)...)
 		}
 	}
 	return nil
+}
+
+// alone is the question about one member, buttons last.
+func alone(f finding.Finding, run remedy.View, now time.Time) (out []slack.Block) {
+	if words := first(run); words != "" {
+		out = append(out, report.Section(words))
+	}
+	return append(append(out, runBlocks(f, run, now)...), pressable(f, run)...)
+}
+
+// pressable are all buttons of a run, one below the other.
+func pressable(f finding.Finding, run remedy.View) []slack.Block {
+	row, below := buttons(f, run)
+	if below == nil {
+		return []slack.Block{row}
+	}
+	return []slack.Block{row, below}
 }
 
 // clickRollout acts on a button of an incident; false: it is none of them.

@@ -82,7 +82,7 @@ func TestIncidentRollsOn(t *testing.T) {
 		}
 		d.rest(90 * time.Minute)
 		_, m = d.message(ids[0])
-		wantText(t, "the message", m.PlainText(), "every worker was seen to", "3 of 3 restarted", "memory freed, worker working")
+		wantText(t, "the message", m.PlainText(), "every worker had its turn", "3 of 3 restarted", "memory freed, worker working")
 		if snapshots, restarts := d.far.counted(); snapshots != 3 || restarts != 3 || len(d.posts()) != 1 {
 			t.Errorf("%d snapshots, %d restarts, %d messages", snapshots, restarts, len(d.posts()))
 		}

@@ -31,19 +31,17 @@ func ask(v remedy.View) string {
 	return saysRestartUnderWay
 }
 
-// runBlocks shows a run in the state it is in. Its buttons stand higher up.
+// runBlocks shows a run in the state it is in. What comes first of it and its
+// buttons stand higher up.
 func runBlocks(f finding.Finding, v remedy.View, now time.Time) []slack.Block {
 	var out []slack.Block
-	if v.Rehearsal {
-		out = append(out, report.Section(rehearsalMark))
-	}
 	switch {
 	case v.Outcome != "":
-		out = append(out, outcome(f, v)...)
+		out = proven(f, v)
 	case v.Settled == nil:
-		out = append(out, card(v, now)...)
+		out = card(v, now)
 	default:
-		out = append(out, progress(v, now)...)
+		out = progress(v, now)
 	}
 	return append(out, leaseBlocks(v)...)
 }
@@ -116,14 +114,18 @@ func steps(v remedy.View, now time.Time) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// outcome says how the run ended, with the proof.
-func outcome(f finding.Finding, v remedy.View) []slack.Block {
-	out := []slack.Block{report.Section(icon(v.Outcome) + " *" + report.Escape(sentence(v.Outcome.Words())) + "*" + whyOf(v))}
+// outcome says how the run ended.
+func outcome(v remedy.View) string {
+	return icon(v.Outcome) + " *" + report.Escape(sentence(v.Outcome.Words())) + "*" + whyOf(v)
+}
+
+// proven is what an ended run did, with the numbers, and what is left of it.
+func proven(f finding.Finding, v remedy.View) (out []slack.Block) {
 	if v.Settled == nil || !began(v) {
-		return out
+		return nil
 	}
-	if v.Relapse != nil {
-		out = append(out, report.Section(relapse(v)))
+	if v.Relapse != nil { // that stands first
+		out = append(out, report.Section(outcome(v)))
 	}
 	if facts := proof(f, v); len(facts) > 0 {
 		out = append(out, report.Fields(facts...))
@@ -132,11 +134,13 @@ func outcome(f finding.Finding, v remedy.View) []slack.Block {
 	return append(out, shelf(v)...)
 }
 
-// trail is what an ended run did, and where it broke off, in one line.
+// trail is what an ended run did, and where it broke off, in one line. A step
+// takes from the end of the one before: together they are what the run took.
 func trail(v remedy.View) string {
 	var parts []string
+	since := v.Settled.At
 	for _, s := range v.Steps {
-		part, took := s.Title, s.Ended.Sub(s.Began)
+		part, took := s.Title, s.Ended.Sub(since)
 		switch {
 		case s.Name == "ask" || s.State == remedy.Ahead || s.Name == "line" && took < time.Second:
 			continue
@@ -144,8 +148,9 @@ func trail(v remedy.View) string {
 			part = marks[s.State] + " " + part
 		case took >= time.Second:
 			part += " " + report.Duration(took)
+			since = s.Ended
 		}
-		if s.Note != "" {
+		if s.Note != "" && s.Note != v.Why {
 			part += ": " + report.Escape(s.Note)
 		}
 		parts = append(parts, part)
@@ -226,8 +231,9 @@ func icon(o remedy.Outcome) string {
 func dollars(v float64) string { return fmt.Sprintf("$%.2f", v) }
 
 // buttons are those of the run that would be taken now. Two stand before the
-// fold of a phone; what is rare is in the menu behind them.
-func buttons(f finding.Finding, v remedy.View) slack.Block {
+// fold of a phone; what is rare is in the menu behind them, and the evidence
+// below the facts.
+func buttons(f finding.Finding, v remedy.View) (slack.Block, slack.Block) {
 	var row []report.Press
 	var menu []report.Choice
 	for _, b := range v.Buttons {
@@ -262,7 +268,7 @@ func buttons(f finding.Finding, v remedy.View) slack.Block {
 		row = append(row, after(f, v)...)
 	}
 	row = append(row, report.Press{Action: report.ActionDetails, Value: f.ID, Text: saysLabelDetails})
-	return report.Buttons(menu, row...)
+	return report.Row(menu, row...)
 }
 
 // after is what can be done once a run has ended.
@@ -384,10 +390,16 @@ func loud(o remedy.Outcome) bool {
 }
 
 // story is what to say of the subject in the headline while the run's end is newer than the forecast; ""
-// leaves it to the forecast.
+// leaves it to the forecast. Of what is cured by a restart it is how.
 func story(f finding.Finding, v remedy.View) string {
-	if v.Outcome == "" || v.Ended.Before(f.LastSeen) || f.State.Final() {
+	freed := v.Outcome == remedy.FreedWorking || v.Outcome == remedy.FreedNotSeenWorking
+	switch {
+	case v.Outcome == "" || f.State != finding.Resolved && (f.State.Final() || v.Ended.Before(f.LastSeen)):
 		return ""
+	case f.State == finding.Resolved && (!freed || v.Relapse != nil):
+		return ""
+	case v.Relapse != nil:
+		return fmt.Sprintf(saysStoryRelapsed, report.Duration(time.Duration(v.Relapse.Helped*float64(time.Second))))
 	}
 	switch v.Outcome {
 	case remedy.FreedWorking, remedy.FreedNotSeenWorking:

@@ -77,12 +77,22 @@ func (c *Chat) propose(ctx context.Context, id, by string) error {
 	return c.o.Remedy.Retell(ctx, v.Run)
 }
 
-// draw uploads a chart of a finding and remembers it.
+// draw uploads a chart of a finding, which tells of a run where that is the
+// news, and remembers it.
 func (c *Chat) draw(ctx context.Context, f finding.Finding, v watch.View) error {
-	return c.drawStory(ctx, f, v, "")
+	words := ""
+	run, err := c.runOf(ctx, f)
+	if err != nil {
+		return err
+	}
+	if run != nil {
+		words = story(f, *run)
+	}
+	return c.drawStory(ctx, f, v, words)
 }
 
-// drawStory is draw of what a run left: its chart tells of that.
+// drawStory is draw of what became of the subject; "" leaves it to the
+// forecast.
 func (c *Chat) drawStory(ctx context.Context, f finding.Finding, v watch.View, story string) error {
 	scene := report.Scene{At: v.At, Workers: v.Workers, Verdicts: v.Verdicts, Story: story}
 	png, err := scene.Picture(f, c.o.Zone)
@@ -223,6 +233,14 @@ func (c *Chat) post(ctx context.Context, f finding.Finding, m slackapp.Message) 
 	return err
 }
 
+// shown adds a run to what a finding's message shows.
+func shown(look report.Look, f finding.Finding, v remedy.View, now time.Time) report.Look {
+	look.First, look.Run, look.Ask, look.Story, look.Before = first(v), runBlocks(f, v, now), ask(v), story(f, v), before(v)
+	look.Row, look.Below = buttons(f, v)
+	look.Redrawn = f.Drawn.After(v.Ended)
+	return look
+}
+
 // render makes the message of a finding, with the run about it if there is
 // one worth showing.
 func (c *Chat) render(ctx context.Context, f finding.Finding) (slackapp.Message, error) {
@@ -238,8 +256,7 @@ func (c *Chat) render(ctx context.Context, f finding.Finding) (slackapp.Message,
 		return slackapp.Message{}, err
 	}
 	if v != nil {
-		look.Run, look.Row, look.Ask, look.Story, look.Before = runBlocks(f, *v, time.Now()), buttons(f, *v), ask(*v), story(f, *v), before(*v)
-		look.First, look.Redrawn = first(*v), f.Drawn.After(v.Ended)
+		look = shown(look, f, *v, time.Now())
 	}
 	return message(report.Finding(f, look)), nil
 }

@@ -444,6 +444,7 @@ const (
 	saysStopsAsManager    = "are stopped as their manager stops them"
 	saysStoryFreed        = "was restarted, %s came back"
 	saysStoryFreedUnknown = "was restarted, memory came back"
+	saysStoryRelapsed     = "grows again, %s after its restart"
 	saysStoryNotFreed     = "was restarted, memory did not come back"
 	saysStoryBad          = "was restarted and came back bad"
 	saysStoryUnclear      = "needs a person: nobody knows how the restart went"

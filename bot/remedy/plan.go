@@ -63,14 +63,17 @@ func (p Plan) moved(f order.Facts, c Choice) []string {
 	now := f.Fingerprint
 	add(now.BootID != p.Life.BootID, "the droplet was booted meanwhile")
 	if now.BootID == p.Life.BootID {
-		add(!now.Same(p.Life), "the worker's main process is another: pid %d started %s, was pid %d started %s",
-			now.PID, clock(now.Start), p.Life.PID, clock(p.Life.Start))
+		add(!now.Same(p.Life), "the worker's main process is another: pid %d since %s, was pid %d since %s",
+			now.PID, day(now.Start), p.Life.PID, day(p.Life.Start))
 	}
 	add(!p.Way.WholeDroplet() && f.Unit != p.Unit, "the worker runs in unit %s, was %s", f.Unit, p.Unit)
 	add(c.Way != p.Way, "the configuration restarts it by %s, was %s", c.Way, p.Way)
 	add(c.ConfigHash != p.ConfigHash, "the configuration of this worker was changed")
 	return out
 }
+
+// day is a moment for people; what they read may be of another day.
+func day(t time.Time) string { return t.UTC().Format("2 Jan 15:04 UTC") }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
 

@@ -38,7 +38,7 @@ const (
 // Words says the end in a few words.
 func (e RolloutEnd) Words() string {
 	return map[RolloutEnd]string{
-		RolloutDone:      "every worker was seen to",
+		RolloutDone:      "every worker had its turn",
 		RolloutHalted:    "halted, nothing more is restarted",
 		RolloutCancelled: "cancelled, nothing more is restarted",
 		RolloutDeclined:  "not now",

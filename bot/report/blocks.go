@@ -29,7 +29,7 @@ const (
 
 // Header is a line in large letters; text is plain.
 func Header(text string) slack.Block {
-	return slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, Plain(text, maxHeader), false, false))
+	return slack.NewHeaderBlock(plainText(together(text), maxHeader))
 }
 
 // Section is a paragraph of mrkdwn in which outside strings are escaped.
@@ -58,7 +58,7 @@ func Context(text string) slack.Block {
 
 // markdown keeps names and numbers from being turned into links.
 func markdown(text string, limit int) *slack.TextBlockObject {
-	text = cut(text, limit)
+	text = cut(together(text), limit)
 	return &slack.TextBlockObject{Type: slack.MarkdownType, Text: text, Verbatim: true}
 }
 
@@ -111,6 +111,19 @@ func Buttons(menu []Choice, presses ...Press) slack.Block {
 		elements = append(elements, slack.NewOverflowBlockElement(ActionMore, options...))
 	}
 	return slack.NewActionBlock("", elements...)
+}
+
+// beforeFold is how many buttons a person on a phone is asked to choose from.
+const beforeFold = 2
+
+// Row parts buttons into those that are seen at once, with the menu, and the
+// rest, nil where there is none.
+func Row(menu []Choice, presses ...Press) (row, below slack.Block) {
+	n := min(len(presses), beforeFold)
+	if len(presses) > n {
+		below = Buttons(nil, presses[n:]...)
+	}
+	return Buttons(menu, presses[:n]...), below
 }
 
 func (p Press) button() *slack.ButtonBlockElement {

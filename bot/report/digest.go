@@ -174,6 +174,9 @@ func (d Digest) headline() string {
 		}
 	}
 	parts := []string{count(len(d.Workers), "worker")}
+	if len(d.Workers) == 0 {
+		parts[0] = saysNoneSeen
+	}
 	switch untold := d.untold(); {
 	case leaking > 0:
 		parts = append(parts, fmt.Sprintf(saysLeaking, leaking))

@@ -16,10 +16,11 @@ import (
 // Look is what a finding's message shows besides the finding itself.
 type Look struct {
 	At      time.Time
-	First   string        // what stands above all else, in mrkdwn; "" for nothing
+	First   string        // what stands above all else, in mrkdwn: how a run ended, what its buttons leave out; "" for nothing
 	Picture string        // id of the uploaded chart; "" for none
 	Run     []slack.Block // the run about it, put below
 	Row     slack.Block   // its buttons, put below the first section; nil for none
+	Below   slack.Block   // those that need not be seen at once, below the facts; nil for none
 	Ask     string        // the ask in the notification: "Approve a restart?"
 	NoRun   string        // why no restart can be offered, when that is so
 	Story   string        // what became of the subject, after its name, where that is newer than the forecast
@@ -34,29 +35,41 @@ func Finding(f finding.Finding, l Look) Message {
 		headline, text = f.Subject.Title()+" "+news, brief(f)+" "+news
 	}
 	blocks := []slack.Block{Header(headline)}
-	if line := stateLine(f); line != "" {
-		blocks = append(blocks, Context(line))
-	}
 	if l.First != "" {
 		blocks = append(blocks, Section(l.First))
+	}
+	if line := stateLine(f); line != "" {
+		blocks = append(blocks, Context(line))
 	}
 	if l.Story == "" {
 		blocks = append(blocks, what(f)...)
 	} else if l.Before != "" {
 		blocks = append(blocks, Context(fmt.Sprintf(saysHeldBefore, l.Before)))
 	}
-	if l.Picture != "" {
-		blocks = append(blocks, l.picture(f))
+	row, below := l.Row, l.Below
+	if presses := l.buttons(f); len(presses) > 0 {
+		row, below = Row(nil, presses...)
 	}
-	blocks = append(blocks, l.Run...)
+	if below != nil {
+		blocks = append(blocks, below)
+	}
+	blocks = append(blocks, l.withPicture(f)...)
 	if l.NoRun != "" {
 		blocks = append(blocks, Context(":information_source: "+Escape(l.NoRun)))
 	}
-	row := l.Row
-	if buttons := l.buttons(f); len(buttons) > 0 {
-		row = Buttons(nil, buttons...)
-	}
 	return laddered(text, withRow(blocks, row))
+}
+
+// withPicture are the blocks of the run and the chart: that of before the
+// news stands behind what became of the worker.
+func (l Look) withPicture(f finding.Finding) []slack.Block {
+	switch {
+	case l.Picture == "":
+		return l.Run
+	case l.Story != "" && !l.Redrawn:
+		return append(slices.Clone(l.Run), l.picture(f))
+	}
+	return append([]slack.Block{l.picture(f)}, l.Run...)
 }
 
 // withRow puts the buttons below the first section: on a phone what stands

@@ -30,7 +30,7 @@ func Incident(members []finding.Finding, b Band) Message {
 	members = byUrgency(members)
 	worst := members[0]
 	headline, text := incidentHeadline(members, b), incidentNotice(members, b)
-	blocks := []slack.Block{Header(headline), Section(incidentLead(members))}
+	blocks := []slack.Block{Header(headline), Section(incidentLead(members, b))}
 	if b.Row != nil {
 		blocks = append(blocks, b.Row)
 	}
@@ -45,7 +45,12 @@ func Incident(members []finding.Finding, b Band) Message {
 		blocks = append(blocks, Context(fmt.Sprintf(saysMoreMembers, len(more), dropletNames(more))))
 	}
 	if b.Picture != "" {
-		blocks = append(blocks, Picture(b.Picture, Alt(worst, b.At)))
+		p := Picture(b.Picture, Alt(worst, b.At))
+		if b.Anew[worst.ID] || worst.State.Final() {
+			p.AltText = Plain(fmt.Sprintf(saysAltAsItWas, worst.Subject.Title()), 2000)
+			p.Title = plainText(saysAsItWas, 200)
+		}
+		blocks = append(blocks, p)
 	}
 	return laddered(text, blocks)
 }
@@ -128,7 +133,7 @@ func incidentNotice(members []finding.Finding, b Band) string {
 }
 
 // incidentLead says what they share.
-func incidentLead(members []finding.Finding) string {
+func incidentLead(members []finding.Finding, b Band) string {
 	from, to := members[0].Began, members[0].Began
 	for _, f := range members {
 		if f.Began.Before(from) {
@@ -146,7 +151,11 @@ func incidentLead(members []finding.Finding) string {
 	if to.Sub(from) >= time.Minute {
 		when = fmt.Sprintf(saysBegunBetween, Date(from), Date(to))
 	}
-	s := fmt.Sprintf(saysOneIncident, icon(members[0]), Escape(crowd(members, 60)), when)
+	mark := icon(members[0])
+	if b.Anew[members[0].ID] { // that was of before its restart
+		mark = ""
+	}
+	s := fmt.Sprintf(saysOneIncident, mark, Escape(crowd(members, 60)), when)
 	if 0 < open && open < len(members) {
 		s += fmt.Sprintf(saysStillOpen, open, len(members))
 	}
@@ -157,14 +166,15 @@ func incidentLead(members []finding.Finding) string {
 func memberEntry(f finding.Finding, b Band) slack.Block {
 	v := f.Verdict
 	line := "*" + Escape(f.Subject.Title()) + "*"
-	if left := Left(v.Exhaustion, b.At); left != "" && !f.State.Final() && !b.Anew[f.ID] {
+	past := f.State.Final() || b.Anew[f.ID]
+	if left := Left(v.Exhaustion, b.At); left != "" && !past {
 		line = fmt.Sprintf(saysMemberRunsOut, icon(f), line, left)
 	}
 	var facts []string
-	if v.Rate != nil && !b.Anew[f.ID] {
+	if v.Rate != nil && !past {
 		facts = append(facts, Rate(v.Rate.Value))
 	}
-	if v.Footprint > 0 && !b.Anew[f.ID] {
+	if v.Footprint > 0 && !past {
 		facts = append(facts, fmt.Sprintf(saysHolds, Bytes(v.Footprint)))
 	}
 	if f.OOMKills > 0 {

@@ -5,6 +5,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -124,6 +125,19 @@ func Between(a, b time.Duration) string {
 		return fmt.Sprintf("%.0f %s", hi, name)
 	}
 	return fmt.Sprintf("%.0f–%.0f %s", lo, hi, name)
+}
+
+// unit is a number before its unit.
+var unit = regexp.MustCompile(`(\d) ((?:(?:[KMGT]i?)?B|h|min|s|days)\b|%)`)
+
+// together keeps a number and its unit on one line. What stands in code is
+// copied by people, and stays as it is.
+func together(text string) string {
+	parts := strings.Split(text, "`")
+	for i := 0; i < len(parts); i += 2 {
+		parts[i] = unit.ReplaceAllString(parts[i], "$1\u00a0$2")
+	}
+	return strings.Join(parts, "`")
 }
 
 // Percent says a share: "92 %".

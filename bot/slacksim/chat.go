@@ -211,8 +211,12 @@ func (m Message) PlainText() string {
 	for _, b := range m.Blocks {
 		lines = append(lines, readable(b)...)
 	}
-	return strings.Join(lines, "\n")
+	return readAloud(strings.Join(lines, "\n"))
 }
+
+// readAloud is text without what only its look needs: spaces at which no line
+// is broken.
+func readAloud(s string) string { return strings.ReplaceAll(s, "\u00a0", " ") }
 
 // readable collects every text in a piece of Block Kit, in the order of reading.
 func readable(v any) []string {

@@ -102,9 +102,12 @@ func (p painter) axes() {
 		p.stroke(grid, 0.5, nil, vg.Point{X: p.left, Y: y}, vg.Point{X: p.right, Y: y})
 		p.write(t.text, textSize, soft, vg.Point{X: p.left - 9, Y: y}, -1)
 	}
+	free := p.left - 16 // words of two ticks do not touch
 	for _, t := range timeTicks(p.from, p.to, p.chart.Zone) {
-		if x := p.x(t.at); x > p.left+16 && x < p.right-24 {
+		x, half := p.x(t.at), words(textSize).Width(t.text)/2
+		if x-half > free && x+half < width-4 {
 			p.write(t.text, textSize, soft, vg.Point{X: x, Y: 14}, -0.5)
+			free = x + half + 10
 		}
 	}
 }
@@ -193,10 +196,26 @@ func (p painter) events() {
 		x, y := p.x(e.At), p.eventHeight()
 		p.stroke(c, 0.8, []vg.Length{2, 2}, vg.Point{X: x, Y: p.lower}, vg.Point{X: x, Y: y})
 		p.DrawGlyph(draw.GlyphStyle{Color: c, Radius: 3.5, Shape: glyph}, vg.Point{X: x, Y: y + 4})
-		if x-labelled > 120 && x < p.right-110 {
-			p.write(cut(e.Text, 30), smallSize, c, vg.Point{X: x + 6, Y: y + 3}, 0)
+		if x-labelled > 120 {
+			p.eventWords(cut(e.Text, 44), c, vg.Point{X: x, Y: y + 3}, labelled)
 			labelled = x
 		}
+	}
+}
+
+// eventWords stand at the right of a mark, or at its left where the picture
+// ends too soon, as far as there is room before the mark behind.
+func (p painter) eventWords(s string, c color.Color, at vg.Point, behind vg.Length) {
+	long := words(smallSize).Width(s)
+	switch room := at.X - 6 - max(behind, p.left); {
+	case at.X+6+long <= width-4:
+		p.write(s, smallSize, c, vg.Point{X: at.X + 6, Y: at.Y}, 0)
+	case long <= room:
+		p.write(s, smallSize, c, vg.Point{X: at.X - 6, Y: at.Y}, -1)
+	case room > width-10-at.X:
+		p.write(fit(s, "", smallSize, room), smallSize, c, vg.Point{X: at.X - 6, Y: at.Y}, -1)
+	default:
+		p.write(fit(s, "", smallSize, width-10-at.X), smallSize, c, vg.Point{X: at.X + 6, Y: at.Y}, 0)
 	}
 }
 
