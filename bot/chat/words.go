@@ -447,7 +447,7 @@ const (
 	saysStoryRelapsed     = "grows again, %s after its restart"
 	saysStoryNotFreed     = "was restarted, memory did not come back"
 	saysStoryBad          = "was restarted and came back bad"
-	saysStoryUnclear      = "needs a person: nobody knows how the restart went"
+	saysStoryUnclear      = "needs a person: how it restarted is unknown"
 	saysBeforeHeld        = "held %s"
 	saysBeforeGrew        = ", grew %s"
 	saysSnapshotApproved  = "Snapshot approved by %s."

@@ -47,12 +47,22 @@ func Incident(members []finding.Finding, b Band) Message {
 	if b.Picture != "" {
 		p := Picture(b.Picture, Alt(worst, b.At))
 		if b.Anew[worst.ID] || worst.State.Final() {
-			p.AltText = Plain(fmt.Sprintf(saysAltAsItWas, worst.Subject.Title()), 2000)
+			p.AltText = asItWas(worst)
 			p.Title = plainText(saysAsItWas, 200)
 		}
 		blocks = append(blocks, p)
 	}
 	return laddered(text, blocks)
+}
+
+// asItWas says a chart of before in words; the verdict of what is closed may
+// be about what came after.
+func asItWas(f finding.Finding) string {
+	s, v := fmt.Sprintf(saysAltAsItWas, f.Subject.Title()), f.Verdict
+	if v.Rate != nil && !f.State.Final() {
+		s += fmt.Sprintf(saysAltHeld, Bytes(v.Footprint), Rate(v.Rate.Value))
+	}
+	return Plain(s, 2000) + "."
 }
 
 // byUrgency puts what is open before what is over, and the soonest out of
