@@ -22,6 +22,8 @@ func TestReference(t *testing.T) {
 		TheilSen float64 `json:"theil_sen"`
 		OLS      float64 `json:"ols_slope"`
 		KPSS     float64 `json:"kpss_ct_5"`
+		DFGLS    float64 `json:"df_gls"`
+		ZLambda  float64 `json:"z_lambda"`
 		NNLS     []float64
 	}
 	if err := json.Unmarshal(raw, &cases); err != nil {
@@ -41,6 +43,12 @@ func TestReference(t *testing.T) {
 		_, res := ols(even, c.Y)
 		if got := kpss(res, bartlett(res, 5)); !near(got, c.KPSS) {
 			t.Errorf("case %d: KPSS %v, statsmodels %v", i, got, c.KPSS)
+		}
+		if got := dfGLS(c.Y); !near(got, c.DFGLS) {
+			t.Errorf("case %d: DF-GLS %v, statsmodels %v", i, got, c.DFGLS)
+		}
+		if got := zLambda(c.T, c.Y); !near(got, c.ZLambda) {
+			t.Errorf("case %d: z lambda %v, statsmodels' parts %v", i, got, c.ZLambda)
 		}
 		got := nnls(growthColumns(c.T), c.Y, 0)
 		for k := range got {

@@ -7,9 +7,43 @@ import warnings
 import numpy as np
 from scipy import optimize, stats
 from statsmodels.regression.linear_model import OLS
-from statsmodels.tsa.stattools import kpss
+from statsmodels.stats.sandwich_covariance import S_hac_simple
+from statsmodels.tsa.stattools import adfuller, kpss
 
 warnings.simplefilter("ignore")
+
+
+def df_gls(y):
+    """Elliott, Rothenberg and Stock's ratio with a trend: statsmodels' ADF of the residuals of its quasi-differenced OLS."""
+    n = len(y)
+    a = 1 - 13.5 / n
+    z = np.column_stack([np.ones(n), np.arange(1, n + 1)])
+    differ = lambda x: np.concatenate([x[:1], x[1:] - a * x[:-1]])
+    beta = OLS(differ(y), differ(z)).fit().params
+    return adfuller(y - z @ beta, maxlag=0, regression="n", autolag=None)[0]
+
+
+def long_run(e):
+    """Andrews' (1991) AR(1) bandwidth for Bartlett's kernel; the sum is statsmodels'. It sums to whole lags, weighted here."""
+    n = len(e)
+    rho = np.clip((e[1:] @ e[:-1]) / (e @ e), -0.97, 0.97)
+    width = min(1.1447 * (4 * rho**2 / (1 - rho**2) ** 2 * n) ** (1 / 3), n / 3)
+    weights = lambda lags: 1 - np.arange(lags + 1) / (width + 1)
+    return S_hac_simple(e[:, None], nlags=int(width), weights_func=weights)[0, 0] / n
+
+
+def z_lambda(t, y):
+    """Harvey, Leybourne and Taylor (2007), as their equations 3 to 8 have it."""
+    fit = OLS(y, np.column_stack([np.ones(len(t)), t])).fit()
+    level = long_run(fit.resid)
+    z0 = fit.params[1] / np.sqrt(level / np.sum((t - t.mean()) ** 2))
+    v = np.diff(y)
+    z1 = v.mean() / np.sqrt(long_run(v - v.mean()) / len(v))
+    stationary = np.sum(np.cumsum(fit.resid) ** 2) / (len(y) ** 2 * level)
+    weight = np.exp(-0.00025 * (df_gls(y) / stationary) ** 2)
+    return (1 - weight) * z0 + weight * z1
+
+
 rng = np.random.default_rng(7)
 cases = []
 for n, slope, rho in [(30, 0.0, 0.0), (60, 0.5, 0.3), (96, 0.1, 0.8), (96, 2.0, 0.95), (40, -0.3, 0.5)]:
@@ -28,6 +62,8 @@ for n, slope, rho in [(30, 0.0, 0.0), (60, 0.5, 0.3), (96, 0.1, 0.8), (96, 2.0, 
         "theil_sen": stats.theilslopes(y, t)[0],
         "ols_slope": fit.params[1],
         "kpss_ct_5": k,
+        "df_gls": df_gls(y),
+        "z_lambda": float(np.clip(z_lambda(t, y), -50, 50)),  # the tests stop there
         "nnls": optimize.nnls(cols, y)[0].tolist(),
     })
 json.dump(cases, open("reference.json", "w"), indent=None, separators=(",", ":"))
