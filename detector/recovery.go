@@ -139,9 +139,9 @@ func medianLevel(ts []TotalBlock) float64 {
 }
 
 // Compare answers "did the fix work?": the worker's growth before and after,
-// with 90 % intervals. The fix worked when growth is now surely less than a
-// quarter of what it surely was; it did not when growth still stands and
-// surely exceeds half of it.
+// with 90 % intervals. The fix worked when nothing leaks any more and growth is
+// now surely less than a quarter of what it surely was; it did not when the
+// worker still leaks, however slowly.
 func Compare(before, after Worker, o Options) Comparison {
 	th := o.defaults()
 	vb, va := Judge(before, time.Time{}, o), Judge(after, time.Time{}, o)
@@ -162,12 +162,13 @@ func Compare(before, after Worker, o Options) Comparison {
 	case rb.Low <= 0 || !vb.Kind.Leaks():
 		c.Evidence = append(c.Evidence, unproved(vb))
 		return c
-	case va.Kind.Leaks() && ra.High > rb.Value/2:
+	case va.Kind.Leaks():
 		c.Answer = NotFixed
+		if share := ra.Value / rb.Value; share < 0.5 {
+			c.Evidence = append(c.Evidence, fmt.Sprintf("It leaks at %.0f %% of its earlier pace: a part is fixed.", 100*max(share, 0)))
+		}
 	case ra.High < math.Max(rb.Low/4, th.materialRate):
 		c.Answer = Fixed
-	case ra.Low > rb.High/2 && va.Kind == Leak:
-		c.Answer = NotFixed
 	}
 	if c.Answer == FixUnsure {
 		c.HoursNeeded = ptr(hoursToTell(rb, ra, ha))
