@@ -1,6 +1,5 @@
-"""Tasks whose fate at a restart is recorded: a line for each begin and each end. Run as a program, it sends them:
-
-    python3 fate.py running|waiting|last
+"""Tasks whose fate at a restart is recorded: a line for each begin and each end. Run as a program, it sends them, for each
+line BROKER running|waiting|last on its standard input, and says when that is done.
 """
 import os
 import sys
@@ -8,10 +7,12 @@ import time
 
 from celery import Celery
 from celery.signals import worker_shutting_down
+from kombu.transport.redis import QoS
 
-app = Celery("fate", broker=os.environ["BED_BROKER"])
+app = Celery("fate", broker=os.environ.get("BED_BROKER"))
 app.conf.task_ignore_result = True
 app.conf.broker_connection_retry_on_startup = True
+QoS.restore_visible.__defaults__ = (0, 10, 1)  # look for what is due every 10 seconds, not every 100
 
 
 def record(what, kind):
@@ -50,13 +51,21 @@ def send(task, kind, **options):
     task.apply_async(args=[kind], task_id=kind, **options)
 
 
-if __name__ == "__main__":
-    if sys.argv[1] == "running":
-        send(early, "early")
-        send(late, "late")
-        send(rejected, "rejected")
-    elif sys.argv[1] == "waiting":
-        send(early, "reserved")
-        send(early, "eta", countdown=20)
+def feed(connection, what):
+    if what == "running":
+        send(early, "early", connection=connection)
+        send(late, "late", connection=connection)
+        send(rejected, "rejected", connection=connection)
+    elif what == "waiting":
+        send(early, "reserved", connection=connection)
+        send(early, "eta", countdown=20, connection=connection)
     else:
-        send(early, "last")
+        send(early, "last", connection=connection)
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        broker, what = line.split()
+        with app.connection_for_write(broker) as connection:
+            feed(connection, what)
+        print("sent", flush=True)
