@@ -1,8 +1,11 @@
 package testbed
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -132,10 +135,21 @@ func (s *SupervisorServer) Control(args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
+// processInfo asks supervisord about a program. Many ask many times, and each supervisorctl is a Python that starts.
+const processInfo = `<?xml version="1.0"?><methodCall><methodName>supervisor.getProcessInfo</methodName><params><param><value><string>%s</string></value></param></params></methodCall>`
+
 func (s *SupervisorServer) running(name string) error {
-	status, _ := s.Control("status", name) // exits 3 when it does not run; the status says so better
-	if fields := strings.Fields(status); len(fields) < 2 || fields[1] != "RUNNING" {
-		return fmt.Errorf("supervisor's program does not run: %s\n%s", status, tail(s.ProgramLog(name), 20))
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", s.Socket)
+	}}}
+	response, err := client.Post("http://supervisor/RPC2", "text/xml", strings.NewReader(fmt.Sprintf(processInfo, name)))
+	if err != nil {
+		return fmt.Errorf("ask supervisord about %s: %w", name, err)
+	}
+	defer response.Body.Close()
+	said, err := io.ReadAll(response.Body)
+	if err != nil || !strings.Contains(string(said), "<string>RUNNING</string>") {
+		return fmt.Errorf("supervisor's program does not run: %s, %v\n%s", said, err, tail(s.ProgramLog(name), 20))
 	}
 	return nil
 }
