@@ -162,6 +162,10 @@ func (m measure) NewLife(ctx context.Context, droplet, worker string, old order.
 	}
 	scale := m.s.d.Scale
 	l.Recovery, _ = detector.Recovered(watch.StretchWorker(untilTold(was, before.At), scale, now), watch.StretchWorker(is, scale, now), w.Limit, now)
+	key := finding.Subject{Kind: finding.KindLeak, DropletID: droplet, Worker: worker}.Key()
+	if f, err := m.s.d.Store.LiveFinding(ctx, key); err == nil && f.Verdict.Onset != nil {
+		l.Tells = m.s.watch.Tells(f, restarted)
+	}
 	return l, nil
 }
 

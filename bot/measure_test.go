@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/order"
 	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/detector"
@@ -220,9 +221,17 @@ func TestNewLife(t *testing.T) {
 	if err != nil || before.PID != 20 || before.Bytes != 90<<20 {
 		t.Errorf("now it is %+v, %v", before, err)
 	}
+	onset := now.Add(-10 * time.Hour)
+	if err := s.d.Store.OpenFinding(t.Context(), finding.Finding{ID: "f1", State: finding.Open, Version: 1, Opened: now.Add(-time.Hour), Updated: now, LastSeen: restarted.Add(-time.Minute),
+		Subject: finding.Subject{Kind: finding.KindLeak, DropletID: "4711", Worker: "mailer"}, Verdict: detector.Verdict{Kind: detector.Leak, Onset: &onset}}); err != nil {
+		t.Fatal(err)
+	}
 	l, err := measure{s}.NewLife(t.Context(), "4711", "mailer", old, remedy.Numbers{Metric: "rss+swap"}, restarted)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if wait := l.Tells.Sub(restarted); wait != 9*time.Hour { // as long as it took to see that it leaked
+		t.Errorf("whether the new life grows can be told after %v", wait)
 	}
 	if !l.Seen || l.Lives != 1 || l.Passes != 10 || l.Absent != 0 || l.Now.PID != 20 || l.Now.Bytes != 90<<20 || l.Working != remedy.Advancing {
 		t.Errorf("the new life is %+v", l)

@@ -13,10 +13,11 @@ import (
 	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/report"
 	"github.com/dropleak/dropleak/bot/slackapp"
+	"github.com/dropleak/dropleak/detector"
 )
 
 // growth is the slope before and after a restart. After takes hours to see:
-// until then it is called unknown.
+// until then it is called unknown, and it is said until when.
 func growth(f finding.Finding, v remedy.View) string {
 	if v.Before.Rate == nil {
 		return ""
@@ -25,10 +26,49 @@ func growth(f finding.Finding, v remedy.View) string {
 	switch {
 	case v.Relapse != nil && v.Relapse.Rate > 0:
 		now = report.Rate(v.Relapse.Rate)
-	case f.State == finding.Resolved:
-		now = saysNoneSeen
+	case calm(f):
+		now = saysNoneSeen + wouldShow(f)
+	case v.Life != nil && !v.Life.Tells.IsZero():
+		now = fmt.Sprintf(saysNotKnownUntil, report.Date(v.Life.Tells))
 	}
 	return fmt.Sprintf(saysFieldGrowth, report.Rate(*v.Before.Rate), now)
+}
+
+// calm reports whether the worker was watched for long enough since its leak
+// was seen last, and did not grow.
+func calm(f finding.Finding) bool {
+	return f.State == finding.Resolved && f.Verdict.Kind == detector.Healthy
+}
+
+// wouldShow says how little growth the watch that ended a finding would have
+// seen.
+func wouldShow(f finding.Finding) string {
+	if f.Verdict.MinDetectable == nil {
+		return ""
+	}
+	return fmt.Sprintf(saysWouldShow, report.Rate(*f.Verdict.MinDetectable))
+}
+
+// lasted returns the finding that a run's restart ended for good, nil where
+// that was not seen.
+func (c *Chat) lasted(ctx context.Context, v remedy.View) (*finding.Finding, error) {
+	if v.Outcome != remedy.FreedWorking && v.Outcome != remedy.FreedNotSeenWorking || v.Relapse != nil {
+		return nil, nil
+	}
+	f, err := c.o.Findings.Finding(ctx, v.Finding)
+	if err != nil || !calm(f) || f.Closed.Before(v.Ended) {
+		return nil, err
+	}
+	return &f, nil
+}
+
+// stays says that a restart lasted.
+func stays(f finding.Finding, v remedy.View) string {
+	text := fmt.Sprintf(saysStays, report.Duration(f.Closed.Sub(v.Ended)), saysNoneSeen+wouldShow(f))
+	if v.Before.Rate != nil {
+		text += fmt.Sprintf(saysGrewBefore, report.Rate(*v.Before.Rate))
+	}
+	return text
 }
 
 // working says whether the worker was seen at work in its new life.

@@ -7,6 +7,8 @@ import (
 
 	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/watch"
+	"github.com/dropleak/dropleak/detector"
 )
 
 // cured runs a leak's restart to its end.
@@ -84,5 +86,38 @@ func TestRelapseInThread(t *testing.T) {
 		if !offers(m, report.ActionRestart) {
 			t.Errorf("it offers %v", actions(m))
 		}
+	})
+}
+
+// TestLastedInThread: how fast the new life grows is not known at first, and it
+// is said from when on it can be told; when nothing was seen to grow for long
+// enough, the message and, once, the thread say so, and what would have shown.
+func TestLastedInThread(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		d.far.tells = time.Now().Add(9 * time.Hour)
+		f := d.cured()
+		_, m := d.message(f.ID)
+		wantText(t, "the message", m.PlainText(), "+44 MiB/h → not known before ")
+		lines := len(d.sim.Thread(ops, f.MessageTS))
+		d.nap(9*time.Hour, time.Second)
+		f, err := finding.Change(t.Context(), d.store, f.ID, func(f *finding.Finding) error {
+			least := 2.5 * 1024 * 1024
+			f.Verdict = detector.Verdict{Kind: detector.Healthy, Reason: detector.ReasonFlat, MinDetectable: &least}
+			return f.Resolve("memory no longer grows", time.Now())
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			d.tell(watch.Resolved, f.ID)
+			d.rest(time.Minute)
+		}
+		_, m = d.message(f.ID)
+		wantText(t, "the message", m.PlainText(), "+44 MiB/h → none seen; +2.5 MiB/h would have shown")
+		thread := d.sim.Thread(ops, f.MessageTS)
+		if len(thread) != lines+1 {
+			t.Fatalf("%d lines in the thread, were %d", len(thread), lines)
+		}
+		wantText(t, "the thread", thread[len(thread)-1].PlainText(), "10 h after the restart", "growth of the new life: none seen; +2.5 MiB/h would have shown", "Before: +44 MiB/h")
 	})
 }

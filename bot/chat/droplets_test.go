@@ -42,6 +42,8 @@ type droplets struct {
 	scanned  bool
 	more     []string // ids of further droplets, without workers
 	hangs    bool     // a look never comes back
+
+	tells time.Time // when growth of the new life can be told; zero: that of the old one was not known either
 }
 
 func newDroplets() *droplets {
@@ -230,7 +232,11 @@ func (x *droplets) SnapshotByName(_ context.Context, _ int64, name string) (docl
 func (x *droplets) Measure(_ context.Context, droplet, _ string) (remedy.Numbers, error) {
 	defer x.lock()()
 	l := x.print(number(droplet))
-	return remedy.Numbers{At: time.Now(), Bytes: 1500 * mib, Metric: "pss+swap", PID: l.PID, Start: l.Start, Processes: 4}, nil
+	n := remedy.Numbers{At: time.Now(), Bytes: 1500 * mib, Metric: "pss+swap", PID: l.PID, Start: l.Start, Processes: 4}
+	if rate := 44.0 * mib; !x.tells.IsZero() {
+		n.Rate = &rate
+	}
+	return n, nil
 }
 
 // NewLife implements remedy.Watcher.
@@ -238,7 +244,7 @@ func (x *droplets) NewLife(_ context.Context, droplet, _ string, old order.Finge
 	defer x.lock()()
 	passes := int(time.Since(at) / time.Minute)
 	life := x.print(number(droplet))
-	l := remedy.Life{Passes: passes, Seen: passes > 0, Lives: 1, Pool: 4, Working: remedy.Advancing, Recovery: detector.TooEarly,
+	l := remedy.Life{Passes: passes, Seen: passes > 0, Lives: 1, Pool: 4, Working: remedy.Advancing, Recovery: detector.TooEarly, Tells: x.tells,
 		Now: remedy.Numbers{Bytes: 210 * mib, Metric: "pss+swap", PID: life.PID, Start: life.Start, Processes: 4}}
 	if passes >= 3 {
 		l.Recovery = x.recovery

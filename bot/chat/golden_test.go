@@ -138,7 +138,7 @@ func ended(o remedy.Outcome, step, why, state string) remedy.View {
 	if o.Restarted() && o != remedy.NotRunning {
 		rate := 44.0 * mib
 		v.Before.Rate = &rate
-		v.Life = &remedy.Life{Pool: 4, Seen: true, Working: remedy.Advancing, Now: remedy.Numbers{Bytes: 210 * mib, Metric: "pss+swap"}}
+		v.Life = &remedy.Life{Pool: 4, Seen: true, Working: remedy.Advancing, Now: remedy.Numbers{Bytes: 210 * mib, Metric: "pss+swap"}, Tells: noon.Add(9 * time.Hour)}
 	}
 	return v
 }
@@ -192,6 +192,9 @@ func runs() map[string]remedy.View {
 		"end-freed":     ended(remedy.FreedWorking, "", "memory came back and the worker is working", ""),
 		"end-not-seen":  ended(remedy.FreedNotSeenWorking, "", "memory came back; the worker runs but was not seen working", ""),
 		"end-not-freed": change(ended(remedy.NotFreed, "verify", "the new process holds as much memory as the old one did", ""), func(v *remedy.View) { v.Life.Now.Bytes = 1490 * mib }),
+		"end-lasted": change(ended(remedy.FreedWorking, "", lasting, ""), func(v *remedy.View) {
+			v.Left, v.Buttons = &remedy.Vote{By: "U0ANNA", Kind: remedy.KeepSnapshot}, v.Buttons[:1]
+		}),
 		"end-relapsed": change(ended(remedy.FreedWorking, "", "memory came back and the worker is working", ""), func(v *remedy.View) {
 			v.Relapse = &remedy.Relapse{At: noon.Add(7 * time.Hour), Rate: 41 * mib, Exhaust: noon.Add(40 * time.Hour), Helped: 24000}
 			v.Left, v.Buttons = &remedy.Vote{By: "U0ANNA", Kind: remedy.KeepSnapshot}, v.Buttons[:1]
@@ -218,12 +221,19 @@ func runs() map[string]remedy.View {
 	}
 }
 
+// lasting marks the run whose worker was seen not to grow in its new life.
+const lasting = "memory came back and the worker is working, and it lasted"
+
 // stateFor is what the remedy makes of the finding meanwhile.
 func stateFor(v remedy.View) finding.Finding {
 	f := mail()
 	switch {
 	case v.Outcome == remedy.Declined:
 		f.State, f.By, f.MutedUntil = finding.Muted, "U0ANNA", noon.Add(quiet)
+	case v.Why == lasting:
+		least := 2.5 * mib
+		f.State, f.Closed, f.LastSeen, f.Why = finding.Resolved, noon.Add(11*time.Hour), noon, "It has been level for 11 h."
+		f.Verdict = detector.Verdict{Kind: detector.Healthy, Reason: detector.ReasonFlat, Confidence: 0.93, MinDetectable: &least, Footprint: 215 * mib, Evidence: []string{"It has been level for 11 h."}}
 	case v.Outcome == remedy.Leased:
 		f.State, f.By = finding.Acknowledged, "U0ANNA"
 	case v.Outcome == "" && v.Settled != nil:

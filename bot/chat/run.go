@@ -307,8 +307,14 @@ func (c *Chat) log(ctx context.Context, v remedy.View) error {
 		mark = string(v.Outcome)
 	}
 	news, late := v.Ended, oldNews
-	if v.Relapse != nil {
+	lasted, err := c.lasted(ctx, v)
+	switch {
+	case err != nil:
+		return err
+	case v.Relapse != nil:
 		mark, news = mark+" relapse", v.Relapse.At
+	case lasted != nil:
+		mark, news = mark+" lasted", lasted.Closed
 	}
 	c.mu.Lock()
 	old := c.steps[v.Run]
@@ -329,6 +335,9 @@ func (c *Chat) log(ctx context.Context, v remedy.View) error {
 		return err
 	}
 	text := logLine(v)
+	if lasted != nil {
+		text = stays(*lasted, v)
+	}
 	if f.Incident != "" && text != "" { // its thread tells of many
 		text = "*" + report.Escape(v.Title()) + "*: " + text
 	}

@@ -16,7 +16,11 @@ const (
 // After a run: what it did, its snapshot, and how that is restored.
 const (
 	saysNotKnownYet       = "not known yet"
+	saysNotKnownUntil     = "not known before %s"
 	saysNoneSeen          = "none seen"
+	saysWouldShow         = "; %s would have shown"
+	saysStays             = ":white_check_mark: %s after the restart, growth of the new life: %s."
+	saysGrewBefore        = " Before: %s."
 	saysFieldGrowth       = "*Growth*\n%s → %s"
 	saysAliveWorking      = "*Worker*\nalive and working"
 	saysAliveIdle         = "*Worker*\nalive; did nothing while watched"

@@ -42,6 +42,7 @@ type Life struct {
 	OOMKills int               `json:"oom_kills"`
 	Recovery detector.Recovery `json:"recovery"`
 	Now      Numbers           `json:"now"`
+	Tells    time.Time         `json:"tells,omitzero"` // when it can first be told whether it grows; zero: not known
 }
 
 // Watcher measures workers.

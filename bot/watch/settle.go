@@ -203,6 +203,15 @@ const (
 	mostCalm  = 72 * time.Hour
 )
 
+// Tells is when, in real time, it can first be told that the worker of a
+// finding does not grow in the life that it has had since a moment.
+func (w *Watch) Tells(f finding.Finding, since time.Time) time.Time {
+	if f.LastSeen.After(since) {
+		since = f.LastSeen
+	}
+	return since.Add(w.o.Scale.Real(w.calm(f)))
+}
+
 // calm is how long memory must be seen not to grow: as long as it took from
 // the leak's onset until it was found, for what took that long to see takes
 // that long to rule out.

@@ -141,8 +141,11 @@ func TestMute(t *testing.T) {
 func TestCured(t *testing.T) {
 	stops := func(h float64) float64 { return leak(min(h, 40)) }
 	b := leaking(t, 200, stops)
-	resolved := 0.0
+	resolved, tells := 0.0, time.Time{}
 	for h := 41.0; h < 200 && resolved == 0; h++ {
+		if all, _ := b.store.Findings(t.Context(), finding.Filter{}); len(all) == 1 {
+			tells = b.watch().Tells(all[0], monday.Add(40*time.Hour))
+		}
 		if told := b.scan(monday.Add(hours(h))); strings.Contains(told, "resolved leak mailer") {
 			resolved = h
 		}
@@ -157,6 +160,9 @@ func TestCured(t *testing.T) {
 	}
 	if calm := f.Closed.Sub(f.LastSeen); calm < 6*time.Hour {
 		t.Errorf("resolved %v after the leak was last seen", calm)
+	}
+	if f.Closed.Before(tells) || tells.Before(f.LastSeen.Add(6*time.Hour)) {
+		t.Errorf("resolved at %v, said to be told at %v at the earliest", f.Closed, tells)
 	}
 	if told := b.scan(monday.Add(hours(resolved + 1))); told != "" {
 		t.Errorf("after it was resolved: %q", told)
