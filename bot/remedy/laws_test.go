@@ -11,6 +11,7 @@ import (
 
 	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/workflow"
+	"github.com/dropleak/dropleak/doclient"
 )
 
 // laws checks what must hold at every moment, whatever happened.
@@ -76,6 +77,11 @@ func (w *world) lawsOf(ctx context.Context, r workflow.Run, v remedy.View) error
 			if err := w.allowed(d, v, sent); err != nil {
 				return err
 			}
+		}
+	}
+	for _, a := range w.actions {
+		if whole := a.Type == doclient.TypeReboot || a.Type == doclient.TypePowerCycle; whole && a.ID >= 1000 && !v.Plan.Way.WholeDroplet() && w.rebooting == r.ID {
+			return fmt.Errorf("rougher than approved: %s, approved was %s", a.Type, v.Plan.Way)
 		}
 	}
 	if snapshots > 1 || restarts > 1 {

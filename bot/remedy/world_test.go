@@ -1,6 +1,7 @@
 package remedy_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -85,6 +86,8 @@ type world struct {
 	leased        map[string]string // run → the lease that let it go
 	policed       bool              // a policy was ever on
 	groupErr      error
+	left          bool       // bob left the group
+	unit          order.Unit // that mail runs in, where it is another; see the variable
 	observer      *process
 	checked       map[string]string // run → what the laws were last checked on
 	looked        order.Fingerprint // what the agent saw last
@@ -555,7 +558,7 @@ func (l *looker) Inspect(_ context.Context, t restart.Target, _ string) (f order
 			return restart.ErrSilent
 		}
 		l.p.w.looked = l.p.w.life[t.Worker]
-		f = order.Facts{Fingerprint: l.p.w.life[t.Worker], Unit: unit, Allowed: true, Workers: append([]string{t.Worker}, l.p.w.beside...), StopTimeout: 10, DiskUsed: l.p.w.disk}
+		f = order.Facts{Fingerprint: l.p.w.life[t.Worker], Unit: cmp.Or(l.p.w.unit, unit), Allowed: true, Workers: append([]string{t.Worker}, l.p.w.beside...), StopTimeout: 10, DiskUsed: l.p.w.disk}
 		return nil
 	})
 	return f, err
@@ -610,6 +613,11 @@ func (x *people) Person(_ context.Context, id string) (remedy.Person, error) {
 func (x *people) Members(_ context.Context, group string) ([]string, error) {
 	if x.groupErr != nil {
 		return nil, x.groupErr
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.left {
+		return nil, nil
 	}
 	return map[string][]string{"S1": {bob}}[group], nil
 }
