@@ -2,6 +2,8 @@ package chat_test
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -272,6 +274,13 @@ func TestSkipNeedsReason(t *testing.T) {
 		}
 		_, m = d.message(f.ID)
 		wantText(t, "the message", m.PlainText(), "backup of 02:00")
+		var written []string
+		for _, e := range d.journal("decision") {
+			written = append(written, fmt.Sprint(e.Who, " ", e.Subject, " ", e.Why))
+		}
+		if want := anna + " skip_snapshot " + v.Skip.Reason; !slices.Contains(written, want) {
+			t.Errorf("the audit log has %q, want %q", written, want)
+		}
 	})
 }
 

@@ -142,7 +142,11 @@ func TestScheduledReport(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := d.sim.Messages(ops)[1]
-		wantText(t, "leaking", m.PlainText(), "mail on web-1: out of memory in 11 h · 3 workers, 1 leaking")
+		head, err := d.store.AuditHead(t.Context())
+		if err != nil || head.Seq == 0 {
+			t.Fatalf("head %v, %v", head, err)
+		}
+		wantText(t, "leaking", m.PlainText(), head.String(), "mail on web-1: out of memory in 11 h · 3 workers, 1 leaking")
 		if n := len(m.Text); n > 80 {
 			t.Errorf("the notification has %d characters", n)
 		}

@@ -137,6 +137,35 @@ func TestMute(t *testing.T) {
 	}
 }
 
+// TestFalseAlarm: growth that a person called a false alarm is not told again;
+// growth that became faster is.
+func TestFalseAlarm(t *testing.T) {
+	for name, c := range map[string]struct {
+		curve func(float64) float64
+		told  bool
+	}{
+		"the same growth": {leak, false},
+		"faster growth":   {func(h float64) float64 { return leak(h) + 80*mib*max(h-42, 0) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := leaking(t, 70, c.curve)
+			b.scan(monday.Add(hours(40.5)))
+			b.change(b.the().ID, func(f *finding.Finding) {
+				if err := f.Dismiss("U1", "a cache that fills", monday.Add(hours(41))); err != nil {
+					t.Fatal(err)
+				}
+			})
+			said := ""
+			for h := 42.0; h < 66; h += 4 {
+				said += b.scan(monday.Add(hours(h)))
+			}
+			if strings.Contains(said, "opened leak mailer") != c.told {
+				t.Errorf("told %q", said)
+			}
+		})
+	}
+}
+
 // Only calm cures: as long without growth as it took to see the leak.
 func TestCured(t *testing.T) {
 	stops := func(h float64) float64 { return leak(min(h, 40)) }
