@@ -314,7 +314,7 @@ func (c *Chat) log(ctx context.Context, v remedy.View) error {
 	case v.Relapse != nil:
 		mark, news = mark+" relapse", v.Relapse.At
 	case lasted != nil:
-		mark, news = mark+" lasted", lasted.Closed
+		mark, news = mark+"-lasted", lasted.Closed
 	}
 	c.mu.Lock()
 	old := c.steps[v.Run]
