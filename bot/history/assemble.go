@@ -26,7 +26,7 @@ func FromSamples(readings []sample.Process) []detector.Worker {
 			a = newAssembly(key)
 			by[key] = a
 		}
-		a.read(p)
+		a.read(ordered[i:i+1], &follow{})
 	}
 	return finish(by)
 }
@@ -75,16 +75,61 @@ func newAssembly(k workerKey) *assembly {
 		lives: map[lifeKey][]*detector.Life{}, kills: sample.NaN}
 }
 
-// read adds one reading of one process.
-func (a *assembly) read(p *sample.Process) {
+// readAll adds readings: ascending streams, each of one slot.
+func (a *assembly) readAll(streams [][]sample.Process) {
+	last := make([]follow, len(streams))
+	for {
+		next := -1
+		for i, s := range streams {
+			if len(s) > 0 && (next < 0 || s[0].At.Before(streams[next][0].At)) {
+				next = i
+			}
+		}
+		if next < 0 {
+			return
+		}
+		at := streams[next][0].At
+		for i, s := range streams { // of one time in their order
+			if len(s) > 0 && s[0].At.Equal(at) {
+				a.read(s, &last[i])
+				streams[i] = s[1:]
+			}
+		}
+	}
+}
+
+// follow is the life that a slot's last reading belongs to, when the assembly
+// had so many lives: the next one mostly belongs to it too.
+type follow struct {
+	life  *detector.Life
+	pid   int
+	start time.Time
+	lives int
+}
+
+// read adds the first of ascending readings of one slot.
+func (a *assembly) read(ps []sample.Process, last *follow) {
+	p := &ps[0]
 	if n := len(a.times); n == 0 || a.times[n-1].Before(p.At) {
 		a.times = append(a.times, p.At)
 	}
-	l := a.life(p)
+	l := last.life
+	if l == nil || last.pid != p.PID || last.start != p.Start || last.lives != len(a.order) {
+		l = a.life(p)
+		*last = follow{l, p.PID, p.Start, len(a.order)}
+	} else {
+		learn(l, p)
+	}
 	s := detector.Sample{At: p.At, RSS: p.RSS, PSS: p.PSS, USS: p.USS, Swap: p.Swap, CPU: p.CPU}
-	if n := len(l.Samples); n > 0 && l.Samples[n-1].At.Equal(p.At) {
+	switch n := len(l.Samples); {
+	case n > 0 && l.Samples[n-1].At.Equal(p.At):
 		l.Samples[n-1] = s
 		return
+	case n == 0:
+		for n < len(ps) && ps[n].PID == p.PID {
+			n++
+		}
+		l.Samples = make([]detector.Sample, 0, n)
 	}
 	l.Samples = append(l.Samples, s)
 }
@@ -98,11 +143,7 @@ func (a *assembly) life(p *sample.Process) *detector.Life {
 	for _, l := range slices.Backward(a.lives[key]) {
 		// A start that is not told contradicts nothing.
 		if p.Start.IsZero() || l.Start.IsZero() || p.Start.Sub(l.Start).Abs() <= sample.SameStart {
-			l.Start = cmp.Or(l.Start, p.Start)
-			l.Slot = cmp.Or(p.Slot, l.Slot)
-			if l.Role == detector.RoleUnknown {
-				l.Role = role(p)
-			}
+			learn(l, p)
 			return l
 		}
 	}
@@ -110,6 +151,15 @@ func (a *assembly) life(p *sample.Process) *detector.Life {
 	a.lives[key] = append(a.lives[key], l)
 	a.order = append(a.order, l)
 	return l
+}
+
+// learn takes over what a life's reading tells of it.
+func learn(l *detector.Life, p *sample.Process) {
+	l.Start = cmp.Or(l.Start, p.Start)
+	l.Slot = cmp.Or(p.Slot, l.Slot)
+	if l.Role == detector.RoleUnknown {
+		l.Role = role(p)
+	}
 }
 
 func role(p *sample.Process) detector.Role {

@@ -8,6 +8,7 @@ import (
 	"github.com/dropleak/dropleak/detector/sample"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -85,6 +86,20 @@ func TestFromSamples(t *testing.T) {
 	}
 }
 
+// streams are passes of one droplet as they are read back.
+func streams(t *testing.T, passes []sample.Pass) sample.Streams {
+	t.Helper()
+	var all []sample.Series
+	for _, p := range passes {
+		all = append(all, sample.Encode(p)...)
+	}
+	out := sample.DecodeStreams(sample.Merge(all))
+	if len(out) != 1 {
+		t.Fatalf("streams of %d droplets", len(out))
+	}
+	return out[0]
+}
+
 // TestAssemblePasses follows a worker through a restart, kills and a boot.
 func TestAssemblePasses(t *testing.T) {
 	boot := noon.Add(-24 * time.Hour)
@@ -112,8 +127,8 @@ func TestAssemblePasses(t *testing.T) {
 		})
 	}
 	g := newGathering("")
-	g.feed(passes[:3])
-	g.feed(passes[3:])
+	g.feed(streams(t, passes[:3]))
+	g.feed(streams(t, passes[3:]))
 	w := finish(best(map[string]*gathering{"": g}))
 	if len(w) != 1 {
 		t.Fatalf("%d workers, want 1", len(w))
@@ -133,11 +148,11 @@ func TestAssemblePasses(t *testing.T) {
 		t.Errorf("the worker is %+v", w[0])
 	}
 	other := newGathering("other")
-	if other.feed(passes); len(other.by) != 0 {
+	if other.feed(streams(t, passes)); len(other.by) != 0 {
 		t.Error("another worker was made of this one's passes")
 	}
 	host := newHost("42")
-	host.feed(passes)
+	host.feed(streams(t, passes))
 	d := host.d
 	if len(d.Available) != 6 || d.Total != 125 {
 		t.Errorf("droplet: %d points, total %v", len(d.Available), d.Total)
@@ -146,6 +161,42 @@ func TestAssemblePasses(t *testing.T) {
 	if d := cmp.Diff(kinds, d.Events, cmpopts.IgnoreFields(detector.Event{}, "Text")); d != "" {
 		t.Errorf("droplet events (-want +got):\n%s", d)
 	}
+}
+
+// TestAssembleStreams: workers assembled slot by slot are those assembled
+// reading by reading, whoever takes over whose slot and pid.
+func TestAssembleStreams(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		var passes []sample.Pass
+		for m := range rapid.IntRange(1, 12).Draw(rt, "passes") {
+			var p sample.Pass
+			for _, slot := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"main", "0", "1"}), 1, 3, rapid.ID).Draw(rt, "slots") {
+				start := rapid.SampledFrom([]time.Time{{}, noon, noon.Add(time.Second), noon.Add(time.Minute)}).Draw(rt, "start")
+				role := rapid.SampledFrom([]string{"", "child"}).Draw(rt, "role")
+				p.Processes = append(p.Processes, proc(float64(m), rapid.IntRange(0, 2).Draw(rt, "pid"), start, role, slot, float64(m+1)))
+			}
+			passes = append(passes, p)
+		}
+		var flat []sample.Process
+		g := newGathering("")
+		half := len(passes) / 2
+		for i, part := range [][]sample.Pass{passes[:half], passes[half:]} {
+			if len(part) == 0 {
+				continue
+			}
+			s := streams(t, part)
+			for _, p := range part {
+				p.Sort()
+				flat = append(flat, p.Processes...)
+			}
+			if g.feed(s); i == 0 && len(g.by) != 1 {
+				rt.Fatalf("%d workers", len(g.by))
+			}
+		}
+		if d := cmp.Diff(FromSamples(flat), finish(g.by), cmpopts.EquateNaNs(), cmpopts.EquateEmpty()); d != "" {
+			rt.Fatalf("workers (-readings +streams):\n%s", d)
+		}
+	})
 }
 
 func TestGaps(t *testing.T) {

@@ -139,12 +139,12 @@ func (g *digesting) read(ctx context.Context, run []int64) error {
 	until := min(run[len(run)-1]+chunkSpan-1, g.to)
 	q := Query{From: time.UnixMilli(run[0]), To: time.UnixMilli(until)}
 	workers, hosts := map[string]*gathering{}, map[string]*host{}
-	err := g.h.eachSource(ctx, g.id, aboutAll, q, func(source string, passes []sample.Pass) {
+	err := g.h.eachSource(ctx, g.id, aboutAll, q, func(source string, s sample.Streams) {
 		if workers[source] == nil {
 			workers[source], hosts[source] = newGathering(""), newHost(g.id)
 		}
-		workers[source].feed(passes)
-		hosts[source].feed(passes)
+		workers[source].feed(s)
+		hosts[source].feed(s)
 	})
 	if err != nil {
 		return err

@@ -24,11 +24,11 @@ func (h *History) Droplets(ctx context.Context, q Query) ([]detector.Droplet, er
 	for _, id := range ids {
 		var hosts []*host // by source, the agent's first
 		var last string
-		err := h.eachSource(ctx, id, aboutDroplet, q, func(source string, passes []sample.Pass) {
+		err := h.eachSource(ctx, id, aboutDroplet, q, func(source string, s sample.Streams) {
 			if len(hosts) == 0 || source != last {
 				hosts, last = append(hosts, newHost(id)), source
 			}
-			hosts[len(hosts)-1].feed(passes)
+			hosts[len(hosts)-1].feed(s)
 		})
 		if err != nil {
 			return nil, fmt.Errorf("read memory of droplet %s: %w", id, err)
@@ -61,21 +61,19 @@ func newHost(id string) *host {
 	return &host{d: detector.Droplet{ID: id}, kills: sample.NaN, names: map[string]int{}}
 }
 
-// feed takes ascending passes.
-func (h *host) feed(passes []sample.Pass) {
-	for _, p := range passes {
-		if p.Droplet != nil {
-			h.read(p.Droplet)
+// feed takes streams that go on where those before them ended.
+func (h *host) feed(s sample.Streams) {
+	for i := range s.Droplets {
+		h.read(&s.Droplets[i])
+	}
+	for _, o := range s.Others {
+		i, ok := h.names[o.Name]
+		if !ok {
+			i = len(h.d.Others)
+			h.names[o.Name] = i
+			h.d.Others = append(h.d.Others, detector.Other{Name: o.Name})
 		}
-		for _, o := range p.Others {
-			i, ok := h.names[o.Name]
-			if !ok {
-				i = len(h.d.Others)
-				h.names[o.Name] = i
-				h.d.Others = append(h.d.Others, detector.Other{Name: o.Name})
-			}
-			h.d.Others[i].Memory = append(h.d.Others[i].Memory, detector.Point{At: o.At, V: o.Memory})
-		}
+		h.d.Others[i].Memory = append(h.d.Others[i].Memory, detector.Point{At: o.At, V: o.Memory})
 	}
 }
 

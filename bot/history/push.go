@@ -144,28 +144,66 @@ const mostRoom = 256
 // gather lays the pushes over one another, in the order they came, as sorted
 // points by series. Only ids in wanted are read; nil wants all.
 func gather(pushes []Push, wanted map[int64]bool) (map[int64][]sample.Point, error) {
-	all := map[int64][]sample.Point{}
+	g := gathered{wanted: wanted, by: map[int64]*seriesPoints{}}
 	for i, p := range pushes {
-		err := eachSeries(p.Body, func(id int64, chunk []byte) error {
-			if wanted != nil && !wanted[id] {
+		next := g.first // mostly, each push has the series of the one before in the same order
+		err := eachSeries(p.Body, func(id int64, chunk []byte) (err error) {
+			s := next
+			if s == nil || s.id != id {
+				s = g.of(id)
+			}
+			next = s.next
+			if s.unwanted {
 				return nil
 			}
-			was, begun := all[id]
-			if !begun { // most series are in every push, with as many points
-				was = make([]sample.Point, 0, min(pointsIn(chunk)*(len(pushes)-i), mostRoom))
+			if s.points == nil { // most series are in every push, with as many points
+				s.points = make([]sample.Point, 0, min(pointsIn(chunk)*(len(pushes)-i), mostRoom))
 			}
-			pts, err := decodeChunk(was, chunk)
-			all[id] = pts
+			s.points, err = decodeChunk(s.points, chunk)
 			return err
 		})
 		if err != nil {
 			return nil, fmt.Errorf("push %d of droplet %s: %w", p.Seq, p.Droplet, err)
 		}
 	}
-	for id, pts := range all {
-		all[id] = sorted(pts)
+	all := make(map[int64][]sample.Point, len(g.by))
+	for id, s := range g.by {
+		if s.points != nil {
+			all[id] = sorted(s.points)
+		}
 	}
 	return all, nil
+}
+
+// gathered are series in the order they were first met.
+type gathered struct {
+	wanted      map[int64]bool // nil: all
+	by          map[int64]*seriesPoints
+	first, last *seriesPoints
+}
+
+type seriesPoints struct {
+	id       int64
+	unwanted bool
+	points   []sample.Point
+	next     *seriesPoints
+}
+
+// of finds or begins a series.
+func (g *gathered) of(id int64) *seriesPoints {
+	s := g.by[id]
+	if s != nil {
+		return s
+	}
+	s = &seriesPoints{id: id, unwanted: g.wanted != nil && !g.wanted[id]}
+	g.by[id] = s
+	if g.first == nil {
+		g.first = s
+	} else {
+		g.last.next = s
+	}
+	g.last = s
+	return s
 }
 
 // overlay merges two sorted runs; of equal times b wins.

@@ -37,11 +37,11 @@ func (h *History) Workers(ctx context.Context, q Query) ([]detector.Worker, erro
 	var out []detector.Worker
 	for _, id := range ids {
 		bySource := map[string]*gathering{}
-		err := h.eachSource(ctx, id, aboutWorkers, q, func(source string, passes []sample.Pass) {
+		err := h.eachSource(ctx, id, aboutWorkers, q, func(source string, s sample.Streams) {
 			if bySource[source] == nil {
 				bySource[source] = newGathering(q.Worker)
 			}
-			bySource[source].feed(passes)
+			bySource[source].feed(s)
 		})
 		if err != nil {
 			return nil, fmt.Errorf("read workers of droplet %s: %w", id, err)
@@ -73,13 +73,23 @@ var (
 	aboutDroplet = regexp.MustCompile(`^dropleak_(droplet|other)_`)
 )
 
-// atOnce is how much time is held as passes, which take far more room than
+// atOnce is how much time is held as records, which take far more room than
 // series do.
 const atOnce = 6 * time.Hour
 
-// eachSource hands the passes of each source of one droplet to use, the
+// eachSource hands the records of each source of one droplet to use, the
 // agent's first, and those of a source in several calls, ascending.
-func (h *History) eachSource(ctx context.Context, id string, names *regexp.Regexp, q Query, use func(source string, passes []sample.Pass)) error {
+func (h *History) eachSource(ctx context.Context, id string, names *regexp.Regexp, q Query, use func(source string, s sample.Streams)) error {
+	return h.eachPart(ctx, id, names, q, func(source string, part []sample.Series) {
+		for _, s := range sample.DecodeStreams(part) { // one: all are of the droplet
+			use(source, s)
+		}
+	})
+}
+
+// eachPart hands the series of each source of one droplet to use, in the same
+// order.
+func (h *History) eachPart(ctx context.Context, id string, names *regexp.Regexp, q Query, use func(source string, part []sample.Series)) error {
 	series, err := h.Select(ctx, []Matcher{Is(labelDroplet, id), {Name: sample.MetricName, Pattern: names}}, q.From, q.To)
 	if err != nil {
 		return err
@@ -102,9 +112,7 @@ func (h *History) eachSource(ctx context.Context, id string, names *regexp.Regex
 					part = append(part, s)
 				}
 			}
-			if passes, _ := sample.Decode(part); len(passes) > 0 {
-				use(source, passes)
-			}
+			use(source, part)
 		}
 	}
 	return nil
@@ -131,23 +139,27 @@ func newGathering(only string) *gathering {
 	return &gathering{only: only, by: map[workerKey]*assembly{}}
 }
 
-// feed takes ascending passes.
-func (g *gathering) feed(passes []sample.Pass) {
-	for i := range passes {
-		p := &passes[i]
-		for j := range p.Processes {
-			if a := g.of(p.Processes[j].Droplet, p.Processes[j].Worker); a != nil {
-				a.read(&p.Processes[j])
+// feed takes streams that go on where those before them ended.
+func (g *gathering) feed(s sample.Streams) {
+	for ps := s.Processes; len(ps) > 0; {
+		n := 1
+		for n < len(ps) && ps[n][0].Worker == ps[0][0].Worker {
+			n++
+		}
+		if a := g.of(s.Droplet, ps[0][0].Worker); a != nil {
+			a.readAll(ps[:n])
+		}
+		ps = ps[n:]
+	}
+	for _, ws := range s.Workers {
+		if a := g.of(s.Droplet, ws[0].Worker); a != nil {
+			for i := range ws {
+				a.describe(&ws[i])
 			}
 		}
-		for j := range p.Workers {
-			if a := g.of(p.Workers[j].Droplet, p.Workers[j].Worker); a != nil {
-				a.describe(&p.Workers[j])
-			}
-		}
-		if p.Droplet != nil {
-			g.boots = booted(g.boots, p.Droplet.Boot)
-		}
+	}
+	for i := range s.Droplets {
+		g.boots = booted(g.boots, s.Droplets[i].Boot)
 	}
 }
 
@@ -202,8 +214,11 @@ func (h *History) Latest(ctx context.Context, dropletID string, since time.Time)
 	var latest sample.Pass
 	found := false
 	q := Query{From: since, To: time.UnixMilli(math.MaxInt64 / 4)}
-	err := h.eachSource(ctx, dropletID, aboutAll, q, func(source string, passes []sample.Pass) {
-		if source == "" && len(passes) > 0 {
+	err := h.eachPart(ctx, dropletID, aboutAll, q, func(source string, part []sample.Series) {
+		if source != "" {
+			return
+		}
+		if passes, _ := sample.Decode(part); len(passes) > 0 {
 			latest, found = passes[len(passes)-1], true
 		}
 	})

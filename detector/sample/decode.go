@@ -10,12 +10,8 @@ import (
 // timestamp, ascending. Series under names this package does not speak come
 // back as foreign, untouched. Stale markers and NaN are "nothing here".
 func Decode(series []Series) (passes []Pass, foreign []Series) {
-	d := decoder{}
-	for _, s := range series {
-		if !d.add(s) {
-			foreign = append(foreign, s)
-		}
-	}
+	var d decoder
+	foreign = d.addAll(series)
 	return d.finish(), foreign
 }
 
@@ -88,6 +84,16 @@ func (d *decoder) of(droplet string) *host {
 		d.order = append(d.order, h)
 	}
 	return h
+}
+
+// addAll gives each series its place and returns the foreign ones.
+func (d *decoder) addAll(series []Series) (foreign []Series) {
+	for _, s := range series {
+		if !d.add(s) {
+			foreign = append(foreign, s)
+		}
+	}
+	return foreign
 }
 
 // add gives one series its place; false: foreign.
@@ -248,8 +254,8 @@ func (p Pass) dropletName() string {
 	return p.Others[0].Droplet
 }
 
-// passes lays the records of all streams out by time.
-func (h *host) passes() []Pass {
+// fill makes the records of all streams.
+func (h *host) fill() {
 	h.processes.fill(func(n names, at time.Time) Process {
 		return Process{At: at, Droplet: n.droplet, Worker: n.worker, Slot: n.slot, Role: n.role, RSS: NaN, PSS: NaN, USS: NaN, Swap: NaN, CPU: NaN}
 	})
@@ -259,6 +265,11 @@ func (h *host) passes() []Pass {
 	h.droplet.fill(func(n names, at time.Time) Droplet {
 		return Droplet{At: at, Droplet: n.droplet, Available: NaN, Total: NaN, Shmem: NaN, Slab: NaN, SwapUsed: NaN, OOMKills: NaN}
 	})
+}
+
+// passes lays the records of all streams out by time.
+func (h *host) passes() []Pass {
+	h.fill()
 	times := h.times()
 	out := make([]Pass, len(times))
 	h.processes.place(times, func(i int) *[]Process { return &out[i].Processes })

@@ -43,6 +43,11 @@ func bySearch(series []Series) []Pass {
 				f.set(&pass.Processes[i], p.V)
 			case s.Name() == nameOther:
 				pass.Others = append(pass.Others, Other{At: at, Droplet: s.Get("droplet"), Name: s.Get("name"), Memory: p.V})
+			case dropletByName[key].set != nil:
+				if pass.Droplet == nil {
+					pass.Droplet = &Droplet{At: at, Droplet: s.Get("droplet"), Available: NaN, Total: NaN, Shmem: NaN, Slab: NaN, SwapUsed: NaN, OOMKills: NaN}
+				}
+				dropletByName[key].set(pass.Droplet, p.V)
 			default:
 				i := slices.IndexFunc(pass.Workers, func(w Worker) bool { return w.Worker == s.Get("worker") })
 				if i < 0 {
@@ -65,6 +70,48 @@ func bySearch(series []Series) []Pass {
 	return out
 }
 
+// along is the passes of a droplet as streams.
+func along(passes []Pass, droplet string) Streams {
+	s := Streams{Droplet: droplet}
+	for _, p := range passes {
+		if p.dropletName() != droplet {
+			continue
+		}
+		for _, r := range p.Processes {
+			s.Processes = follow(s.Processes, r, func(q Process) bool { return q.Worker == r.Worker && q.Slot == r.Slot && q.Role == r.Role })
+		}
+		for _, r := range p.Workers {
+			s.Workers = follow(s.Workers, r, func(q Worker) bool { return q.Worker == r.Worker })
+		}
+		if p.Droplet != nil {
+			s.Droplets = append(s.Droplets, *p.Droplet)
+		}
+		s.Others = append(s.Others, p.Others...)
+	}
+	slices.SortFunc(s.Processes, func(a, b []Process) int {
+		both := Pass{Processes: []Process{b[0], a[0]}}
+		both.Sort()
+		first := both.Processes[0]
+		if first.Worker == a[0].Worker && first.Slot == a[0].Slot && first.Role == a[0].Role {
+			return -1
+		}
+		return 1
+	})
+	slices.SortFunc(s.Workers, func(a, b []Worker) int { return cmp.Compare(a[0].Worker, b[0].Worker) })
+	return s
+}
+
+// follow appends a record to the stream that it is of.
+func follow[T any](streams [][]T, r T, same func(T) bool) [][]T {
+	for i, s := range streams {
+		if same(s[0]) {
+			streams[i] = append(s, r)
+			return streams
+		}
+	}
+	return append(streams, []T{r})
+}
+
 // TestDecodeAnything: series with holes, out of order, repeated, stale and of
 // several droplets decode as the plainest decoder has it.
 func TestDecodeAnything(t *testing.T) {
@@ -78,11 +125,13 @@ func TestDecodeAnything(t *testing.T) {
 	one := rapid.Custom(func(t *rapid.T) Series {
 		droplet, worker := rapid.SampledFrom([]string{"1", "2"}).Draw(t, "droplet"), rapid.SampledFrom([]string{"a", "b"}).Draw(t, "worker")
 		s := Series{Points: rapid.SliceOfN(point, 0, 12).Draw(t, "points")}
-		switch rapid.IntRange(0, 3).Draw(t, "what") {
+		switch rapid.IntRange(0, 4).Draw(t, "what") {
 		case 0:
 			s.Labels = labels(MetricName, nameOther, "droplet", droplet, "name", worker)
 		case 1:
 			s.Labels = labels(MetricName, "dropleak_worker_memory_limit_bytes", "droplet", droplet, "worker", worker)
+		case 2:
+			s.Labels = labels(MetricName, "dropleak_droplet_memory_total_bytes", "droplet", droplet)
 		default:
 			s.Labels = labels(MetricName, nameMemory, "droplet", droplet, "worker", worker, "role", "child",
 				"kind", rapid.SampledFrom([]string{"rss", "pss", "swap"}).Draw(t, "kind"),
@@ -95,6 +144,15 @@ func TestDecodeAnything(t *testing.T) {
 		got, foreign := Decode(series)
 		if d := gocmp.Diff(bySearch(series), got, cmpopts.EquateNaNs(), cmpopts.EquateEmpty()); d != "" || len(foreign) > 0 {
 			t.Fatalf("passes (-want +got), foreign %v:\n%s", foreign, d)
+		}
+		for _, s := range DecodeStreams(series) {
+			if d := gocmp.Diff(along(got, s.Droplet), s, cmpopts.EquateNaNs(), cmpopts.EquateEmpty()); d != "" {
+				t.Fatalf("streams (-passes +got):\n%s", d)
+			}
+			got = slices.DeleteFunc(got, func(p Pass) bool { return p.dropletName() == s.Droplet })
+		}
+		if len(got) > 0 {
+			t.Fatalf("passes without a stream: %v", got)
 		}
 	})
 }
@@ -114,7 +172,7 @@ func BenchmarkDecode(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		Decode(series)
+		DecodeStreams(series)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*points), "ns/point")
 }

@@ -37,9 +37,11 @@ func (p *Pass) Sort() {
 }
 
 func (p *Pass) sortOthers() {
-	slices.SortFunc(p.Others, func(a, b Other) int {
-		return cmp.Or(cmp.Compare(b.Memory, a.Memory), cmp.Compare(a.Name, b.Name))
-	})
+	slices.SortFunc(p.Others, compareOthers)
+}
+
+func compareOthers(a, b Other) int {
+	return cmp.Or(cmp.Compare(b.Memory, a.Memory), cmp.Compare(a.Name, b.Name))
 }
 
 func rank(p Process) int { return rankOf(p.Slot, p.Role) }
