@@ -27,7 +27,7 @@ type opinion struct {
 
 // windows are the shares of a series looked at, all ending now. A leak that
 // fills only the last part is invisible in the whole.
-var windows = []float64{1, 0.85, 0.7, 0.55, 0.4, 0.25, 0.15, 0.0625}
+var windows = [...]float64{1, 0.85, 0.7, 0.55, 0.4, 0.25, 0.15, 0.0625}
 
 // setting is what is known about a series beside its curve.
 type setting struct {
@@ -134,8 +134,15 @@ func assessOnce(c curve, s setting, th thresholds) opinion {
 // scatter of the whole, and never less than what matters.
 func search(c curve, th thresholds) (first, found *trend, reason Reason, mdg float64) {
 	mdg = math.Inf(1)
-	for _, share := range windows {
-		part := c.since(c.t[c.len()-1] - share*c.span())
+	var from [len(windows)]int
+	for k, share := range windows {
+		from[k] = c.len() - c.since(c.t[c.len()-1]-share*c.span()).len()
+	}
+	room, handle := borrow(2 * c.len())
+	defer giveBack(handle)
+	parts := endings(c.lo, room[:c.len()], from[:])
+	for k := range windows {
+		part := c.slice(from[k], c.len())
 		least := th.minSpan
 		if first != nil && part.t[0] < c.t[0]+2*th.startUp {
 			least = th.minWindow
@@ -143,7 +150,12 @@ func search(c curve, th thresholds) (first, found *trend, reason Reason, mdg flo
 		if part.span() < least || part.len() < th.minBlocks {
 			break
 		}
-		w, s := outline(part, th)
+		var w trend
+		y := w.sketch(part, parts[k], room[c.len():], th)
+		if first != nil && w.dull(th) {
+			continue
+		}
+		s := w.shape(part, y, th)
 		if first != nil && w.hopeless(part, th) {
 			continue
 		}

@@ -84,6 +84,10 @@ func medianOf(xs []float64) float64 {
 	return median(ys)
 }
 
+// normalMAD scales a median absolute deviation to the standard deviation of a
+// normal sample.
+const normalMAD = 1.4826
+
 // mad returns the median absolute deviation about zero, scaled to be the
 // standard deviation of a normal sample.
 func mad(xs []float64) float64 {
@@ -92,7 +96,7 @@ func mad(xs []float64) float64 {
 	for i, x := range xs {
 		abs[i] = math.Abs(x)
 	}
-	return 1.4826 * median(abs)
+	return normalMAD * median(abs)
 }
 
 // line is a straight line: value at hour t0 and slope per hour.

@@ -32,16 +32,35 @@ func trendOf(c curve, th thresholds) trend {
 // outline measures what is cheap to measure: jumps, growth events and rises.
 // The curve it returns, for measure, is without jumps and coarse.
 func outline(c curve, th thresholds) (w trend, s curve) {
-	w = trend{from: c.t[0], to: c.t[c.len()-1]}
-	y, jumped, jumps := withoutJumps(c, th)
-	w.jumped, w.jumps = jumped, jumps
+	envelope, handle := borrow(c.len())
+	defer giveBack(handle)
+	y := w.sketch(c, endings(c.lo, envelope, []int{0})[0], nil, th)
+	return w, w.shape(c, y, th)
+}
+
+// sketch is the first half of an outline, which asks only for sums: jumps and
+// growth events. It returns the window's levels without jumps; where there
+// are any, in room, if that is not nil.
+func (w *trend) sketch(c curve, e ending, room []float64, th thresholds) (y []float64) {
+	*w = trend{from: c.t[0], to: c.t[c.len()-1]}
+	y, w.jumped, w.jumps = e.withoutJumps(c.lo, room, th)
+	if w.jumps == 0 {
+		w.neff, w.largest = eventsOf(e.envelope)
+	} else {
+		w.neff, w.largest = effectiveEvents(y)
+	}
+	return y
+}
+
+// shape is the second half, for which the curve is made coarse.
+func (w *trend) shape(c curve, y []float64, th thresholds) (s curve) {
 	s = curve{c.t, y, c.cpu}.coarse(th.blocks)
 	if still(s, th) {
-		return w, s
+		w.neff, w.largest = 0, 0
+		return s
 	}
-	w.neff, w.largest = effectiveEvents(y)
 	w.ups = upsOf(s)
-	return w, s
+	return s
 }
 
 // still reports whether a coarse curve moves by less than could matter.
@@ -87,33 +106,72 @@ func (w *trend) hopeless(c curve, th thresholds) bool {
 	return !rises && !bursts(c, w, th)
 }
 
+// dull reports of a sketch that the window will be hopeless whatever its
+// shape: there are fewer growth events than any way to a leak asks for.
+func (w *trend) dull(th thresholds) bool {
+	return !th.unscreened && w.neff < min(th.events(w.largest), th.neffLate, th.burstEvents)
+}
+
 // withoutJumps takes out at most three sharp upward jumps, each at least a
 // quarter of the range and six times the ordinary increment, and returns
 // the bytes they made.
 func withoutJumps(c curve, th thresholds) (y []float64, bytes float64, n int) {
-	y = c.lo
-	usual := math.NaN() // the ordinary increment, once it is needed
-	for n < 3 {
-		at, by, rise := steepest(y)
-		if by < th.step*rise || by < th.material/3 || !stays(y, at) {
-			break
-		}
-		if math.IsNaN(usual) {
-			usual = ordinary(y)
-		}
-		if by < 6*usual {
+	at, by, rise := steepest(c.lo)
+	return ending{most: rise, at: at, by: by}.withoutJumps(c.lo, nil, th)
+}
+
+// withoutJumps is the same of the levels y of an ending, in room where that is
+// not nil.
+func (e ending) withoutJumps(y, room []float64, th thresholds) (z []float64, bytes float64, n int) {
+	z = y
+	for at, by, rise := e.at, e.by, e.most-e.least; n < 3; at, by, rise = steepest(z) {
+		if by < th.step*rise || by < th.material/3 || !stays(z, at) || !extraordinary(y, by) {
 			break
 		}
 		if n == 0 {
-			y = slices.Clone(y)
+			z = append(room[:0], y...)
 		}
-		for i := at; i < len(y); i++ {
-			y[i] -= by
+		for i := at; i < len(z); i++ {
+			z[i] -= by
 		}
 		bytes += by
 		n++
 	}
-	return y, bytes, n
+	return z, bytes, n
+}
+
+// ending is what there is to know, without a look at each block, of the part
+// of a curve from one of its blocks to its end: windows are such parts.
+type ending struct {
+	envelope    []float64 // the least level from each block on
+	least, most float64
+	at          int     // where it rises most at once, 0 where it does not rise
+	by          float64 // by so much
+}
+
+// endings looks, in one go, at all parts of y that begin at from, ascending,
+// and end where y ends. It fills envelope.
+func endings(y, envelope []float64, from []int) []ending {
+	out, k := make([]ending, len(from)), len(from)-1
+	i := len(y) - 1
+	least, most, at, by := y[i], y[i], 0, 0.0
+	for ; i >= 0; i-- {
+		v := y[i]
+		if v < least {
+			least = v
+		}
+		if v > most {
+			most = v
+		}
+		envelope[i] = least
+		for ; k >= 0 && from[k] == i; k-- {
+			out[k] = ending{envelope[i:len(y)], least, most, max(at-i, 0), by}
+		}
+		if i > 0 && v-y[i-1] >= by && v > y[i-1] { // the first of equal rises
+			at, by = i, v-y[i-1]
+		}
+	}
+	return out
 }
 
 // steepest returns the largest single rise, 0 at 0 where there is none, and
@@ -121,12 +179,33 @@ func withoutJumps(c curve, th thresholds) (y []float64, bytes float64, n int) {
 func steepest(y []float64) (at int, by, rise float64) {
 	least, most := y[0], y[0]
 	for i := 1; i < len(y); i++ {
-		least, most = min(least, y[i]), max(most, y[i])
+		if y[i] < least {
+			least = y[i]
+		}
+		if y[i] > most {
+			most = y[i]
+		}
 		if step := y[i] - y[i-1]; step > by {
 			at, by = i, step
 		}
 	}
 	return at, by, most - least
+}
+
+// extraordinary reports whether a rise is at least six times the ordinary
+// increment of y. A count of the increments that are too large for that nearly
+// always tells, without their median.
+func extraordinary(y []float64, by float64) bool {
+	n, large := len(y)-1, 0
+	for i := 1; i < len(y); i++ {
+		if by < 6*(normalMAD*math.Abs(y[i]-y[i-1])) {
+			large++
+		}
+	}
+	if n%2 == 0 && large == n/2 { // the median lies between one that is and one that is not
+		return !(by < 6*ordinary(y))
+	}
+	return large <= n/2
 }
 
 // ordinary is the spread of the increments.
@@ -152,16 +231,26 @@ func stays(y []float64, i int) bool {
 func effectiveEvents(y []float64) (n, largest float64) {
 	e, handle := borrow(len(y))
 	defer giveBack(handle)
-	copy(e, y)
-	for i := len(e) - 2; i >= 0; i-- {
-		e[i] = min(e[i], e[i+1])
+	least := math.Inf(1)
+	for i := len(y) - 1; i >= 0; i-- {
+		if y[i] < least {
+			least = y[i]
+		}
+		e[i] = least
 	}
+	return eventsOf(e)
+}
+
+// eventsOf is effectiveEvents of an envelope.
+func eventsOf(e []float64) (n, largest float64) {
 	var s, ss float64
 	for i := 1; i < len(e); i++ {
 		d := e[i] - e[i-1]
 		s += d
 		ss += d * d
-		largest = max(largest, d)
+		if d > largest {
+			largest = d
+		}
 	}
 	if ss == 0 {
 		return 0, 0
