@@ -60,7 +60,11 @@ func (s *Service) wanted(ctx context.Context) ([]alert.Alert, error) {
 		out = append(out, s.lostDroplet(f)...)
 	}
 	lost, err := s.lostSlack(ctx)
-	return append(once(out), lost...), err
+	if err != nil {
+		return nil, err
+	}
+	overdue, err := s.overdue(ctx)
+	return append(append(once(out), lost...), overdue...), err
 }
 
 // once leaves one alert of each key: that of the finding with the least time.

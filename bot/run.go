@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
-
 	"github.com/dropleak/dropleak/bot/schedule"
 	"github.com/dropleak/dropleak/bot/watch"
 )
@@ -92,22 +90,6 @@ func (s *Service) runSchedule(ctx context.Context) error {
 	runner := schedule.Runner{Store: s.d.Store, Log: s.log, Scale: s.d.Scale}
 	runner.Run(ctx, jobs...)
 	return nil
-}
-
-// reportFor is how long a report that Slack does not take is tried again.
-const reportFor = time.Hour
-
-// report posts a scheduled report, again and again while Slack is away: it is
-// due once a day or so, and nobody notices one that is missing.
-func (s *Service) report(ctx context.Context, r Report, due time.Time) error {
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = max(s.d.Scale.Real(10*time.Second), 50*time.Millisecond), max(s.d.Scale.Real(5*time.Minute), time.Second)
-	_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, s.chat.Report(ctx, r.Channel, r.Tag, due) },
-		backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(s.d.Scale.Real(reportFor)),
-		backoff.WithNotify(func(err error, d time.Duration) {
-			s.log.Warn("the scheduled report was not posted", "channel", r.Channel, "retry_in", d, "err", err)
-		}))
-	return err
 }
 
 // Scan judges the fleet once.

@@ -1,16 +1,24 @@
 package bot
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"math"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/alert"
 	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/schedule"
 	"github.com/dropleak/dropleak/bot/source"
@@ -131,16 +139,129 @@ func TestStartsWithoutSlack(t *testing.T) {
 	}
 }
 
-// A scheduled report is tried again while Slack is away, for an hour.
+// A scheduled report is tried again while Slack is away. After an hour the
+// metrics and the alerts say that it is overdue, until it is posted.
 func TestReportIsTriedAgain(t *testing.T) {
 	wire := &line{cut: 2}
-	s, _ := assembled(t, func(d *Deps) { d.Slack.HTTPClient = &http.Client{Transport: wire}; d.Scale = 1000 })
-	if err := s.report(t.Context(), Report{}, time.Time{}); err != nil || wire.count("chat.postMessage") != 3 {
+	s, st := assembled(t, func(d *Deps) {
+		d.Slack.HTTPClient, d.Scale, d.Reports = &http.Client{Transport: wire}, 1000, []Report{{Tag: "celery"}, {Tag: "celery"}}
+	})
+	r := s.d.Reports[0]
+	if err := s.report(t.Context(), r, time.Time{}); err != nil || wire.count("chat.postMessage") != 3 {
 		t.Errorf("posted after %d tries, %v", wire.count("chat.postMessage"), err)
 	}
-	wire.cut, s.d.Scale = -1, 36000
-	if err := s.report(t.Context(), Report{}, time.Time{}); err == nil {
+	if n := overdueReports(t, s); n != "0" {
+		t.Errorf("%s reports overdue after three tries", n)
+	}
+	wire.cut, s.d.Scale = -1, 36000 // an hour are 100 ms
+	if err := s.report(t.Context(), r, time.Time{}); err == nil {
 		t.Error("no error from a report that was never posted")
+	}
+	wanted, err := s.wanted(t.Context())
+	if err != nil || len(wanted) != 1 || wanted[0].Kind != alert.OverdueReport || wanted[0].Key != "report//celery" || overdueReports(t, s) != "1" {
+		t.Errorf("wanted %+v, %v, and %s reports overdue", wanted, err, overdueReports(t, s))
+	}
+	wire.cut = 0
+	replica, _ := assembled(t, func(d *Deps) { d.Store, d.Slack, d.Reports = st, s.d.Slack, s.d.Reports })
+	if err := replica.report(t.Context(), r, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if wanted, err := s.wanted(t.Context()); err != nil || len(wanted) != 0 || overdueReports(t, s) != "0" {
+		t.Errorf("after it was posted: wanted %+v, %v", wanted, err)
+	}
+}
+
+// overdueReports is what the metrics say.
+func overdueReports(t *testing.T, s *Service) string {
+	t.Helper()
+	return metric(t, s, "dropleak_reports_overdue")
+}
+
+// metric is the value of a metric without labels.
+func metric(t *testing.T, s *Service, name string) string {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	s.Metrics().ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	for text := range strings.Lines(rec.Body.String()) {
+		if rest, ok := strings.CutPrefix(text, name+" "); ok {
+			return strings.TrimSpace(rest)
+		}
+	}
+	t.Fatalf("no metric %s in\n%s", name, rec.Body)
+	return ""
+}
+
+// Slack's last contact is told by /readyz and as a metric, and moves on when
+// Slack answers.
+func TestLastContactIsTold(t *testing.T) {
+	s, _ := assembled(t)
+	began := time.Now()
+	if err := s.report(t.Context(), Report{}, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	_, body := ready(t, s)
+	v, err := strconv.ParseFloat(metric(t, s, "dropleak_slack_last_contact_timestamp_seconds"), 64)
+	if err != nil || body.Slack.LastContact.Before(began) || math.Abs(v-float64(body.Slack.LastContact.UnixMilli())/1000) > 0.002 {
+		t.Errorf("readyz says %v, the metric %v (%v), it began %v", body.Slack.LastContact, v, err, began)
+	}
+}
+
+// posts remembers to which channels was posted.
+type posts struct {
+	mu       sync.Mutex
+	channels map[string]int
+}
+
+func (p *posts) RoundTrip(r *http.Request) (*http.Response, error) {
+	if path.Base(r.URL.Path) == "chat.postMessage" {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		form, err := url.ParseQuery(string(body))
+		if err != nil {
+			return nil, err
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		p.mu.Lock()
+		p.channels[form.Get("channel")]++
+		p.mu.Unlock()
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// Several reports are posted, each by its own schedule into its own channel.
+func TestSeveralReports(t *testing.T) {
+	often, err := schedule.Parse("@every 1s", time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	yearly, err := schedule.Parse("@yearly", time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wire := &posts{channels: map[string]int{}}
+	s, _ := assembled(t, func(d *Deps) {
+		d.Slack.HTTPClient, d.Scan = &http.Client{Transport: wire}, yearly
+		d.Reports = []Report{{Spec: often}, {Spec: often, Channel: "C0DEPLOYS", Tag: "web"}, {Spec: yearly, Channel: "C0NEVER"}}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.runSchedule(ctx) }()
+	testbed.Eventually(t, testbed.Patience, func() error {
+		wire.mu.Lock()
+		defer wire.mu.Unlock()
+		if wire.channels["C0OPS"] < 2 || wire.channels["C0DEPLOYS"] < 2 {
+			return fmt.Errorf("posted %v", wire.channels)
+		}
+		return nil
+	})
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if n := wire.channels["C0NEVER"]; n > 0 {
+		t.Errorf("%d reports before they were due", n)
 	}
 }
 

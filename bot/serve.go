@@ -3,6 +3,7 @@ package bot
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"net/http"
 	"time"
 
@@ -89,6 +90,13 @@ func (s *Service) Metrics() http.Handler {
 	gauge("slack_last_contact_timestamp_seconds", "When Slack was last heard.", func() float64 { return stamp(s.slack.LastContact()) })
 	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "dropleak", Name: "slack_stepped_down_total",
 		Help: "Messages that Slack took in a plainer layout only, since the start."}, func() float64 { return float64(s.slack.Status().SteppedDown.Messages) }))
+	gauge("reports_overdue", "Scheduled reports that Slack has not taken for an hour.", func() float64 {
+		overdue, err := s.overdue(context.Background())
+		if err != nil {
+			return math.NaN()
+		}
+		return float64(len(overdue))
+	})
 	gauge("alerts_untold", "Alerts that an endpoint has not taken yet.", func() float64 { return float64(s.alerts.Untold(context.Background())) })
 	gauge("digitalocean_last_pull_timestamp_seconds", "When every droplet was last pulled without an error.", func() float64 { return stamp(s.source.Status().Pulled) })
 	gauge("digitalocean_droplets", "Droplets with the tag.", func() float64 { return float64(s.source.Status().Droplets) })

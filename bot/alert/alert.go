@@ -23,7 +23,9 @@ const (
 	FailedRun   Kind = "failed_run"   // a run that left something for a person to do
 	LostSlack   Kind = "lost_slack"   // nothing was heard from Slack
 	LostDroplet Kind = "lost_droplet" // nothing was heard from a droplet
-	Trial       Kind = "trial"        // somebody tries whether the endpoint answers
+
+	OverdueReport Kind = "overdue_report" // Slack does not take a scheduled report
+	Trial         Kind = "trial"          // somebody tries whether the endpoint answers
 )
 
 // Severity is how urgent an alert is, in PagerDuty's words.

@@ -36,7 +36,7 @@ func (m Alertmanager) Refresh() time.Duration { return again }
 
 // names are what the kinds are called in routes.
 var names = map[Kind]string{RunningOut: "DropleakRunningOut", FailedRun: "DropleakFailedRun", LostSlack: "DropleakLostSlack",
-	LostDroplet: "DropleakLostDroplet", Trial: "DropleakTrial"}
+	LostDroplet: "DropleakLostDroplet", OverdueReport: "DropleakOverdueReport", Trial: "DropleakTrial"}
 
 // Send implements [Endpoint]. Labels are the identity of an alert there: what
 // may change stands in the annotations. One that becomes more urgent is
