@@ -46,6 +46,13 @@ func (s *Service) SetAside(ctx context.Context, id string, d remedy.Decision) (r
 	return s.chat.SetAside(ctx, id, d)
 }
 
+// Offer asks for a restart about a finding, or for a snapshot alone, and shows
+// the question in Slack; see [chat.Chat.Offer].
+func (s *Service) Offer(ctx context.Context, id string, only bool, d remedy.Decision) (remedy.Answer, error) {
+	d.Team = s.ours
+	return s.chat.Offer(ctx, id, only, d)
+}
+
 // Unmute opens a muted finding again, and shows it in Slack.
 func (s *Service) Unmute(ctx context.Context, id string, d remedy.Decision) error {
 	d.Team = s.ours

@@ -463,6 +463,11 @@ const (
 	saysEvidenceBefore    = "*Before the restart*\n%s%s"
 )
 
+// Asked on the command line.
+const (
+	saysRunWaits = "%s waits for an approval."
+)
+
 // Snapshots on request.
 const (
 	saysSnapshotOffered = "A snapshot of %s is offered in <#%s>. Somebody who may has to approve it."

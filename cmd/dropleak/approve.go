@@ -53,6 +53,9 @@ Exit status: 0 the decision was taken, 1 it was refused or could not be made,
 					n++
 				}
 			}
+			if d.Kind == remedy.NotNow {
+				d.Until = time.Now().Add(4 * time.Hour)
+			}
 			terms, err := lease.terms(time.Now())
 			if terms != nil {
 				d.Kind, d.Terms = remedy.Grant, terms
@@ -76,6 +79,8 @@ Exit status: 0 the decision was taken, 1 it was refused or could not be made,
 	}{
 		{remedy.Skip, "skip-snapshot", "restart without a snapshot; needs --reason"},
 		{remedy.Later, "quiet-window", "approve for the next quiet window"},
+		{remedy.NotNow, "not-now", "answer it so, and be quiet about it for four hours; of a rolling restart, about all of them"},
+		{remedy.FalseAlarm, "false-alarm", "answer it so, and end the finding; of a rolling restart, all of them"},
 		{remedy.Cancel, "cancel", "stop it; until the restart order is sent"},
 		{remedy.KeepSnapshot, "keep-snapshot", "of an ended run: its snapshot stays until somebody deletes it"},
 		{remedy.DeleteSnapshot, "delete-snapshot", "of an ended run: delete its snapshot now"},
@@ -151,8 +156,10 @@ func consequence(v remedy.View, d remedy.Decision, now time.Time) string {
 	switch d.Kind {
 	case remedy.Grant, remedy.Revoke:
 		lines = append(lines, leaseWords(v, d)...)
-	case remedy.Cancel:
+	case remedy.Cancel, remedy.NotNow:
 		lines = append(lines, "Nothing is restarted.")
+	case remedy.FalseAlarm:
+		lines = append(lines, "It is called a false alarm, and ends. Nothing is restarted.")
 	case remedy.KeepSnapshot:
 		lines = append(lines, "Its snapshot stays, and costs, until somebody deletes it.")
 	case remedy.DeleteSnapshot:
@@ -243,6 +250,9 @@ func approveRollout(ctx context.Context, s streams, b *bot.Service, a actFlags, 
 // rolloutConsequence says in plain lines what a decision about a rolling
 // restart would do.
 func rolloutConsequence(v remedy.RolloutView, d remedy.Decision) string {
+	if d.Kind == remedy.NotNow || d.Kind == remedy.FalseAlarm {
+		return fmt.Sprintf("Rolling restart %s of %d workers\nNothing is restarted; it is the answer for all of them.", v.ID, len(v.Turns))
+	}
 	if d.Kind == remedy.Cancel {
 		return "Rolling restart " + v.ID + "\nNothing more is restarted."
 	}

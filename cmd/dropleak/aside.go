@@ -98,6 +98,32 @@ func findingsUnmute(s streams) *cobra.Command {
 	return cmd
 }
 
+func findingsOffer(s streams) *cobra.Command {
+	var a actFlags
+	var only bool
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "offer --config FILE --as SLACK_USER [--snapshot-only] [--reason TEXT] ID",
+		Short: "Ask for a restart about a finding",
+		Long: `Offer asks for a restart, or with --snapshot-only for a snapshot alone; of an
+incident, for its rolling restart. Nothing is done before an approver decides,
+in Slack or with "dropleak approve" and the id that is printed. Any full member
+of the workspace may ask.
+
+` + asButtons,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return onFinding(cmd.Context(), s, a, args[0], "The question is put into its channel; an approver decides.", func(b *bot.Service) (remedy.Answer, error) {
+				return b.Offer(cmd.Context(), args[0], only, remedy.Decision{By: a.as, Reason: reason, Via: via()})
+			})
+		},
+	}
+	a.add(cmd)
+	cmd.Flags().BoolVar(&only, "snapshot-only", false, "ask for a snapshot, and no restart")
+	cmd.Flags().StringVar(&reason, "reason", "", "`TEXT` for the question and the audit log")
+	return cmd
+}
+
 func aside(ctx context.Context, s streams, a actFlags, id, means string, d remedy.Decision) error {
 	return onFinding(ctx, s, a, id, means, func(b *bot.Service) (remedy.Answer, error) { return b.SetAside(ctx, id, d) })
 }

@@ -53,7 +53,7 @@ and changes nothing.`,
 		},
 	}
 	f.add(cmd, "those that are over too")
-	cmd.AddCommand(findingsMute(s), findingsUnmute(s), findingsDismiss(s))
+	cmd.AddCommand(findingsMute(s), findingsUnmute(s), findingsDismiss(s), findingsOffer(s))
 	return cmd
 }
 

@@ -1,0 +1,48 @@
+package chat
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/slackapp"
+)
+
+// Offer asks for a restart about a finding on a person's word, as its button
+// does; where it belongs to an incident, for the rolling restart. With only it
+// asks for a snapshot alone, as the command does, for d.Reason. It returns the
+// words about what stands in the channel then. It takes a full member.
+func (c *Chat) Offer(ctx context.Context, id string, only bool, d remedy.Decision) (remedy.Answer, error) {
+	f, err := c.o.Findings.Finding(ctx, id)
+	if err != nil {
+		return remedy.Answer{}, err
+	}
+	if err := c.mayAsk(ctx, slackapp.Who{User: d.By, Team: d.Team}); err != nil {
+		return remedy.Answer{}, err
+	}
+	if err := c.o.Audit(ctx, Note{Who: d.By, What: "ask", Subject: f.Subject.Title(), Why: d.Journal()}); err != nil {
+		return remedy.Answer{}, err
+	}
+	switch {
+	case only:
+		v, err := c.o.Remedy.ProposeSnapshot(ctx, f, d.By, d.Reason)
+		if err == nil {
+			err = c.o.Remedy.Retell(ctx, v.Run)
+		}
+		return remedy.Answer{Accepted: err == nil, Words: fmt.Sprintf(saysRunWaits, v.Run), View: v}, err
+	case f.Incident != "":
+		if err := c.offerRollout(ctx, f.Incident, d.By); err != nil {
+			return remedy.Answer{}, err
+		}
+		v, _, err := c.o.Rolling.Rollout(ctx, f.Incident)
+		return remedy.Answer{Accepted: err == nil, Words: fmt.Sprintf(saysRunWaits, v.ID)}, err
+	}
+	if err := c.propose(ctx, id, d.By); err != nil {
+		return remedy.Answer{}, err
+	}
+	v, err := c.runOf(ctx, f)
+	if err != nil || v == nil {
+		return remedy.Answer{}, err
+	}
+	return remedy.Answer{Accepted: true, Words: fmt.Sprintf(saysRunWaits, v.Run), View: *v}, nil
+}
