@@ -153,6 +153,40 @@ func TestDecideFromARow(t *testing.T) {
 	})
 }
 
+// TestAnswerStaysInTheModal: what a click came to is read where it was
+// clicked, and the look at the finding that follows does not take it away.
+func TestAnswerStaysInTheModal(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		d.opened("mail")
+		m := d.reports(ops, "")
+		if err := d.sim.Click(anna, ops, m.TS, report.ActionReview+":0"); err != nil {
+			t.Fatal(err)
+		}
+		d.rest(time.Second)
+		if err := d.sim.ClickView(anna, report.ActionNotNow); err != nil {
+			t.Fatal(err)
+		}
+		d.rest(5 * time.Second)
+		text := d.modal(anna)
+		wantText(t, "the modal", text, "Noted: not now.", "Answered by <@U0ANNA>")
+		if strings.Contains(text, "[Snapshot & restart]") || strings.Contains(text, "Approved by") {
+			t.Errorf("a button outlives what it decides:\n%s", text)
+		}
+		if err := d.sim.Click(anna, ops, m.TS, report.ActionReview+":0"); err != nil {
+			t.Fatal(err)
+		}
+		d.rest(time.Second)
+		wantText(t, "the modal anew", d.modal(anna), "muted by <@U0ANNA>", "[Unmute]")
+		if err := d.sim.ClickView(anna, report.ActionUnmute); err != nil {
+			t.Fatal(err)
+		}
+		d.rest(5 * time.Second)
+		if text := d.modal(anna); strings.Contains(text, "muted by") || strings.Contains(text, "[Unmute]") { // nothing is said: it shows
+			t.Errorf("the modal does not show what the click did:\n%s", text)
+		}
+	})
+}
+
 // modal is what somebody reads in the modal they have open.
 func (d *desk) modal(user string) string {
 	d.t.Helper()

@@ -40,6 +40,8 @@ func runBlocks(f finding.Finding, v remedy.View, now time.Time) []slack.Block {
 		out = proven(f, v)
 	case v.Settled == nil:
 		out = card(v, now)
+	case !letsGo(*v.Settled):
+		out = []slack.Block{report.Section(fmt.Sprintf(saysRunAnswered, voter(*v.Settled)))}
 	default:
 		out = progress(v, now)
 	}
@@ -71,7 +73,7 @@ func others(n int) string {
 func voters(v remedy.View) string {
 	var names []string
 	for _, x := range v.Votes {
-		if name := voter(x); (x.Kind == remedy.Approve || x.Kind == remedy.Later || x.Kind == remedy.Skip) && !slices.Contains(names, name) {
+		if name := voter(x); letsGo(x) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -180,6 +182,11 @@ func sentence(s string) string {
 		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// letsGo reports whether a person's word has a run go on.
+func letsGo(x remedy.Vote) bool {
+	return x.Kind == remedy.Approve || x.Kind == remedy.Later || x.Kind == remedy.Skip
 }
 
 // began reports whether the run got past the gate.

@@ -420,6 +420,7 @@ const (
 	saysSnapshotUnderWay  = "A snapshot is under way"
 	saysRestartUnderWay   = "A restart is under way"
 	saysRunApproved       = "*Approved by %s*\n%s"
+	saysRunAnswered       = "*Answered by %s.*"
 	saysInLine            = "In line behind %s."
 	saysOneOtherRun       = "one other run"
 	saysOtherRuns         = "%d other runs"
