@@ -118,6 +118,7 @@ type Service struct {
 	said    logged
 	started time.Time
 	ours    string // the workspace
+	home    homeTelling
 	latest  atomic.Pointer[watch.Summary]
 	scanned atomic.Int64 // workers judged since the start
 	ready   atomic.Bool
@@ -175,7 +176,7 @@ func (s *Service) assembleSlack(ctx context.Context) error {
 		wire = chat.Rehearsing(app)
 	}
 	s.chat = chat.New(chat.Options{Slack: wire, Inbox: s.d.Store, Findings: s.d.Store, Remedy: s.remedy, Standing: s.remedy, Rolling: s.remedy, Fleet: fleet{s},
-		Person: app.User, Team: team, Audit: s.note, Head: s.head, Cursors: s.d.Store, Trouble: s.trouble, Sources: s.pulled, Channel: s.d.Channel, Escalation: s.d.Escalation, AnyoneMutes: s.d.AnyoneMutes,
+		Person: app.User, Team: team, Audit: s.note, Head: s.head, Cursors: s.d.Store, Trouble: s.trouble, Sources: s.sources, Channel: s.d.Channel, Escalation: s.d.Escalation, AnyoneMutes: s.d.AnyoneMutes,
 		Scale: s.d.Scale, Owner: s.d.Owner, Log: s.log})
 	return nil
 }

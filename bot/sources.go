@@ -1,26 +1,51 @@
 package bot
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/bot/report"
 )
 
-// pulled says of each pulled source how it stands, for the App Home. Times
-// are of the last ten minutes that began, so that a page that is looked at is
-// not made anew at each pull.
+// How the App Home tells of sources. Times are of the last span that began,
+// so that a page that is looked at is not made anew at each sample.
+const (
+	homeSpan = 10 * time.Minute
+	homeTold = 10 // workers and droplets that are told of one by one
+)
+
+// homeTelling is what the App Home tells of sources within one span.
+type homeTelling struct {
+	sync.Mutex
+	at    time.Time
+	lines []string
+}
+
+// sources says of each pulled source, and of workers and droplets that were
+// heard of, what `dropleak sources` does.
+func (s *Service) sources() []string {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	out := s.pulled()
+	told, err := s.told(ctx, time.Now())
+	if err != nil {
+		s.log.Error("sources not told in the App Home", "error", err)
+	}
+	return append(out, told...)
+}
+
+// pulled says of each pulled source how it stands.
 func (s *Service) pulled() (out []string) {
 	for _, f := range s.feeds {
 		st := f.State()
-		line := fmt.Sprintf("%s: every %s, ", f.Name(), report.Duration(f.Every()))
-		if st.Newest.IsZero() {
-			line += "no sample yet, "
-		} else {
-			line += "newest sample of " + st.Newest.UTC().Truncate(10*time.Minute).Format("2 Jan 15:04 UTC") + " or after, "
-		}
+		line := f.Name() + ": " + steadily(f.Every(), st.Newest) + ", "
 		switch lacks := st.Lacks(); {
 		case st.Error != "":
 			line += "does not answer"
@@ -32,6 +57,101 @@ func (s *Service) pulled() (out []string) {
 		out = append(out, line)
 	}
 	return out
+}
+
+// steadily says how often samples come, and when the newest was.
+func steadily(every time.Duration, newest time.Time) string {
+	said := "no sample yet"
+	if !newest.IsZero() {
+		said = "newest sample of " + newest.UTC().Truncate(homeSpan).Format("2 Jan 15:04 UTC") + " or after"
+	}
+	if every <= 0 {
+		return said
+	}
+	return "every " + report.Duration(every) + ", " + said
+}
+
+// told says how whatever was heard of within a day is told of: what is silent
+// first. It is looked up once for each span; the gaps, of the day before, only
+// of what is named.
+func (s *Service) told(ctx context.Context, at time.Time) ([]string, error) {
+	s.home.Lock()
+	defer s.home.Unlock()
+	if span := at.Truncate(homeSpan); !span.Equal(s.home.at) {
+		lines, err := s.toldAt(ctx, at)
+		if err != nil {
+			return nil, err
+		}
+		s.home.at, s.home.lines = span, lines
+	}
+	return s.home.lines, nil
+}
+
+func (s *Service) toldAt(ctx context.Context, at time.Time) (out []string, err error) {
+	all, err := s.d.Store.Presences(ctx)
+	if err != nil {
+		return nil, err
+	}
+	by := map[history.Told]bool{} // sources that tell of a worker: their droplet needs no line of its own
+	for _, p := range all {
+		by[history.Told{DropletID: p.DropletID, Source: p.Source}] = by[history.Told{DropletID: p.DropletID, Source: p.Source}] || p.Worker != ""
+	}
+	seen := slices.DeleteFunc(all, func(p history.Presence) bool {
+		return at.Sub(p.Last) > 24*time.Hour || p.Worker == "" && by[p.Told()]
+	})
+	silent := func(p history.Presence) int {
+		if at.Sub(p.Last) > max(3*p.Interval, homeSpan) {
+			return 0
+		}
+		return 1
+	}
+	slices.SortFunc(seen, func(a, b history.Presence) int {
+		return cmp.Or(silent(a)-silent(b), cmp.Compare(a.DropletID, b.DropletID), cmp.Compare(a.Worker, b.Worker), cmp.Compare(a.Source, b.Source))
+	})
+	named := seen[:min(len(seen), homeTold)]
+	day, err := s.history.Day(ctx, named, at)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range named {
+		out = append(out, s.toldOf(p, silent(p) == 0, day))
+	}
+	if more := len(seen) - len(named); more > 0 {
+		out = append(out, fmt.Sprintf("and %d more: see dropleak sources", more))
+	}
+	return out, nil
+}
+
+// toldOf is the line of one worker or droplet.
+func (s *Service) toldOf(p history.Presence, silent bool, day map[history.Told]history.Coverage) string {
+	who := s.called(p.DropletID)
+	if p.Worker != "" {
+		who = p.Worker + " on " + who
+	}
+	line := who + " by " + cmp.Or(p.Source, "agent") + ": " + steadily(p.Interval, p.Last)
+	if silent {
+		line += ", silent since"
+	}
+	switch c, ok := day[p.Told()]; {
+	case !ok:
+	case len(c.Gaps) == 0:
+		line += ", no gaps in a day"
+	default:
+		line += fmt.Sprintf(", gaps in a day: %d, %s", len(c.Gaps), report.Duration(c.Missed()))
+	}
+	return line
+}
+
+// called is a droplet's name as of the newest scan, else its id.
+func (s *Service) called(id string) string {
+	if sum := s.latest.Load(); sum != nil {
+		for _, v := range sum.Views {
+			if v.Droplet.ID == id && v.Droplet.Name != "" {
+				return v.Droplet.Name
+			}
+		}
+	}
+	return id
 }
 
 // feedMetrics are the pulled sources on the metrics page.

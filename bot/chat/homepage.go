@@ -25,7 +25,7 @@ const (
 	homeRuns      = 5  // two blocks each
 	homeRolling   = 3  // rolling restarts, asked for and under way; two blocks each
 	homeFindings  = 10 // a block each
-	homeFleet     = 24 // blocks of some thirty workers each
+	homeFleet     = 22 // blocks of some thirty workers each
 	homeShelf     = 10 // lines
 	homeSources   = 20 // lines
 )
@@ -195,7 +195,11 @@ func (s *scene) blocks() []slack.Block {
 	out = append(out, s.all()...)
 	out = append(out, s.kept()...)
 	if len(s.sources) > 0 {
-		out = append(out, report.Section(saysHomeSources), report.Context(report.Escape(strings.Join(s.sources[:min(len(s.sources), homeSources)], "\n"))))
+		var lines []string
+		for _, l := range s.sources[:min(len(s.sources), homeSources)] {
+			lines = append(lines, report.Escape(l)) // one by one: it makes one line of what it is given
+		}
+		out = append(out, report.Section(saysHomeSources), report.Context(strings.Join(lines, "\n")))
 	}
 	return append(out, slack.NewDividerBlock(), report.Context(fmt.Sprintf(saysHomeFoot, report.Date(s.stamp()), s.channel)))
 }

@@ -126,6 +126,9 @@ func TestHomeFitsLargeFleets(t *testing.T) {
 	for range 5 {
 		s.trouble = append(s.trouble, strings.Repeat("DigitalOcean does not answer. ", 20))
 	}
+	for i := range 60 {
+		s.sources = append(s.sources, fmt.Sprintf("mail<%d> on web-1 by agent: every 30 s, gaps in a day: 2, 14 min", i))
+	}
 	blocks := s.blocks()
 	raw, err := json.Marshal(homeView(blocks...))
 	if err != nil {
@@ -144,7 +147,7 @@ func TestHomeFitsLargeFleets(t *testing.T) {
 			t.Errorf("the page says %q", not)
 		}
 	}
-	for _, want := range []string{`\u0026lt;mail\u0026amp;`, "36 approvals wait for you · 6000 workers, 120 leaking", "22 more questions", "3 more rolling restarts", "more workers: `/leaks worker NAME`", "50 more snapshots", "60 snapshots"} {
+	for _, want := range []string{`\u0026lt;mail\u0026amp;`, "36 approvals wait for you · 6000 workers, 120 leaking", "22 more questions", "3 more rolling restarts", "more workers: `/leaks worker NAME`", "50 more snapshots", "60 snapshots", `mail\u0026lt;19\u0026gt;`} {
 		if !strings.Contains(string(raw), want) {
 			t.Errorf("the page does not say %q", want)
 		}

@@ -251,7 +251,7 @@ const (
 
 // App Home.
 const (
-	saysHomeSources     = "*Where samples are pulled from*"
+	saysHomeSources     = "*Where samples come from*"
 	saysHomeFoot        = "As of %s. Reports stand in <#%s>; `/leaks help` says what can be asked."
 	saysHomeForYou      = "%s for you"
 	saysApprovalWaits   = "approval waits"

@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 	"slices"
 	"time"
@@ -16,6 +17,42 @@ type Coverage struct {
 	DropletID, Worker, Source string // as in [Presence]
 	Readings                  int
 	Gaps                      []detector.Gap // stretches of over three times the usual step, and from the last reading to the end
+}
+
+// Told names what was heard of: a worker or, without one, a droplet's own
+// memory, and by which source.
+type Told struct{ DropletID, Worker, Source string }
+
+// Told is what a presence is of.
+func (p Presence) Told() Told { return Told{p.DropletID, p.Worker, p.Source} }
+
+// Missed is how long the gaps are together.
+func (c Coverage) Missed() (sum time.Duration) {
+	for _, g := range c.Gaps {
+		sum += g.To.Sub(g.From)
+	}
+	return sum
+}
+
+// Day reads how whole the day before a moment is of all that was heard of in
+// it.
+func (h *History) Day(ctx context.Context, seen []Presence, at time.Time) (map[Told]Coverage, error) {
+	from := at.Add(-24 * time.Hour)
+	out, looked := map[Told]Coverage{}, map[string]bool{}
+	for _, p := range seen {
+		if looked[p.DropletID] || p.Last.Before(from) {
+			continue
+		}
+		looked[p.DropletID] = true
+		all, err := h.Coverage(ctx, p.DropletID, from, at)
+		if err != nil {
+			return nil, fmt.Errorf("look for gaps of droplet %s: %w", p.DropletID, err)
+		}
+		for _, c := range all {
+			out[Told{c.DropletID, c.Worker, c.Source}] = c
+		}
+	}
+	return out, nil
 }
 
 var whole = regexp.MustCompile(`^dropleak_(process_memory_bytes|droplet_memory_available_bytes)$`)

@@ -94,7 +94,7 @@ type sourceJSON struct {
 	Ahead     *float64  `json:"ahead_seconds"` // of the agent's newest sample before our clock, when it came
 }
 
-func sourcesJSON(seen []history.Presence, agents map[string]hub.Token, whole map[presenceKey]history.Coverage) []any {
+func sourcesJSON(seen []history.Presence, agents map[string]hub.Token, whole map[history.Told]history.Coverage) []any {
 	out := []any{}
 	for _, p := range seen {
 		j := sourceJSON{DropletID: p.DropletID, Worker: p.Worker, Source: sourceName(p), Last: p.Last}
@@ -102,9 +102,9 @@ func sourcesJSON(seen []history.Presence, agents map[string]hub.Token, whole map
 			seconds := p.Interval.Seconds()
 			j.Interval = &seconds
 		}
-		if c, ok := whole[keyOf(p)]; ok {
-			n, missed := len(c.Gaps), missed(c).Seconds()
-			j.Gaps, j.Missed = &n, &missed
+		if c, ok := whole[p.Told()]; ok {
+			n, gone := len(c.Gaps), c.Missed().Seconds()
+			j.Gaps, j.Missed = &n, &gone
 		}
 		if p.Source == "" {
 			j.Ahead = aheadSeconds(agents[p.DropletID])
@@ -121,7 +121,7 @@ func sourceName(p history.Presence) string {
 	return p.Source
 }
 
-func printSources(s streams, seen []history.Presence, agents map[string]hub.Token, whole map[presenceKey]history.Coverage, at time.Time) error {
+func printSources(s streams, seen []history.Presence, agents map[string]hub.Token, whole map[history.Told]history.Coverage, at time.Time) error {
 	if len(seen) == 0 {
 		fmt.Fprintln(s.talk, "no samples have been taken in yet")
 		return nil
