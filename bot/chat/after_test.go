@@ -121,3 +121,34 @@ func TestLastedInThread(t *testing.T) {
 		wantText(t, "the thread", thread[len(thread)-1].PlainText(), "10 h after the restart", "growth of the new life: none seen; +2.5 MiB/h would have shown", "Before: +44 MiB/h")
 	})
 }
+
+// TestLoudOutcomes: what a person must look at now is shown in the channel, too,
+// and a worker that is not running is the loudest.
+func TestLoudOutcomes(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(x *droplets)
+		words  []string
+		loud   bool
+	}{
+		"freed":       {func(*droplets) {}, []string{"Memory freed, worker working"}, false},
+		"not freed":   {func(x *droplets) { x.recovery = detector.DidNotRecover }, []string{"Restarted, memory not freed"}, true},
+		"not running": {func(x *droplets) { x.down = true }, []string{":rotating_light::rotating_light::rotating_light:", "THE WORKER IS NOT RUNNING", "no main process"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, d *desk) {
+				f, _ := d.opened("mail")
+				c.change(d.far)
+				d.press(anna, f.ID, report.ActionRestart)
+				d.rest(time.Hour)
+				f, m := d.message(f.ID)
+				wantText(t, "the message", m.PlainText(), c.words...)
+				thread := d.sim.Thread(ops, f.MessageTS)
+				last := thread[len(thread)-1]
+				wantText(t, "the thread", last.PlainText(), c.words...)
+				if last.Broadcast != c.loud {
+					t.Errorf("shown in the channel: %v", last.Broadcast)
+				}
+			})
+		})
+	}
+}

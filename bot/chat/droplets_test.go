@@ -42,6 +42,7 @@ type droplets struct {
 	scanned  bool
 	more     []string // ids of further droplets, without workers
 	hangs    bool     // a look never comes back
+	down     bool     // what is restarted does not come back
 
 	tells time.Time // when growth of the new life can be told; zero: that of the old one was not known either
 }
@@ -248,6 +249,9 @@ func (x *droplets) NewLife(_ context.Context, droplet, _ string, old order.Finge
 		Now: remedy.Numbers{Bytes: 210 * mib, Metric: "pss+swap", PID: life.PID, Start: life.Start, Processes: 4}}
 	if passes >= 3 {
 		l.Recovery = x.recovery
+	}
+	if x.down {
+		l.Seen, l.Absent = false, passes
 	}
 	return l, nil
 }

@@ -286,6 +286,8 @@ func TestBackupAndRestore(t *testing.T) {
 	other.says("is whole")
 	other.run(0, "audit", "export")
 	other.says(`"what":"restore"`, `"subject":"backup"`, `"who":"cli:`)
+	other.run(0, "audit", "export", "--format", "csv")
+	other.says("seq,at,who,what,run,subject,why,before,after", ",restore,,backup,")
 	other.run(0, "runs", "--all", "--json")
 	for _, r := range other.list(2) {
 		if r["run"] == "r-live" && r["outcome"] != "unknown" {
