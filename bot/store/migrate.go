@@ -23,8 +23,17 @@ var migrations embed.FS
 
 const versionTable = "dropleak_schema"
 
-// migrate brings the tables of an open store up to this version.
-func (s *Store) migrate(ctx context.Context) error {
+// migrate brings the tables of an open store up to this version. Beside a
+// service that does not, for it may be an older one and know nothing of what
+// is new in them.
+func (s *Store) migrate(ctx context.Context, beside bool) error {
+	if beside {
+		done, err := s.yield(ctx)
+		if err != nil {
+			return err
+		}
+		defer done()
+	}
 	if s.engine == Postgres {
 		return s.migratePostgres(ctx)
 	}
@@ -32,6 +41,53 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	return migrateOne(ctx, goose.DialectSQLite3, s.history.write, "sqlite", "migrations/history")
+}
+
+// yield refuses to touch tables of an older version where a service of that
+// version may be at work. Tables that are new, or that nobody serves, are kept
+// from a service until done is called.
+func (s *Store) yield(ctx context.Context) (done func(), err error) {
+	nothing := func() {}
+	old, err := s.older(ctx)
+	if err != nil || !old {
+		return nothing, err
+	}
+	if s.engine == Postgres { // who serves it is not known
+		return nothing, ErrOlder
+	}
+	l, err := takeLock(s.dir)
+	if err != nil {
+		return nothing, fmt.Errorf("%w: %w", ErrOlder, err)
+	}
+	return func() { _ = l.release() }, nil
+}
+
+// older reports whether the tables were made by an older version.
+func (s *Store) older(ctx context.Context) (bool, error) {
+	dialect, engine := goose.DialectSQLite3, "sqlite"
+	at := map[*sql.DB][]string{s.state.write: {"migrations/state"}, s.history.write: {"migrations/history"}}
+	if s.engine == Postgres {
+		dialect, engine = goose.DialectPostgres, "postgres"
+		at = map[*sql.DB][]string{s.state.write: {"migrations/state", "migrations/history"}}
+	}
+	for db, dirs := range at {
+		p, err := provider(dialect, db, engine, dirs...)
+		if err != nil {
+			return false, err
+		}
+		version, err := p.GetDBVersion(ctx)
+		if err != nil {
+			return false, fmt.Errorf("look at the store's version: %w", err)
+		}
+		pending, err := p.HasPending(ctx)
+		if err != nil {
+			return false, fmt.Errorf("look at the store's version: %w", err)
+		}
+		if version > 0 && pending {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // migratePostgres lets one replica after the other through: the lock is on a
@@ -54,18 +110,26 @@ func (s *Store) migratePostgres(ctx context.Context) (err error) {
 }
 
 func migrateOne(ctx context.Context, d goose.Dialect, db *sql.DB, engine string, dirs ...string) error {
+	p, err := provider(d, db, engine, dirs...)
+	if err != nil {
+		return err
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate store: %w", err)
+	}
+	return nil
+}
+
+func provider(d goose.Dialect, db *sql.DB, engine string, dirs ...string) (*goose.Provider, error) {
 	// Numbers are handed out in ranges, so a later change may have a lower
 	// number than one already applied.
 	p, err := goose.NewProvider(d, db, chosen{migrations, engine, dirs},
 		goose.WithTableName(versionTable), goose.WithAllowOutofOrder(true),
 		goose.WithDisableGlobalRegistry(true), goose.WithSlog(slog.New(slog.DiscardHandler)))
 	if err != nil {
-		return fmt.Errorf("migrate store: %w", err)
+		return nil, fmt.Errorf("migrate store: %w", err)
 	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrate store: %w", err)
-	}
-	return nil
+	return p, nil
 }
 
 // chosen is the migrations of some folders that are meant for one engine.

@@ -21,6 +21,10 @@ import (
 	"time"
 )
 
+// ErrOlder says that a store's tables are of an older version, and so may be
+// the service that serves it.
+var ErrOlder = errors.New("open store: its tables are of an older version; start the service of this version first, which brings them up to date")
+
 // Engine names the database beneath a [Store].
 type Engine string
 
@@ -33,7 +37,8 @@ const (
 // Options say how a store is opened. The zero value is what a service wants.
 type Options struct {
 	// Beside opens a SQLite store next to the service that holds it: for the
-	// small commands (token, findings, approve). It takes no lock.
+	// small commands (token, findings, approve). It takes no lock. Tables of an
+	// older version, which that service may be, are left alone: [ErrOlder].
 	Beside bool
 	// Existing refuses a SQLite store that is not there yet: a command that
 	// only looks must not make an empty one where a name was mistyped. The
@@ -50,6 +55,7 @@ type Store struct {
 	engine    Engine
 	state     *conn
 	history   *conn     // the same as state on PostgreSQL
+	dir       string    // on SQLite
 	lock      *lock     // nil on PostgreSQL and beside a service
 	pulse     pulse     // of the owners of runs, on SQLite
 	inbox     gathered  // changes of envelopes, on their way in
@@ -81,7 +87,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.migrate(ctx); err != nil {
+	if err := s.migrate(ctx, o.Beside); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil

@@ -77,6 +77,65 @@ func TestSecondOpenerIsTold(t *testing.T) {
 	}
 }
 
+// TestBesideAnOlderService: a command of a newer version leaves the tables to
+// the service, which may be older; where none serves them it brings them up.
+func TestBesideAnOlderService(t *testing.T) {
+	outdate := func(db *sql.DB) {
+		t.Helper()
+		for _, q := range []string{"alter table fire drop column until_at", "alter table fire drop column due_at", "delete from dropleak_schema where version_id = 51"} {
+			if _, err := db.ExecContext(t.Context(), q); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	dir := t.TempDir()
+	service, err := store.Open(t.Context(), "sqlite:"+dir, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(dir, "state.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	outdate(db)
+	_, err = store.Open(t.Context(), "sqlite:"+dir, store.Options{Beside: true})
+	var held *store.HeldError
+	if !errors.Is(err, store.ErrOlder) || !errors.As(err, &held) || held.PID != os.Getpid() {
+		t.Errorf("beside the service: %v", err)
+	}
+	if err := service.Close(); err != nil {
+		t.Fatal(err)
+	}
+	alone, err := store.Open(t.Context(), "sqlite:"+dir, store.Options{Beside: true})
+	if err != nil {
+		t.Fatalf("where nobody serves it: %v", err)
+	}
+	if err := alone.Close(); err != nil {
+		t.Error(err)
+	}
+	next, err := store.Open(t.Context(), "sqlite:"+dir, store.Options{})
+	if err != nil {
+		t.Fatalf("the service afterwards: %v", err)
+	}
+	if err := next.Close(); err != nil {
+		t.Error(err)
+	}
+
+	dsn := freshPostgres(t)
+	storetest.Open(t, dsn)
+	pg, err := sql.Open("pgx", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pg.Close()
+	outdate(pg)
+	if _, err := store.Open(t.Context(), dsn, store.Options{Beside: true}); !errors.Is(err, store.ErrOlder) {
+		t.Errorf("on PostgreSQL: %v", err)
+	}
+	storetest.Open(t, dsn) // the service brings them up
+}
+
 // TestOpenExisting: who only looks makes nothing.
 func TestOpenExisting(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")

@@ -36,6 +36,8 @@ func (o Options) Scale(n float64) Options {
 	for _, d := range []*time.Duration{&o.Poll, &o.ObserveFor, &o.ObserveEvery, &o.RetryMin, &o.RetryMax} {
 		*d = max(time.Duration(float64(*d)/n), 20*time.Millisecond)
 	}
+	// A request that left may be on its way for real time, on a machine that may be busy.
+	o.ObserveFor, o.ObserveEvery = max(o.ObserveFor, 5*time.Second), max(o.ObserveEvery, 200*time.Millisecond)
 	return o
 }
 

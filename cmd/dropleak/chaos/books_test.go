@@ -168,7 +168,12 @@ func (w *town) auditRun(a *agent, j journey, sum *tally) {
 	}
 	if outcome == remedy.Unclear {
 		sum.toPerson++
-		if !w.struck(j.r.ID) { // a machine that stalls for longer than the lease does that too; good counts them against the kills
+		switch {
+		case w.struck(j.r.ID):
+		case w.stalled(j.r.ID):
+			sum.stalls++
+			w.ledger += fmt.Sprintf("         run %s went to a person: the machine kept its owner waiting in a sent window for longer than the lease\n", j.r.ID)
+		default:
 			w.ledger += fmt.Sprintf("         run %s went to a person, and no kill hit a sent window of it\n", j.r.ID)
 		}
 	}
@@ -196,6 +201,29 @@ func (w *town) struck(run string) bool {
 	for name := range w.hit {
 		if strings.HasPrefix(name, run+" ") {
 			return true
+		}
+	}
+	return false
+}
+
+// stalled reports whether a service lost a run in the middle of an act, by its
+// own log: a machine that stalls for longer than the lease does to it what a
+// kill does.
+func (w *town) stalled(run string) bool {
+	logs, err := filepath.Glob(filepath.Join(w.dir, "*.log"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, path := range logs {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			w.t.Fatalf("reading a service's log: %v", err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, "run laid down") && strings.Contains(line, "run="+run) && strings.Contains(line, " act ") &&
+				strings.Contains(line, workflow.ErrFenced.Error()) {
+				return true
+			}
 		}
 	}
 	return false

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -51,8 +52,9 @@ func (w *town) set(moment string, skip int) *trap {
 }
 
 // at is called at a moment; it kills a service, r or else any, when a trap
-// was set for it, and reports whether it did.
-func (w *town) at(moment string, r *replica) bool {
+// was set for it, and reports whether it did. Where r's order to a droplet is
+// under way just then, that is named.
+func (w *town) at(moment string, r *replica, droplet ...int) bool {
 	w.mu.Lock()
 	p := w.trap
 	if p == nil || p.moment != moment {
@@ -69,14 +71,16 @@ func (w *town) at(moment string, r *replica) bool {
 		r = w.replicas[w.rng.IntN(len(w.replicas))]
 	}
 	w.mu.Unlock()
-	w.kill(r, moment)
+	w.kill(r, moment, droplet...)
 	p.sprung <- r
 	return true
 }
 
 // kill ends a service as a crash does and notes whose acts it had sent
-// without having heard of them.
-func (w *town) kill(r *replica, moment string) {
+// without having heard of them: those of the runs it held, and those of the
+// droplets that it was just asking something of. Of these it may have lost the
+// run already, when the machine kept it waiting for longer than its lease.
+func (w *town) kill(r *replica, moment string, droplets ...int) {
 	r.mu.Lock()
 	p := r.process
 	r.process = nil
@@ -87,7 +91,7 @@ func (w *town) kill(r *replica, moment string) {
 	held := w.held(p.PID())
 	at := time.Now()
 	p.Kill()
-	windows := w.windows(append(held, w.held(p.PID())...), at)
+	windows := append(w.windows(append(held, w.held(p.PID())...), at), w.windows(w.about(droplets), time.Time{})...)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.kills[moment]++
@@ -113,9 +117,19 @@ func (w *town) held(pid int) (runs []string) {
 	return runs
 }
 
+// about lists the live runs about droplets.
+func (w *town) about(droplets []int) (runs []string) {
+	for _, j := range w.runs() {
+		if j.r.Live() && slices.Contains(droplets, int(j.d.Plan.DropletID)) {
+			runs = append(runs, j.r.ID)
+		}
+	}
+	return runs
+}
+
 // windows lists the acts of a dead service's runs that it had marked sent,
 // that may not be asked twice, and whose answer nobody has. Another service
-// may have begun to look for their traces since.
+// may have begun to look for their traces since; with a zero time, before, too.
 func (w *town) windows(runs []string, died time.Time) (found []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), testbed.Patience)
 	defer cancel()
@@ -126,7 +140,7 @@ func (w *town) windows(runs []string, died time.Time) (found []string) {
 		}
 		for _, a := range acts {
 			lost := a.State == workflow.Sent || a.State == workflow.Unknown
-			if lost && (a.FirstLook.IsZero() || a.FirstLook.After(died)) && !repeatable(a) {
+			if lost && (a.FirstLook.IsZero() || !a.FirstLook.Before(died)) && !repeatable(a) {
 				found = append(found, run+" "+a.Name)
 			}
 		}

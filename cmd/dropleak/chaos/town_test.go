@@ -256,7 +256,7 @@ func (r *replica) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 			r.w.mu.Lock()
 			r.w.asked[id] = r
 			r.w.mu.Unlock()
-			if r.w.at(beforeOrder, r) {
+			if r.w.at(beforeOrder, r, id) {
 				panic(http.ErrAbortHandler) // who asked is dead
 			}
 		}
@@ -272,7 +272,7 @@ func (w *town) onAction(a dosim.Action) {
 	w.mu.Unlock()
 	switch {
 	case a.Status == "in-progress":
-		w.at(afterOrder, r)
+		w.at(afterOrder, r, a.DropletID)
 	case a.Type == "snapshot" && a.Status == "completed":
 		w.at(snapshotDone, r)
 	case a.Status == "completed":
