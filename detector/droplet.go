@@ -144,11 +144,7 @@ func latestOnset(vs []Verdict, origin int64, from, now float64) float64 {
 func workerShares(ws []Summary, b *bench, from float64, total Interval) []Share {
 	var out []Share
 	for _, s := range ws {
-		blocks := make([]Block, 0, len(s.Total))
-		for _, t := range s.Total {
-			blocks = append(blocks, t.Block)
-		}
-		out = append(out, shareOf(s.Name, curveOf(blocks, b.origin).since(from), total, b.th))
+		out = append(out, shareOf(s.Name, total, b.th, func() curve { return b.sumOf(s.Total).since(from) }))
 	}
 	sortShares(out)
 	return out
@@ -158,16 +154,21 @@ func workerShares(ws []Summary, b *bench, from float64, total Interval) []Share 
 func otherShares(os []OtherSummary, b *bench, from float64, total Interval) []Share {
 	var out []Share
 	for _, p := range os {
-		out = append(out, shareOf(p.Name, curveOf(p.Blocks, b.origin).since(from), total, b.th))
+		out = append(out, shareOf(p.Name, total, b.th, func() curve { return curveOf(p.Blocks, b.origin).since(from) }))
 	}
 	sortShares(out)
 	return out
 }
 
-// shareOf divides one growth by another.
-func shareOf(name string, c curve, total Interval, th thresholds) Share {
+// shareOf divides one growth by another, which need not be laid out where
+// there is none to divide by.
+func shareOf(name string, total Interval, th thresholds, of func() curve) Share {
 	s := Share{Name: name}
-	if c.len() < 3 || total.Value <= 0 {
+	if total.Value <= 0 {
+		return s
+	}
+	c := of()
+	if c.len() < 3 {
 		return s
 	}
 	r := rateInterval(c, th)

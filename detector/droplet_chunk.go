@@ -45,11 +45,16 @@ func JoinDroplet(id string, chunks []DropletChunk) DropletSummary {
 	s := DropletSummary{ID: id}
 	chunks = slices.Clone(chunks)
 	slices.SortFunc(chunks, func(a, b DropletChunk) int { return before(a.Chunk.Index, b.Chunk.Index) })
+	room := map[string]int{}
 	for _, c := range chunks {
 		if c.Total > 0 {
 			s.Total = c.Total
 		}
+		for _, l := range c.Chunk.Lives {
+			room[l.Slot] += len(l.Blocks)
+		}
 	}
+	s.Used = make([]Block, 0, room[usedSlot])
 	at := map[string]int{}
 	for _, c := range chunks {
 		for _, l := range c.Chunk.Lives {
@@ -64,7 +69,7 @@ func JoinDroplet(id string, chunks []DropletChunk) DropletSummary {
 			if !known {
 				i = len(s.Others)
 				at[l.Slot] = i
-				s.Others = append(s.Others, OtherSummary{Name: l.Slot[min(1, len(l.Slot)):]})
+				s.Others = append(s.Others, OtherSummary{l.Slot[min(1, len(l.Slot)):], make([]Block, 0, room[l.Slot])})
 			}
 			s.Others[i].Blocks = append(s.Others[i].Blocks, l.Blocks...)
 		}

@@ -17,7 +17,9 @@ func season(c curve) (curve, float64) {
 		return c, 0
 	}
 	base := dailyBase(c)
-	rest, byHour := make([]float64, c.len()), make([]float64, c.len())
+	room, handle := borrow(2 * c.len())
+	defer giveBack(handle)
+	rest, byHour := room[:c.len()], room[c.len():]
 	var from [25]int // of each hour's part of byHour
 	for i, t := range c.t {
 		rest[i] = c.lo[i] - base.at(t)
@@ -44,17 +46,19 @@ func season(c curve) (curve, float64) {
 	for h := range profile {
 		profile[h] -= middle
 	}
-	out := c.slice(0, c.len())
-	out.lo = make([]float64, c.len())
 	var left, all float64
 	for i, t := range c.t {
 		s := profileAt(&profile, t)
-		out.lo[i] = c.lo[i] - s
 		all += rest[i] * rest[i]
 		left += (rest[i] - s) * (rest[i] - s)
 	}
 	if left > 0.8*all {
 		return c, 0
+	}
+	out := c.slice(0, c.len())
+	out.lo = make([]float64, c.len())
+	for i, t := range c.t {
+		out.lo[i] = c.lo[i] - profileAt(&profile, t)
 	}
 	return out, slices.Max(profile[:]) - slices.Min(profile[:])
 }

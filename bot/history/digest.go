@@ -131,15 +131,20 @@ func runsOf(starts []int64) (runs [][]int64) {
 	return runs
 }
 
-// aboutAll is what a pass is made of; counts of tasks are not.
-var aboutAll = regexp.MustCompile(`^dropleak_(process|worker|droplet|other)_`)
+var (
+	// aboutAll is what a pass is made of; counts of tasks are not.
+	aboutAll = regexp.MustCompile(`^dropleak_(process|worker|droplet|other)_`)
+	// aboutDigest is what a digest is made of: what of a pass says something of
+	// leaks.
+	aboutDigest = regexp.MustCompile(`^dropleak_(process_|worker_(info|memory_limit|memory_high|memory_pressure|oom)|droplet_(memory|oom|boot)|other_)`)
+)
 
 // read makes the stretches of a run out of samples.
 func (g *digesting) read(ctx context.Context, run []int64) error {
 	until := min(run[len(run)-1]+chunkSpan-1, g.to)
 	q := Query{From: time.UnixMilli(run[0]), To: time.UnixMilli(until)}
 	workers, hosts := map[string]*gathering{}, map[string]*host{}
-	err := g.h.eachSource(ctx, g.id, aboutAll, q, func(source string, s sample.Streams) {
+	err := g.h.eachSource(ctx, g.id, aboutDigest, q, func(source string, s sample.Streams) {
 		if workers[source] == nil {
 			workers[source], hosts[source] = newGathering(""), newHost(g.id)
 		}
@@ -292,6 +297,7 @@ func latePressure(parts []*workerPart) (out []detector.Point, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("its pressure: %w", err)
 		}
+		out = slices.Grow(out, len(pts))
 		for _, x := range pts {
 			out = append(out, detector.Point{At: time.UnixMilli(x.At).UTC(), V: x.V})
 		}

@@ -84,7 +84,8 @@ func parseStretch(b []byte) (*stretch, error) {
 		p := sourcePart{source: r.text()}
 		p.host.available, p.host.chunk.Total = r.number(), r.number()
 		p.host.chunk.Chunk = r.chunk()
-		for m := r.uvarint(); m > 0 && !r.bad; m-- {
+		m := r.uvarint()
+		for p.workers = make([]workerPart, 0, min(m, mostRoom)); m > 0 && !r.bad; m-- {
 			p.workers = append(p.workers, r.worker())
 		}
 		s.sources = append(s.sources, p)

@@ -197,20 +197,26 @@ func scope(sc history.Scope) (string, []any) {
 func (s *Store) ChunksIn(ctx context.Context, sc history.Scope, from, to int64) ([]history.Chunk, error) {
 	where, args := scope(sc)
 	n := len(args)
-	out, err := list(ctx, s.history.read, scanChunk, fmt.Sprintf(`
+	// Each resolution by itself, so that the key finds no more than may touch.
+	of := func(resolution history.Resolution, start int) string {
+		return fmt.Sprintf(`
 		select c.series, c.resolution, c.start, c.last, c.body from series s join chunk c on c.series = s.id
-		where %s and c.resolution in (0, 1) and c.start >= $%d and c.start <= $%d and c.last >= $%d
-		order by c.series, c.resolution, c.start`, where, n+1, n+2, n+3),
-		append(args, from-longestChunk, to, from)...)
+		where %s and c.resolution = %d and c.start >= $%d and c.start <= $%d and c.last >= $%d`, where, resolution, start, n+3, n+4)
+	}
+	out, err := list(ctx, s.history.read, scanChunk, of(history.Raw, n+1)+` union all `+of(history.Coarse, n+2)+` order by 1, 2, 3`,
+		append(args, from-longestRaw, from-longestCoarse, to, from)...)
 	if err != nil {
 		return nil, fmt.Errorf("read chunks: %w", err)
 	}
 	return out, nil
 }
 
-// longestChunk is the time that the longest chunks span, ms: none that starts
-// earlier can touch what is asked for, so the key finds all that may.
-const longestChunk = 24 * 3600 * 1000
+// How much time the longest chunks of each resolution span, ms: none that
+// starts earlier can touch what is asked for.
+const (
+	longestRaw    = 2 * 3600 * 1000
+	longestCoarse = 24 * 3600 * 1000
+)
 
 func scanChunk(r scanner) (c history.Chunk, err error) {
 	return c, r.Scan(&c.Series, &c.Resolution, &c.Start, &c.Last, &c.Body)

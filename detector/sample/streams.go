@@ -1,7 +1,7 @@
 package sample
 
 import (
-	"cmp"
+	"math"
 	"slices"
 	"time"
 )
@@ -54,16 +54,25 @@ func (ss *streams[T]) records() [][]T {
 
 // othersByTime lists the other processes in the order of their passes.
 func (h *host) othersByTime() []Other {
-	n := 0
-	for _, o := range h.others {
-		n += len(o.points)
+	n, left := 0, make([][]Point, len(h.others))
+	for i, o := range h.others {
+		n, left[i] = n+len(o.points), o.points
 	}
 	out := make([]Other, 0, n)
-	for _, o := range h.others {
-		for _, p := range o.points {
-			out = append(out, Other{At: time.UnixMilli(p.At).UTC(), Droplet: h.name, Name: o.name, Memory: p.V})
+	for len(out) < n {
+		at := int64(math.MaxInt64)
+		for _, ps := range left {
+			if len(ps) > 0 {
+				at = min(at, ps[0].At)
+			}
 		}
+		first, t := len(out), time.UnixMilli(at).UTC()
+		for i, o := range h.others {
+			for ; len(left[i]) > 0 && left[i][0].At == at; left[i] = left[i][1:] {
+				out = append(out, Other{At: t, Droplet: h.name, Name: o.name, Memory: left[i][0].V})
+			}
+		}
+		slices.SortFunc(out[first:], compareOthers)
 	}
-	slices.SortFunc(out, func(a, b Other) int { return cmp.Or(a.At.Compare(b.At), compareOthers(a, b)) })
 	return out
 }
