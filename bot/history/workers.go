@@ -7,6 +7,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/dropleak/dropleak/detector"
@@ -77,11 +78,17 @@ var (
 // series do.
 const atOnce = 6 * time.Hour
 
+// rooms lend room for the records of one droplet.
+var rooms = sync.Pool{New: func() any { return new(sample.Room) }}
+
 // eachSource hands the records of each source of one droplet to use, the
-// agent's first, and those of a source in several calls, ascending.
+// agent's first, and those of a source in several calls, ascending. Records are good
+// until use returns.
 func (h *History) eachSource(ctx context.Context, id string, names *regexp.Regexp, q Query, use func(source string, s sample.Streams)) error {
+	room := rooms.Get().(*sample.Room)
+	defer rooms.Put(room)
 	return h.eachPart(ctx, id, names, q, func(source string, part []sample.Series) {
-		for _, s := range sample.DecodeStreams(part) { // one: all are of the droplet
+		for _, s := range room.Decode(part) { // one: all are of the droplet
 			use(source, s)
 		}
 	})

@@ -164,9 +164,9 @@ func measured(pts []Point) []Point {
 }
 
 // fill makes the records; blank is one in which nothing was measured.
-func (s *stream[T]) fill(blank func(n names, at time.Time) T) {
+func (s *stream[T]) fill(room *[]T, blank func(n names, at time.Time) T) {
 	s.times = s.union()
-	s.recs = make([]T, len(s.times))
+	s.recs = cut(room, len(s.times))
 	for i, ms := range s.times {
 		s.recs[i] = blank(s.names, time.UnixMilli(ms).UTC())
 	}
@@ -254,22 +254,23 @@ func (p Pass) dropletName() string {
 	return p.Others[0].Droplet
 }
 
-// fill makes the records of all streams.
-func (h *host) fill() {
-	h.processes.fill(func(n names, at time.Time) Process {
+// fill makes the records of all streams, in the room.
+func (h *host) fill(r *Room) {
+	h.processes.fill(&r.processes, func(n names, at time.Time) Process {
 		return Process{At: at, Droplet: n.droplet, Worker: n.worker, Slot: n.slot, Role: n.role, RSS: NaN, PSS: NaN, USS: NaN, Swap: NaN, CPU: NaN}
 	})
-	h.workers.fill(func(n names, at time.Time) Worker {
+	h.workers.fill(&r.workers, func(n names, at time.Time) Worker {
 		return Worker{At: at, Droplet: n.droplet, Worker: n.worker, Limit: NaN, High: NaN, Current: NaN, Pressure: NaN, OOMKills: NaN}
 	})
-	h.droplet.fill(func(n names, at time.Time) Droplet {
+	var droplets []Droplet
+	h.droplet.fill(&droplets, func(n names, at time.Time) Droplet {
 		return Droplet{At: at, Droplet: n.droplet, Available: NaN, Total: NaN, Shmem: NaN, Slab: NaN, SwapUsed: NaN, OOMKills: NaN}
 	})
 }
 
 // passes lays the records of all streams out by time.
 func (h *host) passes() []Pass {
-	h.fill()
+	h.fill(new(Room))
 	times := h.times()
 	out := make([]Pass, len(times))
 	h.processes.place(times, func(i int) *[]Process { return &out[i].Processes })
@@ -287,9 +288,9 @@ func (h *host) passes() []Pass {
 
 // fill makes the records of all streams and orders these as [Pass.Sort]
 // orders their records.
-func (ss *streams[T]) fill(blank func(n names, at time.Time) T) {
+func (ss *streams[T]) fill(room *[]T, blank func(n names, at time.Time) T) {
 	for _, s := range ss.order {
-		s.fill(blank)
+		s.fill(room, blank)
 	}
 	slices.SortFunc(ss.order, func(a, b *stream[T]) int {
 		return cmp.Or(cmp.Compare(a.worker, b.worker), cmp.Compare(rankOf(a.slot, a.role), rankOf(b.slot, b.role)),

@@ -139,13 +139,14 @@ func TestDecodeAnything(t *testing.T) {
 		}
 		return s
 	})
+	var room Room // with what the checks before left in it
 	rapid.Check(t, func(t *rapid.T) {
 		series := rapid.SliceOfN(one, 0, 12).Draw(t, "series")
 		got, foreign := Decode(series)
 		if d := gocmp.Diff(bySearch(series), got, cmpopts.EquateNaNs(), cmpopts.EquateEmpty()); d != "" || len(foreign) > 0 {
 			t.Fatalf("passes (-want +got), foreign %v:\n%s", foreign, d)
 		}
-		for _, s := range DecodeStreams(series) {
+		for _, s := range room.Decode(series) {
 			if d := gocmp.Diff(along(got, s.Droplet), s, cmpopts.EquateNaNs(), cmpopts.EquateEmpty()); d != "" {
 				t.Fatalf("streams (-passes +got):\n%s", d)
 			}
@@ -171,8 +172,9 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	}
 	b.ReportAllocs()
+	var room Room
 	for b.Loop() {
-		DecodeStreams(series)
+		room.Decode(series)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*points), "ns/point")
 }

@@ -20,16 +20,37 @@ type Streams struct {
 // DecodeStreams assembles streams from series, in the order in which their
 // droplets come; a droplet of which nothing was measured has none. Series
 // under names this package does not speak are left out.
-func DecodeStreams(series []Series) (out []Streams) {
+func DecodeStreams(series []Series) []Streams { return new(Room).Decode(series) }
+
+// Room is memory for the records of one decoding after another, which are most
+// of what it takes. The zero Room is ready.
+type Room struct {
+	processes []Process
+	workers   []Worker
+}
+
+// Decode is [DecodeStreams]. What it returns is good until the next Decode.
+func (r *Room) Decode(series []Series) (out []Streams) {
+	r.processes, r.workers = r.processes[:0], r.workers[:0]
 	var d decoder
 	d.addAll(series)
 	for _, h := range d.order {
-		h.fill()
+		h.fill(r)
 		if s := h.streams(); len(s.Processes)+len(s.Workers)+len(s.Droplets)+len(s.Others) > 0 {
 			out = append(out, s)
 		}
 	}
 	return out
+}
+
+// cut takes n records of any value off the room.
+func cut[T any](room *[]T, n int) []T {
+	if cap(*room)-len(*room) < n { // what was cut before keeps the old room
+		*room = make([]T, 0, max(n, 2*cap(*room)))
+	}
+	from := len(*room)
+	*room = (*room)[:from+n]
+	return (*room)[from : from+n : from+n]
 }
 
 func (h *host) streams() Streams {
