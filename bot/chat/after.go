@@ -210,8 +210,12 @@ func (c *Chat) commandSnapshots(ctx context.Context, k slackapp.Command, _ strin
 	if err != nil {
 		return err
 	}
+	return c.answerTo(ctx, k, snapshotList(list))
+}
+
+func snapshotList(list []remedy.Kept) slackapp.Message {
 	if len(list) == 0 {
-		return c.answerTo(ctx, k, say(saysNoSnapshots))
+		return say(saysNoSnapshots)
 	}
 	var lines []string
 	var total float64
@@ -234,5 +238,5 @@ func (c *Chat) commandSnapshots(ctx context.Context, k slackapp.Command, _ strin
 	if more := len(list) - len(lines); more > 0 {
 		lines = append(lines, fmt.Sprintf(saysAndMore, more))
 	}
-	return c.answerTo(ctx, k, say(strings.Join(lines, "\n")+fmt.Sprintf(saysSnapshotsCost, dollars(total))))
+	return say(strings.Join(lines, "\n") + fmt.Sprintf(saysSnapshotsCost, dollars(total)))
 }

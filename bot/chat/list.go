@@ -93,19 +93,23 @@ func (c *Chat) commandHistory(ctx context.Context, k slackapp.Command, arg strin
 	if err != nil {
 		return err
 	}
+	return c.answerTo(ctx, k, historyOf(found, arg))
+}
+
+func historyOf(found []finding.Finding, arg string) slackapp.Message {
 	var lines []string
 	for _, f := range newestFirst(found) {
 		if strings.HasPrefix(f.Subject.Worker, arg) && len(lines) < 15 {
-			lines = append(lines, fmt.Sprintf("%s %s – %s", report.Date(f.Opened), report.Escape(f.Subject.Title()), report.State(f)))
+			lines = append(lines, fmt.Sprintf(saysListed, report.Date(f.Opened), report.Escape(f.Subject.Title()), report.State(f)))
 		}
 	}
-	if len(lines) == 0 && arg != "" {
-		return c.answerTo(ctx, k, say(fmt.Sprintf(saysNothingFoundAbout, report.Code(arg))))
+	switch {
+	case len(lines) > 0:
+		return say(strings.Join(lines, "\n"))
+	case arg != "":
+		return say(fmt.Sprintf(saysNothingFoundAbout, report.Code(arg)))
 	}
-	if len(lines) == 0 {
-		return c.answerTo(ctx, k, say(saysNothingFound))
-	}
-	return c.answerTo(ctx, k, say(strings.Join(lines, "\n")))
+	return say(saysNothingFound)
 }
 
 func (c *Chat) commandRuns(ctx context.Context, k slackapp.Command, _ string) error {
@@ -113,15 +117,19 @@ func (c *Chat) commandRuns(ctx context.Context, k slackapp.Command, _ string) er
 	if err != nil {
 		return err
 	}
+	return c.answerTo(ctx, k, runList(views))
+}
+
+func runList(views []remedy.View) slackapp.Message {
 	lines := make([]string, 0, len(views))
 	for _, v := range views {
-		lines = append(lines, fmt.Sprintf("%s %s – %s", report.Date(v.Asked), report.Escape(v.Title()), stateOf(v)))
+		lines = append(lines, fmt.Sprintf(saysListed, report.Date(v.Asked), report.Escape(v.Title()), stateOf(v)))
 	}
 	text := saysNoRun
 	if len(lines) > 0 {
 		text = strings.Join(lines, "\n")
 	}
-	return c.answerTo(ctx, k, say(text))
+	return say(text)
 }
 
 func stateOf(v remedy.View) string {

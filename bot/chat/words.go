@@ -52,7 +52,7 @@ const (
 	saysNoSnapshots       = "No snapshot stands that dropleak made."
 	saysSnapshotNewest    = "stays while it is among the newest"
 	saysSnapshotGoes      = "goes %s at the latest"
-	saysSnapshotLine      = "%s %s of %s, %.1f GB, %s a month; %s"
+	saysSnapshotLine      = "• %s %s of %s, %.1f GB, %s a month; %s"
 	saysAndMore           = "and %d more"
 	saysSnapshotsCost     = "\n*%s a month* for all of them"
 )
@@ -334,6 +334,7 @@ const (
 	saysNoDropletWatched   = "No droplet is watched yet: does one carry the tag?"
 	saysNothingFoundAbout  = "Nothing was found in the last 30 days about a worker that begins with %s."
 	saysNothingFound       = "Nothing was found in the last 30 days."
+	saysListed             = "• %s %s – %s"
 	saysNoRun              = "No run yet."
 	saysWaitingForApproval = "waiting for an approval"
 	saysUnderWay           = "under way: %s"

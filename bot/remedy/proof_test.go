@@ -23,7 +23,7 @@ func TestProofsAreThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, page := range []string{"docs/run.md", "docs/sources/README.md"} {
+	for _, page := range []string{"docs/run.md", "docs/sources/README.md", "docs/slack.md"} {
 		text, err := os.ReadFile("../../" + page)
 		if err != nil {
 			t.Fatal(err)
