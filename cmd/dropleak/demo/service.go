@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,12 +98,22 @@ func (s *service) ready(ctx context.Context, c *child) error {
 		}
 		select {
 		case <-c.done:
-			return fmt.Errorf("the service did not start (%v); its log is %s", c.cmd.ProcessState, c.log.Name())
+			return fmt.Errorf("the service did not start (%v): %s; its log is %s", c.cmd.ProcessState, lastLine(c.log.Name()), c.log.Name())
 		case <-ctx.Done():
 			return fmt.Errorf("the service is not ready after %s; its log is %s", readyWithin, c.log.Name())
 		case <-tick.C:
 		}
 	}
+}
+
+// lastLine is what a log ends with: why a program that did not start did not.
+func lastLine(path string) string {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
+	return lines[len(lines)-1]
 }
 
 // mind tells when the service ends that nobody stopped.

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/agent"
@@ -158,7 +159,11 @@ func (w *world) startSlack(context.Context) error {
 	w.slack.SetBanner(fmt.Sprintf("Simulated: Slack (this page), DigitalOcean with its snapshots, supervisord, and that %s is a droplet of 1 GiB. "+
 		"Real: the service, the agent, and processes that play Celery workers, of which %s really leaks. One second counts as %d minutes.",
 		dropletName, leaker, scale/60))
-	return w.slack.Start(w.o.Listen)
+	err := w.slack.Start(w.o.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s is taken, perhaps by another demo; --listen 127.0.0.1:0 takes a free port: %w", w.o.Listen, err)
+	}
+	return err
 }
 
 func (w *world) startWorkers(context.Context) error {
