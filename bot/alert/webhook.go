@@ -73,7 +73,8 @@ func (w Webhook) Send(ctx context.Context, d Due) error {
 	if err != nil {
 		return fmt.Errorf("write the alert: %w", err)
 	}
-	sum := sha256.Sum256([]byte(d.Alert.Key))
+	// Versions begin anew once an alert was forgotten: the time is in the id, too.
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", d.Alert.Key, d.Changed.Unix()))
 	id, now := fmt.Sprintf("msg_%s_%d", hex.EncodeToString(sum[:8]), d.Version), time.Now()
 	return post(ctx, w.Client, w.URL, body, map[string]string{HeaderID: id,
 		HeaderTimestamp: strconv.FormatInt(now.Unix(), 10), HeaderSignature: Sign(w.Secret, id, now, body)})

@@ -146,7 +146,8 @@ func TestWebhookID(t *testing.T) {
 	if again := id(func(d *Due) { d.Tries = 7 }); again != first {
 		t.Errorf("the same news is %s and %s", first, again)
 	}
-	for name, change := range map[string]func(*Due){"version": func(d *Due) { d.Version++ }, "key": func(d *Due) { d.Alert.Key = "slack" }} {
+	for name, change := range map[string]func(*Due){"version": func(d *Due) { d.Version++ }, "key": func(d *Due) { d.Alert.Key = "slack" },
+		"time it began, after it was forgotten": func(d *Due) { d.Changed = d.Changed.Add(48 * time.Hour) }} {
 		if id(change) == first {
 			t.Errorf("another %s has the same id", name)
 		}
