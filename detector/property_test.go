@@ -245,6 +245,19 @@ func notNumber(v Verdict) string {
 	return ""
 }
 
+// BenchmarkSen is the slope of one window: 4,560 pairs.
+func BenchmarkSen(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	t, y := make([]float64, 96), make([]float64, 96)
+	for i := range t {
+		t[i], y[i] = float64(i), r.Float64()
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		sen(t, y)
+	}
+}
+
 func BenchmarkJudge(b *testing.B) {
 	leak, calm := node(7*24, noisy(0.5, func(h float64) float64 { return 80 + 1*h })), node(7*24, level(80))
 	for name, w := range map[string]Worker{"leak": leak, "calm": calm} {
