@@ -27,12 +27,27 @@ func (w *town) leaky(pool string) *testbed.SupervisorServer {
 	if pool == "eventlet" {
 		mailer.Concurrency = 10
 	}
-	super := testbed.Supervisor(w.t, app.Program(w.mailer, mailer),
+	leaks := app.Program(w.mailer, mailer)
+	if pool == "eventlet" {
+		leaks = w.probed(app, leaks)
+	}
+	super := testbed.Supervisor(w.t, leaks,
 		app.Program(w.video, testbed.Worker{Name: w.video + "@" + dropletName, Queue: "video"}))
 	app.Feed(w.t, testbed.Load{Task: testbed.Leak, Amount: 600 << 10, Every: 100 * time.Millisecond, Queue: "mail"})
 	app.Feed(w.t, testbed.Load{Task: testbed.Steady, Amount: 200 << 10, Every: 250 * time.Millisecond, Queue: "video"})
 	w.dropletFollows(func() []int { return []int{super.PID()} })
 	return super
+}
+
+// probed has the probe, as it is printed, in a worker of an application that
+// knows nothing of it.
+func (w *town) probed(app *testbed.CeleryApp, p testbed.Program) testbed.Program {
+	w.t.Helper()
+	w.write(filepath.Join(app.Dir, "dropleak_probe.py"), w.run("probe", "print"))
+	w.probe = filepath.Join(testbed.Folder(w.t), "probe.sock")
+	p.Command = append(p.Command, "-I", "dropleak_probe")
+	p.Env["DROPLEAK_PROBE_SOCKET"] = w.probe
+	return p
 }
 
 // found waits until the leak is reported with its chart and a restart is
@@ -110,6 +125,9 @@ func TestStory(t *testing.T) {
 	w.secretsKept()
 }
 
+// TestStoryEventlet is the classic command line, with the probe in it: the
+// thread names the global that leaks, from the worker's own process through
+// agent and service to Slack.
 func TestStoryEventlet(t *testing.T) {
 	if apart(t) {
 		return
@@ -117,10 +135,12 @@ func TestStoryEventlet(t *testing.T) {
 	w := newTown(t, 2)
 	super := w.leaky("eventlet")
 	w.serve()
-	w.startAgent("supervisor:" + w.mailer)
+	w.startAgent("supervisor:"+w.mailer, "--probe", w.probe)
 	m := w.found("supervisor")
 	pid := super.ProgramPID(t, w.mailer)
+	w.await(2*testbed.Patience, "the task is named", w.mailer, "the task that leaks is `app.leak`")
 	w.click(anna, m, report.ActionRestart)
+	w.await(2*testbed.Patience, "the thread names what leaks", "Inside pid", "list, global app.kept (app.py:")
 	w.cured(m, 1)
 	w.restarted(super, pid)
 }

@@ -48,6 +48,7 @@ type town struct {
 	env     []string
 	service *testbed.Process
 	agent   *testbed.Process
+	probe   string // the socket that the agent has the probe report to, where a worker has it
 	programs
 	// The workers' names are the town's own: others' workers may run on this
 	// machine, and an agent sees all of them.
