@@ -44,7 +44,7 @@ func supervisorTrials(t *testing.T, newBed func() *fates) []trial {
 	for _, r := range rows {
 		f := newBed()
 		programs = append(programs, f.program(r.name, r.options))
-		trials = append(trials, trial{way: r.way, settings: r.settings, inTime: r.inTime, bed: f})
+		trials = append(trials, trial{way: r.way, settings: r.settings, inTime: r.inTime, bed: f, raced: r.name == "group"})
 	}
 	super := testbed.Supervisor(t, programs...)
 	for n, r := range rows {
@@ -114,7 +114,7 @@ func systemdTrials(t *testing.T, newBed func() *fates) []trial {
 	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+m.Path("/run/dbus/system_bus_socket"))
 	row := func(settings string, inTime bool, name, lines string) trial {
 		f := newBed()
-		return trial{"systemd", settings, inTime, f, unit(t, m, f, name, lines)}
+		return trial{"systemd", settings, inTime, f, unit(t, m, f, name, lines), name == "control"}
 	}
 	return []trial{
 		row("`KillMode=mixed`, `TimeoutStopSec` is enough", true, "mixed", "KillMode=mixed\nTimeoutStopSec=300\n"+plain),
@@ -169,7 +169,7 @@ func dockerTrials(t *testing.T, newBed func() *fates) []trial {
 	d := testbed.Docker(t)
 	row := func(settings string, inTime bool, name, seconds string) trial {
 		f := newBed()
-		return trial{"docker", settings, inTime, f, contained(t, d, f, name, seconds)}
+		return trial{"docker", settings, inTime, f, contained(t, d, f, name, seconds), false}
 	}
 	return []trial{
 		row("`--stop-timeout` is enough", true, "box-long", "300"),
@@ -196,7 +196,7 @@ func contained(t *testing.T, d *testbed.DockerEngine, f *fates, name, seconds st
 func powerTrials(t *testing.T, newBed func() *fates) []trial {
 	t.Helper()
 	f := newBed()
-	return []trial{{"power cycle", "SIGKILL of every process stands in", false, f, pulled(t, f)}}
+	return []trial{{"power cycle", "SIGKILL of every process stands in", false, f, pulled(t, f), false}}
 }
 
 // pulled is the power, pulled: everything ends at once, and is started again
