@@ -142,7 +142,7 @@ func TestInboxFailsAlone(t *testing.T) {
 	}
 	broken := errors.New("broken")
 	var all sync.WaitGroup
-	for i := range 9 {
+	change := func(i int) {
 		all.Go(func() {
 			err := s.together(ctx, func(ctx context.Context, tx *sql.Tx) error {
 				if i == 4 {
@@ -156,12 +156,23 @@ func TestInboxFailsAlone(t *testing.T) {
 			}
 		})
 	}
-	testbed.Eventually(t, testbed.Patience, func() error {
-		if n := s.inbox.waits(); n < 8 {
-			return fmt.Errorf("%d stand in line", n)
-		}
-		return nil
-	})
+	stand := func(want int) {
+		t.Helper()
+		testbed.Eventually(t, testbed.Patience, func() error {
+			s.inbox.mu.Lock()
+			defer s.inbox.mu.Unlock()
+			if n := len(s.inbox.waiting); n != want || !s.inbox.busy {
+				return fmt.Errorf("%d stand in line, somebody commits: %v", n, s.inbox.busy)
+			}
+			return nil
+		})
+	}
+	change(0)
+	stand(0) // it waits for the one connection that writes; who comes now stands in line
+	for i := 1; i < 9; i++ {
+		change(i)
+	}
+	stand(8)
 	if err := busy.Rollback(); err != nil {
 		t.Fatal(err)
 	}
