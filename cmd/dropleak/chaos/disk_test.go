@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,6 +47,18 @@ func TestFullDisk(t *testing.T) {
 			return errors.New("the service does not notice that the disk is full")
 		}
 		return nil
+	})
+	testbed.Eventually(t, testbed.Patience, func() error {
+		resp, err := http.Get("http://" + w.replicas[0].listen + "/readyz")
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		said, err := io.ReadAll(resp.Body)
+		if err == nil && resp.StatusCode != http.StatusServiceUnavailable {
+			err = fmt.Errorf("on a full disk it is ready: %s %s", resp.Status, said)
+		}
+		return err
 	})
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
