@@ -134,6 +134,11 @@ func TestRecovered(t *testing.T) {
 	fresh := func(hours, mib float64) Worker {
 		return Worker{Lives: []Life{life(20, RoleParent, 20.1, 20.1+hours, level(60)), life(21, RoleChild, 20.1, 20.1+hours, level(mib))}}
 	}
+	// filling takes what the old life held within nine minutes.
+	filling := func(hours float64) Worker {
+		fills := func(h float64) float64 { return 50 + 1000*min(h, 0.15) }
+		return Worker{Lives: []Life{life(20, RoleParent, 20.1, 20.1+hours, level(60)), life(21, RoleChild, 20.1, 20.1+hours, noisy(0.3, fills))}}
+	}
 	cases := []struct {
 		name  string
 		after Worker
@@ -145,6 +150,8 @@ func TestRecovered(t *testing.T) {
 		{"nothing yet", Worker{}, 0, TooEarly},
 		{"only the old life", before, 0, TooEarly},
 		{"as large as before", fresh(0.2, 195), 0, DidNotRecover},
+		{"fills yet", filling(0.1), 0, TooEarly},
+		{"filled", filling(0.3), 0, DidNotRecover},
 		{"freed, yet at the limit", fresh(0.2, 82), 120 * MiB, DidNotRecover},
 	}
 	for _, c := range cases {

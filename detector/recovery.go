@@ -21,11 +21,17 @@ type RecoveryNumbers struct {
 // may fall before the pool has forked, two before its imports are done.
 const recoveryPasses = 3
 
+// recoveryFills is how long a new life may take to fill: until then memory
+// that rises from reading to reading has not come back yet.
+const recoveryFills = 10 * time.Minute
+
 // Recovered answers "did memory come back?" after a restart, up to at.
 // Only lives in after that before does not know count. Memory came back when
 // at least half of what the old life had gained is gone, or, where it had
 // not gained anything visible, a tenth of its footprint; and never while the
-// new footprint stands above nine tenths of the limit.
+// new footprint stands above nine tenths of the limit. It is too early while a
+// life of less than ten minutes still fills: by a quarter of that between its
+// last two readings.
 func Recovered(before, after Worker, limit Limit, at time.Time) (Recovery, RecoveryNumbers) {
 	after = onlyNew(before, upTo(after, at))
 	old, new := bothIn(before, after)
@@ -48,10 +54,29 @@ func Recovered(before, after Worker, limit Limit, at time.Time) (Recovery, Recov
 		need = gained / 2
 	}
 	full := limit.Bytes > 0 && n.After > 0.9*limit.Bytes
-	if n.Freed >= need && !full {
-		return DidRecover, n
+	switch {
+	case n.Freed < need || full:
+		return DidNotRecover, n
+	case lastRise(after) > need/4:
+		return TooEarly, n
 	}
-	return DidNotRecover, n
+	return DidRecover, n
+}
+
+// lastRise is by how much the resident memory of young lives that run on rose
+// between their last two readings, in bytes.
+func lastRise(w Worker) (rise float64) {
+	end := lastSample(w)
+	for _, l := range w.Lives {
+		n := len(l.Samples)
+		if n < 2 || end.Sub(l.Samples[0].At) > recoveryFills {
+			continue
+		}
+		if now, before := l.Samples[n-1], l.Samples[n-2]; now.RSS > before.RSS && end.Sub(now.At) < Stale {
+			rise += now.RSS - before.RSS
+		}
+	}
+	return rise
 }
 
 // onlyNew keeps the lives of after that before did not have.

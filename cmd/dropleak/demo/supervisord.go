@@ -190,6 +190,7 @@ func (d *supervisord) start(p *supervised) error {
 	d.mu.Unlock()
 	d.log.Printf("spawned: %s with pid %d", p.Name, c.pid())
 	go d.mind(p, c)
+	c.fills(p.Held)
 	select {
 	case <-time.After(startSeconds * time.Second):
 		d.mu.Lock()
@@ -200,6 +201,19 @@ func (d *supervisord) start(p *supervised) error {
 		return nil
 	case <-c.done:
 		return &fault{faultSpawn, "SPAWN_ERROR: " + p.Name + " ended at once"}
+	}
+}
+
+// fills returns when a process holds what it takes when it starts, has ended,
+// or a busy machine has kept it from that for half a minute: the story of a
+// worker that takes its memory again is of one that has.
+func (c *child) fills(bytes int64) {
+	for end := time.Now().Add(30 * time.Second); resident(c.pid()) < bytes && time.Now().Before(end); {
+		select {
+		case <-c.done:
+			return
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
 }
 
