@@ -61,7 +61,7 @@ func TestFirstLook(t *testing.T) {
 // answerOnce is the probe: it answers the question when there is one.
 func answerOnce(t *testing.T, dir string) {
 	t.Helper()
-	testbed.Eventually(t, 5*time.Second, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		raw, err := os.ReadFile(filepath.Join(dir, "ask"))
 		if err != nil {
 			return err

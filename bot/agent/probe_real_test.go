@@ -46,7 +46,7 @@ func TestProbeInRealWorkers(t *testing.T) {
 			app.Feed(t, testbed.Load{Task: testbed.Leak, Amount: 4096, Every: time.Millisecond, Count: 200, Queue: name})
 			// Reports that found no room go with later ones.
 			app.Feed(t, testbed.Load{Task: testbed.Descriptors, Every: 100 * time.Millisecond, Queue: name})
-			testbed.Eventually(t, 60*time.Second, func() error { return fedIsShipped(s, pool, name) })
+			testbed.Eventually(t, testbed.Patience, func() error { return fedIsShipped(s, pool, name) })
 		})
 	}
 }

@@ -66,7 +66,7 @@ func TestKilledInTheActUnderSystemd(t *testing.T) {
 	}
 	state := func(want string) {
 		t.Helper()
-		testbed.Eventually(t, 50*time.Second, func() error {
+		testbed.Eventually(t, testbed.Patience, func() error {
 			if is := m.Exec(t, "systemctl", "show", "--property=ActiveState", "--value", "celery"); is != want {
 				s.mu.Lock()
 				defer s.mu.Unlock()

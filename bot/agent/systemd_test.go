@@ -85,7 +85,7 @@ func TestShippedUnit(t *testing.T) {
 	})
 	checkUnit(t, m)
 	app.Feed(t, testbed.Load{Task: testbed.Steady, Amount: 4096, Every: 100 * time.Millisecond, Queue: "mail"})
-	s.await(30*time.Second, "the probe's counts through the sandbox", func() bool {
+	s.await(testbed.Patience, "the probe's counts through the sandbox", func() bool {
 		for _, x := range s.series {
 			if x.Name() == sample.NameTaskRuns && x.Get("worker") == "celery" && x.Get("task") == testbed.Steady {
 				return true

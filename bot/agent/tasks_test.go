@@ -174,7 +174,7 @@ print(os.getpid())
 	must(t, err)
 	var pid int
 	fmt.Sscan(string(out), &pid)
-	testbed.Eventually(t, 5*time.Second, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if p := c.by[pid]; p == nil || p.runs["app.one"] != 100 {

@@ -59,7 +59,7 @@ func TestSameAsTheAgent(t *testing.T) {
 			s := testbed.SSHD(t, options)
 			d := droplet(t, to(s))
 			var far, near procfs.Reading
-			testbed.Eventually(t, 30*time.Second, func() error {
+			testbed.Eventually(t, testbed.Patience, func() error {
 				var err error
 				if far, _, err = d.Look(t.Context()); err != nil {
 					return err
@@ -275,7 +275,7 @@ func TestHostKeyChanged(t *testing.T) {
 	if err := os.WriteFile(s.KnownHosts, right, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	testbed.Eventually(t, 30*time.Second, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		_, err := d.Ask(t.Context(), "sample")
 		return err
 	})
@@ -370,7 +370,7 @@ func TestHostFallsSilent(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = exec.Command("kill", "-KILL", pid).Run() }) // it may be gone
 	}
-	testbed.Eventually(t, 10*time.Second, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		d.Link.mu.Lock()
 		defer d.Link.mu.Unlock()
 		if d.client != nil {
@@ -395,7 +395,7 @@ func TestAgentKey(t *testing.T) {
 	o := to(s)
 	o.AgentSocket = filepath.Join(testbed.Folder(t), "agent")
 	testbed.Start(t, "ssh-agent", testbed.Folder(t), exec.Command("ssh-agent", "-D", "-a", o.AgentSocket))
-	testbed.Eventually(t, 10*time.Second, func() error {
+	testbed.Eventually(t, testbed.Patience, func() error {
 		add := exec.Command("ssh-add", "-q", s.KeyFile)
 		add.Env = append(os.Environ(), "SSH_AUTH_SOCK="+o.AgentSocket)
 		return add.Run()
