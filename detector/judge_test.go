@@ -229,6 +229,7 @@ func TestCompare(t *testing.T) {
 		{"still leaks", leaky, node(24, noisy(0.5, func(h float64) float64 { return 70 + 6*h })), NotFixed, false, "After: "},
 		{"leaks more slowly", leaky, node(40, noisy(0.3, func(h float64) float64 { return 70 + h })), NotFixed, false, "% of its earlier pace: a part is fixed."},
 		{"too short", leaky, node(1, level(80)), FixUnsure, true, "both need at least"},
+		{"before too short for anything", node(1, noisy(0.5, func(h float64) float64 { return 80 + 6*h })), node(24, level(80)), FixUnsure, false, "both need at least"},
 		{"too noisy yet", leaky, node(4, noisy(25, func(h float64) float64 { return 80 })), FixUnsure, true, "After: "},
 		{"nothing to fix", node(24, level(80)), node(24, level(80)), FixUnsure, false, "Take a time before it that shows the growth."},
 		{"before too short", node(4, noisy(0.5, func(h float64) float64 { return 80 + 12*h })), node(24, level(80)), FixUnsure, false, "would have had to be"},

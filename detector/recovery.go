@@ -174,7 +174,9 @@ func Compare(before, after Worker, o Options) Comparison {
 	ra, ha := growthOf(after, va, o)
 	c := Comparison{Answer: FixUnsure}
 	if hb < th.minSpan || ha < th.minSpan {
-		c.HoursNeeded = ptr(math.Max(th.minSpan-math.Min(hb, ha), 0.5))
+		if hb >= th.minSpan {
+			c.HoursNeeded = ptr(math.Max(th.minSpan-ha, 0.5))
+		}
 		c.Evidence = []string{fmt.Sprintf("Measured for %.1f h before and %.1f h after; both need at least %.1f h.", hb, ha, th.minSpan)}
 		return c
 	}
@@ -189,8 +191,8 @@ func Compare(before, after Worker, o Options) Comparison {
 		return c
 	case va.Kind.Leaks():
 		c.Answer = NotFixed
-		if share := ra.Value / rb.Value; share < 0.5 {
-			c.Evidence = append(c.Evidence, fmt.Sprintf("It leaks at %.0f %% of its earlier pace: a part is fixed.", 100*max(share, 0)))
+		if ra.High < rb.Low && ra.Value > 0 {
+			c.Evidence = append(c.Evidence, fmt.Sprintf("It leaks at %.0f %% of its earlier pace: a part is fixed.", 100*ra.Value/rb.Value))
 		}
 	case ra.High < math.Max(rb.Low/4, th.materialRate):
 		c.Answer = Fixed

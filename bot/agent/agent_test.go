@@ -157,7 +157,7 @@ func ship(t *testing.T, s *service, sh *shipper, n int) []int64 {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); sh.run(ctx) }()
-	s.await(testbed.Patience, fmt.Sprint(n, " series"), func() bool {
+	s.await(5*time.Minute, fmt.Sprint(n, " series"), func() bool {
 		waiting, _ := sh.spool.waiting()
 		return len(s.series) >= n && waiting == 0
 	})

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/dropleak/dropleak/bot/order"
 	"github.com/dropleak/dropleak/bot/testbed"

@@ -64,7 +64,7 @@ func (p Plan) moved(f order.Facts, c Choice) []string {
 	add(now.BootID != p.Life.BootID, "the droplet was booted meanwhile")
 	if now.BootID == p.Life.BootID {
 		add(!now.Same(p.Life), "the worker's main process is another: pid %d since %s, was pid %d since %s",
-			now.PID, day(now.Start), p.Life.PID, day(p.Life.Start))
+			now.PID, second(now.Start), p.Life.PID, second(p.Life.Start))
 	}
 	add(!p.Way.WholeDroplet() && f.Unit != p.Unit, "the worker runs in unit %s, was %s", f.Unit, p.Unit)
 	add(c.Way != p.Way, "the configuration restarts it by %s, was %s", c.Way, p.Way)
@@ -74,6 +74,9 @@ func (p Plan) moved(f order.Facts, c Choice) []string {
 
 // day is a moment for people; what they read may be of another day.
 func day(t time.Time) string { return t.UTC().Format("2 Jan 15:04 UTC") }
+
+// second tells a moment from another close to it.
+func second(t time.Time) string { return t.UTC().Format("2 Jan 15:04:05 UTC") }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
 

@@ -23,7 +23,7 @@ func TestFingerprint(t *testing.T) {
 		"main process": {func(w *world) { w.newLife("mail") }, "main process is another"},
 		"its start alone": {func(w *world) {
 			l := w.life["mail"]
-			l.Start = l.Start.Add(time.Minute)
+			l.Start = l.Start.Add(5 * time.Second)
 			w.life["mail"] = l
 		}, "main process is another"},
 		"boot":           {func(w *world) { w.boot = "boot-2"; w.newLife("mail") }, "booted meanwhile"},

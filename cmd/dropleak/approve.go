@@ -79,8 +79,8 @@ Exit status: 0 the decision was taken, 1 it was refused or could not be made,
 	}{
 		{remedy.Skip, "skip-snapshot", "restart without a snapshot; needs --reason"},
 		{remedy.Later, "quiet-window", "approve for the next quiet window"},
-		{remedy.NotNow, "not-now", "answer it so, and be quiet about it for four hours; of a rolling restart, about all of them"},
-		{remedy.FalseAlarm, "false-alarm", "answer it so, and end the finding; of a rolling restart, all of them"},
+		{remedy.NotNow, "not-now", "answer \"not now\": nothing is restarted, and nobody is asked again for four hours; of a rolling restart, about all of its workers"},
+		{remedy.FalseAlarm, "false-alarm", "answer \"false alarm\": nothing is restarted, and the finding ends; of a rolling restart, all of them"},
 		{remedy.Cancel, "cancel", "stop it; until the restart order is sent"},
 		{remedy.KeepSnapshot, "keep-snapshot", "of an ended run: its snapshot stays until somebody deletes it"},
 		{remedy.DeleteSnapshot, "delete-snapshot", "of an ended run: delete its snapshot now"},
@@ -156,8 +156,10 @@ func consequence(v remedy.View, d remedy.Decision, now time.Time) string {
 	switch d.Kind {
 	case remedy.Grant, remedy.Revoke:
 		lines = append(lines, leaseWords(v, d)...)
-	case remedy.Cancel, remedy.NotNow:
+	case remedy.Cancel:
 		lines = append(lines, "Nothing is restarted.")
+	case remedy.NotNow:
+		lines = append(lines, "Nothing is restarted, and nobody is asked again for four hours.")
 	case remedy.FalseAlarm:
 		lines = append(lines, "It is called a false alarm, and ends. Nothing is restarted.")
 	case remedy.KeepSnapshot:

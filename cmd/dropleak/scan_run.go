@@ -190,6 +190,7 @@ func scanCompare(s streams, f scanFlags, args []string) error {
 			return usage(fmt.Errorf("%s: compare wants one worker in each file, not %d", source.Path, len(workers)))
 		}
 		pair[i], valueOnly = workers[0], valueOnly || reading.ValueOnly
+		pair[i].Held = heldBy(pair[i], reading.Held)
 	}
 	return printCompare(s, f, args, detector.Compare(pair[0], pair[1], f.options(valueOnly)))
 }

@@ -228,8 +228,8 @@ def no_room():
             group = next(line[3:].strip() for line in f if line.startswith("0::"))
         while group.strip("/"):
             left = left_in("/sys/fs/cgroup" + group)
-            if left is not None and left < footprint:
-                return "it holds %d MiB and its cgroup has %d MiB left" % (footprint >> 20, left >> 20)
+            if left is not None and left < 2 * footprint + (64 << 20):
+                return "it holds %d MiB and its cgroup has %d MiB left, less than twice as much and 64 MiB" % (footprint >> 20, left >> 20)
             group = os.path.dirname(group)
     except (OSError, StopIteration):
         pass  # no cgroups, or those of version 1

@@ -59,9 +59,14 @@ func (t *tally) String() string {
 		t.runs, t.unsnapshotted, t.doubled, t.lost, t.toPerson, t.windows)
 }
 
+// forgiven is how many runs that a stalled machine took from their owner may
+// go to a person beside those of kills: one in a hundred, so that leases that
+// are not renewed do not pass for stalls.
+func (t *tally) forgiven() int { return min(t.stalls, 1+t.runs/100) }
+
 // good reports whether all held.
 func (t *tally) good(want int) bool {
-	return t.runs >= want && t.unsnapshotted == 0 && t.doubled == 0 && t.lost == 0 && t.toPerson-t.stalls <= t.windows && len(t.wrongs) == 0
+	return t.runs >= want && t.unsnapshotted == 0 && t.doubled == 0 && t.lost == 0 && t.toPerson-t.forgiven() <= t.windows && len(t.wrongs) == 0
 }
 
 // TestChaos is "make chaos".
