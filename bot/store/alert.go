@@ -37,10 +37,10 @@ func (s *Store) PutDue(ctx context.Context, d alert.Due) error {
 	}
 	var r sql.Result
 	if d.Seq == 0 {
-		r, err = s.state.write.ExecContext(ctx, `
+		r, err = s.state.exec(ctx, `
 			insert into alert_due (endpoint, name, seq, body) values ($1, $2, 1, $3) on conflict do nothing`, d.Endpoint, d.Alert.Key, string(body))
 	} else {
-		r, err = s.state.write.ExecContext(ctx, `
+		r, err = s.state.exec(ctx, `
 			update alert_due set seq = seq + 1, body = $1 where endpoint = $2 and name = $3 and seq = $4`, string(body), d.Endpoint, d.Alert.Key, d.Seq)
 	}
 	if err := one(r, err, alert.ErrConflict); err != nil {
@@ -51,7 +51,7 @@ func (s *Store) PutDue(ctx context.Context, d alert.Due) error {
 
 // DropDue implements [alert.Store].
 func (s *Store) DropDue(ctx context.Context, d alert.Due) error {
-	r, err := s.state.write.ExecContext(ctx, `delete from alert_due where endpoint = $1 and name = $2 and seq = $3`, d.Endpoint, d.Alert.Key, d.Seq)
+	r, err := s.state.exec(ctx, `delete from alert_due where endpoint = $1 and name = $2 and seq = $3`, d.Endpoint, d.Alert.Key, d.Seq)
 	if err := one(r, err, alert.ErrConflict); err != nil {
 		return fmt.Errorf("drop alert %s: %w", d.Alert.Key, err)
 	}

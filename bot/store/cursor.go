@@ -21,7 +21,7 @@ func (s *Store) Cursor(ctx context.Context, name string) (string, error) {
 
 // SetCursor remembers where the named reader stands.
 func (s *Store) SetCursor(ctx context.Context, name, at string) error {
-	_, err := s.state.write.ExecContext(ctx, `
+	_, err := s.state.exec(ctx, `
 		insert into cursor_at (name, position, updated) values ($1, $2, $3)
 		on conflict (name) do update set position = excluded.position, updated = excluded.updated`,
 		name, at, ms(time.Now()))

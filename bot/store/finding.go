@@ -19,7 +19,7 @@ func (s *Store) OpenFinding(ctx context.Context, f finding.Finding) error {
 	if err != nil {
 		return fmt.Errorf("open finding %s: %w", f.ID, err)
 	}
-	r, err := s.state.write.ExecContext(ctx, `
+	r, err := s.state.exec(ctx, `
 		insert into finding (id, subject, droplet, worker, state, live, severity, opened, updated, version, body, incident)
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict do nothing`,
 		f.ID, f.Subject.Key(), f.Subject.DropletID, f.Subject.Worker, string(f.State), yes(!f.State.Final()),
@@ -114,7 +114,7 @@ func (s *Store) UpdateFinding(ctx context.Context, f finding.Finding) error {
 		return fmt.Errorf("update finding %s: %w", f.ID, err)
 	}
 	live := yes(!f.State.Final())
-	r, err := s.state.write.ExecContext(ctx, `
+	r, err := s.state.exec(ctx, `
 		update finding set state = $1, live = $2, severity = $3, updated = $4, version = $5, body = $6, incident = $7
 		where id = $8 and version = $9 and live >= $10`,
 		string(f.State), live, rank(f.Severity), ms(f.Updated), f.Version, string(body), f.Incident, f.ID, old, live)

@@ -172,6 +172,6 @@ func (s *Store) SweepSeries(ctx context.Context, id, before int64) error {
 
 // SweepPresence implements [history.Sweeper].
 func (s *Store) SweepPresence(ctx context.Context, before int64) error {
-	_, err := s.history.write.ExecContext(ctx, `delete from presence where last < $1`, before)
+	_, err := s.history.exec(ctx, `delete from presence where last < $1`, before)
 	return err
 }

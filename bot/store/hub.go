@@ -20,7 +20,7 @@ func (s *Store) AddToken(ctx context.Context, t hub.Token, hash string) error {
 	if err != nil {
 		return fmt.Errorf("add token: %w", err)
 	}
-	_, err = s.state.write.ExecContext(ctx, `
+	_, err = s.state.exec(ctx, `
 		insert into token (id, hash, name, kind, droplet, tag, created, revoked, bound)
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 		t.ID, hash, t.Name, string(t.Kind), t.Droplet, t.Tag, ms(t.Created), ms(t.Revoked), string(bound))
@@ -88,7 +88,7 @@ func (s *Store) Tokens(ctx context.Context) ([]hub.Token, error) {
 
 // RevokeToken implements [hub.TokenStore].
 func (s *Store) RevokeToken(ctx context.Context, id string, at time.Time) error {
-	r, err := s.state.write.ExecContext(ctx, `update token set revoked = $1 where id = $2 and revoked = 0`, ms(at), id)
+	r, err := s.state.exec(ctx, `update token set revoked = $1 where id = $2 and revoked = 0`, ms(at), id)
 	if err := one(r, err, hub.ErrNoToken); err != nil {
 		return fmt.Errorf("revoke token %s: %w", id, err)
 	}
@@ -105,7 +105,7 @@ func (s *Store) BindToken(ctx context.Context, id string, old, bound hub.Identit
 	if err != nil {
 		return fmt.Errorf("bind token %s: %w", id, err)
 	}
-	r, err := s.state.write.ExecContext(ctx, `update token set bound = $1 where id = $2 and bound = $3`,
+	r, err := s.state.exec(ctx, `update token set bound = $1 where id = $2 and bound = $3`,
 		string(is), id, string(was))
 	if err := one(r, err, hub.ErrBoundMeanwhile); err != nil {
 		return fmt.Errorf("bind token %s: %w", id, err)
@@ -115,7 +115,7 @@ func (s *Store) BindToken(ctx context.Context, id string, old, bound hub.Identit
 
 // TouchToken implements [hub.IdentityStore].
 func (s *Store) TouchToken(ctx context.Context, id string, seen hub.Seen) error {
-	_, err := s.history.write.ExecContext(ctx, `
+	_, err := s.history.exec(ctx, `
 		insert into token_use (token, at, ahead) values ($1, $2, $3)
 		on conflict (token) do update set at = excluded.at, ahead = excluded.ahead where token_use.at < excluded.at`,
 		id, ms(seen.At), seen.Ahead.Milliseconds())
@@ -141,12 +141,12 @@ func (s *Store) PlaceOrder(ctx context.Context, o order.Order) error {
 	} else {
 		q += `nothing`
 	}
-	if _, err = s.state.write.ExecContext(ctx, q, o.Key(), o.Droplet, now, ms(o.NotAfter), string(body)); err != nil || o.Kind == order.Restart {
+	if _, err = s.state.exec(ctx, q, o.Key(), o.Droplet, now, ms(o.NotAfter), string(body)); err != nil || o.Kind == order.Restart {
 		return err
 	}
 	// Questions are asked at every click and look, and their answers are used
 	// at once. A restart's order stays: that there was one must be known.
-	_, err = s.state.write.ExecContext(ctx, `delete from agent_order where id like '%.%' and not_after < $1`, now-keepAsked.Milliseconds())
+	_, err = s.state.exec(ctx, `delete from agent_order where id like '%.%' and not_after < $1`, now-keepAsked.Milliseconds())
 	return err
 }
 
@@ -219,7 +219,7 @@ func (s *Store) MoveOrder(ctx context.Context, key string, from, to hub.State, a
 	if to == hub.Claimed {
 		claimed = ms(at)
 	}
-	r, err := s.state.write.ExecContext(ctx, `
+	r, err := s.state.exec(ctx, `
 		update agent_order set state = $1, result = $2, claimed = claimed + $3
 		where id = $4 and state = $5`, string(to), result, claimed, key, string(from))
 	if err != nil {

@@ -123,7 +123,7 @@ func (s *Store) free(ctx context.Context, tx *sql.Tx, now time.Time, lease time.
 
 // RenewRun implements [workflow.Leases].
 func (s *Store) RenewRun(ctx context.Context, id string, token int64, lease time.Duration) error {
-	res, err := s.state.write.ExecContext(ctx, `
+	res, err := s.state.exec(ctx, `
 		update run set beat = beat + 1, lease_until = `+s.dbNow()+` + $1
 		where id = $2 and token = $3 and owner <> ''`, lease.Milliseconds(), id, token)
 	if err := one(res, err, workflow.ErrFenced); err != nil {

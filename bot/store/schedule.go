@@ -29,7 +29,7 @@ func (s *Store) Fire(ctx context.Context, job string) (schedule.Fire, error) {
 
 // MoveFire implements [schedule.Store].
 func (s *Store) MoveFire(ctx context.Context, job string, from, to schedule.Fire) (bool, error) {
-	res, err := s.state.write.ExecContext(ctx, `
+	res, err := s.state.exec(ctx, `
 		insert into fire (job, spec, next_at, due_at, until_at) values ($1, $2, $3, $4, $5)
 		on conflict (job) do update set spec = excluded.spec, next_at = excluded.next_at,
 			due_at = excluded.due_at, until_at = excluded.until_at

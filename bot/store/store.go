@@ -20,10 +20,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // ErrOlder says that a store's tables are of an older version, and so may be
@@ -71,7 +67,7 @@ type Store struct {
 // pool that reads, PostgreSQL one pool for both.
 type conn struct {
 	write, read *sql.DB
-	stuck       atomic.Pointer[error] // why the last transaction found no room to write; nil: it did
+	stuck       atomic.Pointer[stuck] // the last write that found no room; nil: there was some since
 }
 
 // Open opens the store that dsn names ("sqlite:DIR" or "postgres://…"),
@@ -103,31 +99,6 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 
 // Engine returns what the store runs on.
 func (s *Store) Engine() Engine { return s.engine }
-
-// Ping reports whether the store can be reached and, where the last attempt to
-// write failed for want of room, whether it still does.
-func (s *Store) Ping(ctx context.Context) error {
-	for _, db := range s.pools() {
-		if err := db.PingContext(ctx); err != nil {
-			return fmt.Errorf("reach store: %w", err)
-		}
-	}
-	if s.state.stuck.Load() == nil {
-		return nil
-	}
-	return s.tx(ctx, func(tx *sql.Tx) error { return mark(ctx, tx, "store/room") })
-}
-
-// mark writes a small row, to see whether it can be.
-func mark(ctx context.Context, tx *sql.Tx, name string) error {
-	_, err := tx.ExecContext(ctx, `
-		insert into cursor_at (name, position, updated) values ($1, '', $2)
-		on conflict (name) do update set updated = excluded.updated`, name, ms(time.Now()))
-	if err != nil {
-		return fmt.Errorf("write store: %w", err)
-	}
-	return nil
-}
 
 // Close closes the store and gives the lock back.
 func (s *Store) Close() error {
@@ -168,18 +139,6 @@ func (c *conn) tx(ctx context.Context, fn func(*sql.Tx) error) error {
 	return err
 }
 
-// once runs fn in a transaction and remembers whether there was room for it.
-func (c *conn) once(ctx context.Context, fn func(*sql.Tx) error) error {
-	err := c.transact(ctx, fn)
-	switch {
-	case err == nil:
-		c.stuck.Store(nil)
-	case noRoom(err):
-		c.stuck.Store(&err)
-	}
-	return err
-}
-
 func (c *conn) transact(ctx context.Context, fn func(*sql.Tx) error) error {
 	tx, err := c.write.BeginTx(ctx, nil)
 	if err != nil {
@@ -195,18 +154,6 @@ func (c *conn) transact(ctx context.Context, fn func(*sql.Tx) error) error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
-}
-
-// noRoom reports whether a write failed for want of room on the disk. A full
-// one makes SQLite fail at its journal's files, too, which are I/O errors.
-func noRoom(err error) bool {
-	var lite *sqlite.Error
-	if errors.As(err, &lite) {
-		code := lite.Code() & 0xff
-		return code == sqlite3.SQLITE_FULL || code == sqlite3.SQLITE_IOERR
-	}
-	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == "53100"
 }
 
 // skipLocked is what a claiming select ends with, so that replicas pass over

@@ -148,7 +148,7 @@ func (s *Store) setGate(ctx context.Context, id string, entries []workflow.Entry
 
 // RetellRun implements [workflow.Runs].
 func (s *Store) RetellRun(ctx context.Context, id string) error {
-	res, err := s.state.write.ExecContext(ctx, `update run set version = version + 1, announce_at = 0 where id = $1`, id)
+	res, err := s.state.exec(ctx, `update run set version = version + 1, announce_at = 0 where id = $1`, id)
 	if err := one(res, err, workflow.ErrNotFound); err != nil {
 		return fmt.Errorf("have run %s told again: %w", id, err)
 	}
