@@ -42,8 +42,8 @@ type digitalOceanState struct {
 	Error    string    `json:"error,omitempty"`
 }
 
-// readyz answers 503 only when the store cannot be reached or the service
-// drains; how Slack and DigitalOcean stand is in the body.
+// readyz answers 503 only when the store cannot be reached, cannot be written
+// for want of room, or the service starts or drains; how Slack and DigitalOcean stand is in the body.
 func (s *Service) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()

@@ -24,15 +24,19 @@ var migrations embed.FS
 const versionTable = "dropleak_schema"
 
 // migrate brings the tables of an open store up to this version. Beside a
-// service that does not, for it may be an older one and know nothing of what
-// is new in them.
+// service it makes those that are not there yet, but refuses older ones: that
+// service may be an older one and know nothing of what is new in them. Nor
+// does it where none runs, for the service that starts meanwhile would find
+// its store held.
 func (s *Store) migrate(ctx context.Context, beside bool) error {
 	if beside {
-		done, err := s.yield(ctx)
+		old, err := s.older(ctx)
 		if err != nil {
 			return err
 		}
-		defer done()
+		if old {
+			return ErrOlder
+		}
 	}
 	if s.engine == Postgres {
 		return s.migratePostgres(ctx)
@@ -41,25 +45,6 @@ func (s *Store) migrate(ctx context.Context, beside bool) error {
 		return err
 	}
 	return migrateOne(ctx, goose.DialectSQLite3, s.history.write, "sqlite", "migrations/history")
-}
-
-// yield refuses to touch tables of an older version where a service of that
-// version may be at work. Tables that are new, or that nobody serves, are kept
-// from a service until done is called.
-func (s *Store) yield(ctx context.Context) (done func(), err error) {
-	nothing := func() {}
-	old, err := s.older(ctx)
-	if err != nil || !old {
-		return nothing, err
-	}
-	if s.engine == Postgres { // who serves it is not known
-		return nothing, ErrOlder
-	}
-	l, err := takeLock(s.dir)
-	if err != nil {
-		return nothing, fmt.Errorf("%w: %w", ErrOlder, err)
-	}
-	return func() { _ = l.release() }, nil
 }
 
 // older reports whether the tables were made by an older version.

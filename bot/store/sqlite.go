@@ -36,7 +36,7 @@ func openSQLite(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err := closeToOthers(filepath.Join(dir, "state.db"), filepath.Join(dir, "history.db")); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s := &Store{engine: SQLite, dir: dir}
+	s := &Store{engine: SQLite}
 	if !o.Beside {
 		l, err := takeLock(dir)
 		if err != nil {

@@ -22,9 +22,9 @@ import (
 	"time"
 )
 
-// ErrOlder says that a store's tables are of an older version, and so may be
-// the service that serves it.
-var ErrOlder = errors.New("open store: its tables are of an older version; start the service of this version first, which brings them up to date")
+// ErrOlder says that a store's tables are of an older version: so may be the
+// service that serves it, or the next to start.
+var ErrOlder = errors.New("open store: its tables are of an older version; start (or restart) the service with this version; it brings them up to date")
 
 // Engine names the database beneath a [Store].
 type Engine string
@@ -38,8 +38,9 @@ const (
 // Options say how a store is opened. The zero value is what a service wants.
 type Options struct {
 	// Beside opens a SQLite store next to the service that holds it: for the
-	// small commands (token, findings, approve). It takes no lock. Tables of an
-	// older version, which that service may be, are left alone: [ErrOlder].
+	// small commands (token, findings, approve). It takes no lock,
+	// which would keep a service from its start. Tables of an older version,
+	// which that service may be, are left alone: [ErrOlder].
 	Beside bool
 	// Existing refuses a SQLite store that is not there yet: a command that
 	// only looks must not make an empty one where a name was mistyped. The
@@ -56,7 +57,6 @@ type Store struct {
 	engine    Engine
 	state     *conn
 	history   *conn     // the same as state on PostgreSQL
-	dir       string    // on SQLite
 	lock      *lock     // nil on PostgreSQL and beside a service
 	pulse     pulse     // of the owners of runs, on SQLite
 	inbox     gathered  // changes of envelopes, on their way in

@@ -117,6 +117,9 @@ func askStore(ctx context.Context, c configs.Config) (string, error) {
 	if errors.Is(err, store.ErrNone) {
 		return "sqlite, made at the first start", nil
 	}
+	if errors.Is(err, store.ErrOlder) { // as it is between putting in a new version and its start
+		return "tables of an older version; the service brings them up to date at its start", nil
+	}
 	if err != nil {
 		return "", err
 	}

@@ -48,27 +48,34 @@ func TestFullDisk(t *testing.T) {
 		}
 		return nil
 	})
-	testbed.Eventually(t, testbed.Patience, func() error {
-		resp, err := http.Get("http://" + w.replicas[0].listen + "/readyz")
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		said, err := io.ReadAll(resp.Body)
-		if err == nil && resp.StatusCode != http.StatusServiceUnavailable {
-			err = fmt.Errorf("on a full disk it is ready: %s %s", resp.Status, said)
-		}
-		return err
-	})
+	w.readyz(http.StatusServiceUnavailable)
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
+	w.readyz(http.StatusOK)
 	w.await(ctx, func() {})
 	sum := w.audit(ctx)
 	t.Logf("%v\n%s", &sum, w.ledger)
 	if !sum.good(1) || sum.outcomes["freed_working"] != 1 {
 		t.Errorf("%v, ended %v\n%s", &sum, sum.outcomes, strings.Join(sum.wrongs, "\n"))
 	}
+}
+
+// readyz waits until the first replica answers with that status.
+func (w *town) readyz(status int) {
+	w.t.Helper()
+	testbed.Eventually(w.t, testbed.Patience, func() error {
+		resp, err := http.Get("http://" + w.replicas[0].listen + "/readyz")
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		said, err := io.ReadAll(resp.Body)
+		if err == nil && resp.StatusCode != status {
+			err = fmt.Errorf("/readyz answers %s, not %d: %s", resp.Status, status, said)
+		}
+		return err
+	})
 }
 
 // smallDisk mounts a small disk at a folder until the test ends.

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"database/sql"
+	"path/filepath"
+	"testing"
+
+	"github.com/dropleak/dropleak/bot/store"
+	"github.com/dropleak/dropleak/configs"
+)
+
+// TestCheckFindsOlderTables: tables that await the start of a new version are
+// no fault.
+func TestCheckFindsOlderTables(t *testing.T) {
+	c := configs.Config{DataDir: t.TempDir()}
+	said := func(want string) {
+		t.Helper()
+		if got, err := askStore(t.Context(), c); got != want || err != nil {
+			t.Errorf("check says %q, %v; want %q", got, err, want)
+		}
+	}
+	said("sqlite, made at the first start")
+	st, err := store.Open(t.Context(), c.StoreDSN(), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	said("sqlite")
+	db, err := sql.Open("sqlite", filepath.Join(c.DataDir, "state.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), "delete from dropleak_schema where version_id = 51"); err != nil {
+		t.Fatal(err)
+	}
+	said("tables of an older version; the service brings them up to date at its start")
+}
