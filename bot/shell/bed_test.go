@@ -355,7 +355,7 @@ func TestHostFallsSilent(t *testing.T) {
 	}
 	s := testbed.SSHD(t, "")
 	o := to(s)
-	o.KeepAlive, o.Timeout = 200*time.Millisecond, 3*time.Second
+	o.KeepAlive, o.Timeout = 2*time.Second, time.Minute
 	d := droplet(t, o)
 	if _, err := d.Ask(t.Context(), "sample"); err != nil {
 		t.Fatal(err)

@@ -95,7 +95,8 @@ func Folder(t testing.TB) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
+		// A container's engine may still write into it for a moment.
+		if err := eventually(context.WithoutCancel(t.Context()), 10*time.Second, func() error { return os.RemoveAll(dir) }); err != nil {
 			t.Errorf("remove the test's folder: %v", err)
 		}
 	})

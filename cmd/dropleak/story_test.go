@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -55,7 +57,16 @@ func (w *town) probed(app *testbed.CeleryApp, p testbed.Program) testbed.Program
 func (w *town) found(manager string) slacksim.Message {
 	w.t.Helper()
 	w.await(2*testbed.Patience, "the leak is found", w.mailer, dropletName, "Grows")
-	m := w.await(2*testbed.Patience, "a restart is offered", w.mailer, "Snapshot & restart", "through "+manager)
+	offered := []string{w.mailer, "Snapshot & restart", "through " + manager}
+	for range 5 { // where a busy droplet did not answer in time, a person asks again
+		m, ok := w.saysSoon(testbed.Patience, offered, []string{w.mailer, "cannot be restarted by"})
+		if !ok || says(m, offered...) {
+			break
+		}
+		w.click(anna, m, report.ActionOffer)
+		w.saysSoon(time.Minute, offered)
+	}
+	m := w.await(2*testbed.Patience, "a restart is offered", offered...)
 	if !strings.Contains(fmt.Sprint(m.Blocks), "slack_file") {
 		w.t.Errorf("the report has no chart:\n%s", m.PlainText())
 	}
@@ -140,9 +151,29 @@ func TestStoryEventlet(t *testing.T) {
 	pid := super.ProgramPID(t, w.mailer)
 	w.await(2*testbed.Patience, "the task is named", w.mailer, "the task that leaks is `app.leak`")
 	w.click(anna, m, report.ActionRestart)
-	w.await(2*testbed.Patience, "the thread names what leaks", "Inside pid", "list, global app.kept (app.py:")
+	w.await(2*testbed.Patience, "a look at the heap lands in the thread", "Inside pid")
+	if !w.told("Inside pid", leakyGlobal) { // a busy machine cuts a look short
+		w.ask(w.mailer, leakyGlobal)
+	}
 	w.cured(m, 1)
 	w.restarted(super, pid)
+}
+
+const leakyGlobal = "list, global app.kept (app.py:"
+
+// saysSoon awaits a message that says all of one of the sets of words.
+func (w *town) saysSoon(within time.Duration, sets ...[]string) (slacksim.Message, bool) {
+	ctx, cancel := context.WithTimeout(w.t.Context(), within)
+	defer cancel()
+	m, err := w.slack.WaitFor(ctx, func(m slacksim.Message) bool {
+		return slices.ContainsFunc(sets, func(words []string) bool { return says(m, words...) })
+	})
+	return m, err == nil
+}
+
+// told reports whether a message says all of the words.
+func (w *town) told(words ...string) bool {
+	return slices.ContainsFunc(w.slack.Messages(channel), func(m slacksim.Message) bool { return says(m, words...) })
 }
 
 // grown waits until the worker holds so much more than when it began that a
