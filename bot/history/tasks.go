@@ -142,3 +142,14 @@ func (h *History) OnHand(ctx context.Context, dropletID, worker string, from, to
 	}
 	return sample.DecodeOnHand(series), nil
 }
+
+// Held is how many tasks one worker held until their time (ETA, countdown) at
+// each pass of a time, as [History.OnHand] tells them.
+func (h *History) Held(ctx context.Context, dropletID, worker string, from, to time.Time) ([]detector.Point, error) {
+	counts, err := h.OnHand(ctx, dropletID, worker, from, to)
+	held := make([]detector.Point, len(counts))
+	for i, c := range counts {
+		held[i] = detector.Point{At: c.At, V: c.ETA}
+	}
+	return held, err
+}

@@ -15,7 +15,6 @@ import (
 	"github.com/dropleak/dropleak/bot/schedule"
 	"github.com/dropleak/dropleak/bot/watch"
 	"github.com/dropleak/dropleak/detector"
-	"github.com/dropleak/dropleak/detector/sample"
 	"github.com/dropleak/dropleak/detector/synth"
 )
 
@@ -141,7 +140,7 @@ func (s *series) Digest(ctx context.Context, id string, from, to time.Time) (his
 	return d, err
 }
 
-func (s *series) OnHand(context.Context, string, string, time.Time, time.Time) ([]sample.OnHand, error) {
+func (s *series) Held(context.Context, string, string, time.Time, time.Time) ([]detector.Point, error) {
 	return nil, nil // nobody counted
 }
 

@@ -14,16 +14,15 @@ func (w *Watch) beside(ctx context.Context, v View, worker string, first detecto
 	if !first.Kind.Leaks() {
 		return first
 	}
-	counts, err := w.o.Series.OnHand(ctx, v.Droplet.ID, worker, w.from(v.At), v.At)
+	held, err := w.o.Series.Held(ctx, v.Droplet.ID, worker, w.from(v.At), v.At)
 	if err != nil {
 		w.o.Log.Error("tasks that wait were not set against growth", "droplet", v.Droplet.Name, "worker", worker, "err", err)
 		return first
 	}
-	held := make([]detector.Point, len(counts))
 	most := 0.0
-	for i, c := range counts {
-		held[i] = detector.Point{At: w.o.Scale.Stretch(c.At, v.At), V: c.ETA}
-		most = max(most, c.ETA)
+	for i := range held {
+		held[i].At = w.o.Scale.Stretch(held[i].At, v.At)
+		most = max(most, held[i].V)
 	}
 	if most == 0 {
 		return first

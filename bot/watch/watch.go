@@ -18,7 +18,6 @@ import (
 	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/bot/schedule"
 	"github.com/dropleak/dropleak/detector"
-	"github.com/dropleak/dropleak/detector/sample"
 )
 
 // Series serves what was measured.
@@ -26,8 +25,8 @@ type Series interface {
 	Workers(ctx context.Context, q history.Query) ([]detector.Worker, error)
 	Droplets(ctx context.Context, q history.Query) ([]detector.Droplet, error)
 	Seen(ctx context.Context) ([]history.Presence, error)
-	// OnHand is what one worker had on hand at each pass, where it was counted.
-	OnHand(ctx context.Context, dropletID, worker string, from, to time.Time) ([]sample.OnHand, error)
+	// Held is how many tasks one worker held until their time at each pass, where they were counted.
+	Held(ctx context.Context, dropletID, worker string, from, to time.Time) ([]detector.Point, error)
 	// Digest is Workers and Droplets of one droplet, summarised.
 	Digest(ctx context.Context, dropletID string, from, to time.Time) (history.Digest, error)
 }
