@@ -17,21 +17,22 @@ import (
 )
 
 // growth is the slope before and after a restart. After takes hours to see:
-// until then it is called unknown, and it is said until when.
-func growth(f finding.Finding, v remedy.View) string {
+// until then it is called unknown. That it grows may be told at any time, that
+// it stopped not before a moment, which is said until it is over.
+func growth(f finding.Finding, v remedy.View, now time.Time) string {
 	if v.Before.Rate == nil {
 		return ""
 	}
-	now := saysNotKnownYet
+	after := saysNotKnownYet
 	switch {
 	case v.Relapse != nil && v.Relapse.Rate > 0:
-		now = report.Rate(v.Relapse.Rate)
+		after = report.Rate(v.Relapse.Rate)
 	case calm(f):
-		now = saysNoneSeen + wouldShow(f)
-	case v.Life != nil && !v.Life.Tells.IsZero():
-		now = fmt.Sprintf(saysNotKnownUntil, report.Date(v.Life.Tells))
+		after = saysNoneSeen + wouldShow(f)
+	case v.Life != nil && v.Life.Tells.After(now):
+		after = fmt.Sprintf(saysNotKnownUntil, report.Date(v.Life.Tells))
 	}
-	return fmt.Sprintf(saysFieldGrowth, report.Rate(*v.Before.Rate), now)
+	return fmt.Sprintf(saysFieldGrowth, report.Rate(*v.Before.Rate), after)
 }
 
 // calm reports whether the worker was watched for long enough since its leak

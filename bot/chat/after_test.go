@@ -97,7 +97,7 @@ func TestLastedInThread(t *testing.T) {
 		d.far.tells = time.Now().Add(9 * time.Hour)
 		f := d.cured()
 		_, m := d.message(f.ID)
-		wantText(t, "the message", m.PlainText(), "+44 MiB/h → not known before ")
+		wantText(t, "the message", m.PlainText(), "+44 MiB/h → that it stopped is not known before ")
 		lines := len(d.sim.Thread(ops, f.MessageTS))
 		d.nap(9*time.Hour, time.Second)
 		f, err := finding.Change(t.Context(), d.store, f.ID, func(f *finding.Finding) error {

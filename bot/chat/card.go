@@ -49,7 +49,7 @@ func first(v remedy.View) string {
 		lines = append(lines, relapse(v))
 	case v.Outcome != "":
 		lines = append(lines, outcome(v))
-	case v.TooLate && v.Settled == nil:
+	case v.TooLate && slices.ContainsFunc(v.Buttons, func(b remedy.Button) bool { return b.Kind == remedy.Skip }):
 		lines = append(lines, saysCardTooLate)
 	}
 	return strings.Join(lines, "\n")

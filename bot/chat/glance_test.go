@@ -3,8 +3,10 @@ package chat
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/slack-go/slack"
 
@@ -52,6 +54,7 @@ func TestAtAGlance(t *testing.T) {
 				}
 			}
 			beforeFold(t, name, m.Blocks)
+			tooLate(t, name, v.TooLate, m.Blocks)
 			if v.Outcome == "" {
 				continue
 			}
@@ -69,9 +72,41 @@ func TestAtAGlance(t *testing.T) {
 	}
 }
 
+// tooLate: where memory runs out before a snapshot can finish, the first row has
+// the button that skips it, and what stands above says why; nowhere else.
+func tooLate(t *testing.T, name string, late bool, blocks []slack.Block) {
+	t.Helper()
+	said, skips := false, false
+	for _, b := range blocks {
+		if s, ok := b.(*slack.SectionBlock); ok && s.Text != nil {
+			said = said || strings.Contains(s.Text.Text, saysCardTooLate)
+		}
+		row, ok := b.(*slack.ActionBlock)
+		if !ok {
+			continue
+		}
+		for _, e := range row.Elements.ElementSet {
+			press, ok := e.(*slack.ButtonBlockElement)
+			skips = skips || ok && press.ActionID == report.ActionSkip
+		}
+		break
+	}
+	if said != late || skips != late {
+		t.Errorf("%s, too late %v: said above the buttons %v, skipping in their first row %v", name, late, said, skips)
+	}
+}
+
 // beforeFold looks at the first row of buttons, and at what stands above it.
+// Incidents that have something to press have it right behind their first
+// section.
 func beforeFold(t *testing.T, name string, blocks []slack.Block) {
 	t.Helper()
+	if strings.HasPrefix(name, "incident ") {
+		if !slices.ContainsFunc(blocks, func(b slack.Block) bool { return b.BlockType() == slack.MBTAction }) {
+			return
+		}
+		blocks = blocks[:3]
+	}
 	for _, b := range blocks {
 		switch b := b.(type) {
 		case *slack.ImageBlock:
@@ -92,8 +127,20 @@ func beforeFold(t *testing.T, name string, blocks []slack.Block) {
 				t.Errorf("%s has its facts above its buttons", name)
 			}
 		}
-		if b.BlockType() == slack.MBTSection && strings.Contains(name, "incident") {
-			return // of those some have nothing to press
+	}
+	t.Errorf("%s has no buttons before the fold", name)
+}
+
+// TestGrowthAfterwards: from when on it could be told that growth stopped is
+// said until then, and no longer.
+func TestGrowthAfterwards(t *testing.T) {
+	v := ended(remedy.FreedWorking, "", "", "")
+	for at, want := range map[time.Time]string{
+		v.Life.Tells.Add(-time.Minute): "that it stopped is not known before " + report.Date(v.Life.Tells),
+		v.Life.Tells:                   "not known yet",
+	} {
+		if got := growth(mail(), v, at); got != "*Growth*\n+44 MiB/h → "+want {
+			t.Errorf("at %v: %q", at, got)
 		}
 	}
 }

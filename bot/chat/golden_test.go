@@ -162,6 +162,9 @@ func runs() map[string]remedy.View {
 			v.Snapshot = &remedy.Snapshot{ID: "9", Name: v.SnapshotName, SizeGB: 11.2, Done: noon.Add(9 * time.Minute)}
 		}),
 		"card-too-late": change(asked(), func(v *remedy.View) { v.TooLate = true }),
+		"card-too-late-quiet": change(asked(), func(v *remedy.View) {
+			v.TooLate, v.Buttons = true, slices.Insert(v.Buttons, 1, remedy.Button{Kind: remedy.Later, At: noon.Add(10 * time.Hour)})
+		}),
 		"card-quiet": change(asked(), func(v *remedy.View) {
 			v.Buttons = slices.Insert(v.Buttons, 1, remedy.Button{Kind: remedy.Later, At: noon.Add(10 * time.Hour)})
 		}),
@@ -169,7 +172,11 @@ func runs() map[string]remedy.View {
 			v.Votes[0].Kind, v.Opens = remedy.Later, noon.Add(10*time.Hour)
 			v.Steps[0].Note = "approved, waiting for 22 November 22:00 UTC"
 		}),
-		"waiting-too-late": change(under("ask"), func(v *remedy.View) { v.Votes[0].Kind, v.Opens = remedy.Later, noon.Add(12*time.Hour) }),
+		"waiting-too-late": change(under("ask"), func(v *remedy.View) {
+			v.Votes[0].Kind, v.Opens, v.TooLate = remedy.Later, noon.Add(13*time.Hour), true
+			v.Buttons = []remedy.Button{{Kind: remedy.Skip, Reasons: remedy.DefaultSkipReasons}, {Kind: remedy.Cancel}}
+		}),
+		"snapshot-too-late": change(under("snapshot"), func(v *remedy.View) { v.TooLate = true }),
 		"card-quorum": change(asked(), func(v *remedy.View) {
 			v.Have, v.Need, v.Votes, v.AskedBy = 1, 2, []remedy.Vote{{By: "U0ANNA", Kind: remedy.Approve}}, "U0CARLA"
 		}),
@@ -228,6 +235,8 @@ const lasting = "memory came back and the worker is working, and it lasted"
 func stateFor(v remedy.View) finding.Finding {
 	f := mail()
 	switch {
+	case v.Relapse != nil:
+		f.LastSeen = v.Relapse.At // the sight of it is what told of the relapse
 	case v.Outcome == remedy.Declined:
 		f.State, f.By, f.MutedUntil = finding.Muted, "U0ANNA", noon.Add(quiet)
 	case v.Why == lasting:

@@ -19,13 +19,14 @@ import (
 	"github.com/dropleak/dropleak/detector"
 )
 
-// How much of each the App Home shows: together under Slack's 100 blocks.
+// How much of each the App Home shows. With headings, troubles, counts of what is
+// left out and the foot that is 100 blocks, as many as Slack takes, when all is full.
 const (
-	homeQuestions = 8  // two blocks each
-	homeRuns      = 5  // two blocks each
+	homeQuestions = 8  // three blocks each
+	homeRuns      = 5  // three blocks each
 	homeRolling   = 3  // rolling restarts, asked for and under way; two blocks each
 	homeFindings  = 10 // a block each
-	homeFleet     = 22 // blocks of some thirty workers each
+	homeFleet     = 13 // blocks of some thirty workers each
 	homeShelf     = 10 // lines
 	homeSources   = 20 // lines
 )

@@ -78,6 +78,9 @@ func pages() map[string]*scene {
 	full := func(mine bool) *scene {
 		s := page(12)
 		s.findings = []finding.Finding{mail(), other, muted, silent}
+		if mine {
+			s.sources = []string{"prometheus: every 1 min, newest sample of 22 Nov 11:30 UTC or after, nothing missing", "db-1 by monitoring: every 1 min, newest sample of 22 Nov 11:30 UTC or after, 1 missing: see dropleak sources"}
+		}
 		s.questions = []standing{{f: mail(), v: asked(), mine: mine}}
 		s.runs = []standing{{f: other, v: inHand, mine: mine}}
 		s.shelf = []remedy.Kept{kept(1), {Run: "r2", Plan: remedy.Plan{Droplet: "web-2"}, MonthlyUSD: 0.67, Pinned: &remedy.Vote{By: "U0BEN"},
@@ -114,7 +117,7 @@ func TestHomeFitsLargeFleets(t *testing.T) {
 			s.questions = append(s.questions, standing{f: f, v: v, mine: true})
 		} else if i%3 == 0 {
 			u := under("snapshot")
-			u.Finding = f.ID
+			u.Finding, u.TooLate = f.ID, true
 			s.runs = append(s.runs, standing{f: f, v: u, mine: true})
 		}
 		s.shelf = append(s.shelf, kept(i))
@@ -122,6 +125,11 @@ func TestHomeFitsLargeFleets(t *testing.T) {
 			s.asked = append(s.asked, rolling{members: struck(40), v: rollingQuestion(40), mine: true})
 			s.rolling = append(s.rolling, rolling{members: struck(40), v: rollingQuestion(40), mine: true})
 		}
+	}
+	for i := range homeFindings + 1 {
+		f := mail()
+		f.ID = fmt.Sprint("free", i)
+		s.findings = append(s.findings, f)
 	}
 	for range 5 {
 		s.trouble = append(s.trouble, strings.Repeat("DigitalOcean does not answer. ", 20))

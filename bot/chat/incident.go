@@ -192,7 +192,7 @@ func band(incident string, members []finding.Finding, runs map[string]remedy.Vie
 	var row []report.Press
 	var menu []report.Choice
 	if found {
-		b.Ask, b.Story, b.Roll = askRollout(v), storyRollout(v), rolloutBlocks(v, members, runs)
+		b.Ask, b.Story, b.Roll = askRollout(v), storyRollout(v), rolloutBlocks(v, members, runs, now)
 		row, menu = rolloutButtons(v)
 	}
 	b.Roll = append(b.Roll, lone(members, runs, v, now)...)

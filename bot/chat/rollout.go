@@ -45,7 +45,7 @@ func restarted(v remedy.RolloutView) (n int) {
 }
 
 // rolloutBlocks tell how the rolling restart stands.
-func rolloutBlocks(v remedy.RolloutView, members []finding.Finding, runs map[string]remedy.View) []slack.Block {
+func rolloutBlocks(v remedy.RolloutView, members []finding.Finding, runs map[string]remedy.View, now time.Time) []slack.Block {
 	var out []slack.Block
 	if v.Rehearsal {
 		out = append(out, report.Section(rehearsalMark))
@@ -67,7 +67,7 @@ func rolloutBlocks(v remedy.RolloutView, members []finding.Finding, runs map[str
 	for _, t := range v.Turns { // what a person has to look at
 		if run, ok := runs[t.Finding]; ok && run.Run == t.Run && loud(run.Outcome) {
 			i := slices.IndexFunc(members, func(f finding.Finding) bool { return f.ID == t.Finding })
-			out = append(append(out, report.Section(outcome(run))), proven(members[max(i, 0)], run)...)
+			out = append(append(out, report.Section(outcome(run))), proven(members[max(i, 0)], run, now)...)
 		}
 	}
 	return out

@@ -37,7 +37,7 @@ func runBlocks(f finding.Finding, v remedy.View, now time.Time) []slack.Block {
 	var out []slack.Block
 	switch {
 	case v.Outcome != "":
-		out = proven(f, v)
+		out = proven(f, v, now)
 	case v.Settled == nil:
 		out = card(v, now)
 	case !letsGo(*v.Settled):
@@ -122,14 +122,14 @@ func outcome(v remedy.View) string {
 }
 
 // proven is what an ended run did, with the numbers, and what is left of it.
-func proven(f finding.Finding, v remedy.View) (out []slack.Block) {
+func proven(f finding.Finding, v remedy.View, now time.Time) (out []slack.Block) {
 	if v.Settled == nil || !began(v) {
 		return nil
 	}
 	if v.Relapse != nil { // that stands first
 		out = append(out, report.Section(outcome(v)))
 	}
-	if facts := proof(f, v); len(facts) > 0 {
+	if facts := proof(f, v, now); len(facts) > 0 {
 		out = append(out, report.Fields(facts...))
 	}
 	out = append(out, report.Context(trail(v)))
@@ -195,14 +195,14 @@ func began(v remedy.View) bool {
 }
 
 // proof is memory before and after, and the life that changed.
-func proof(f finding.Finding, v remedy.View) (facts []string) {
+func proof(f finding.Finding, v remedy.View, now time.Time) (facts []string) {
 	if v.Life != nil && v.Life.Now.Bytes > 0 {
 		facts = append(facts, fmt.Sprintf(saysFieldMemory, report.Bytes(v.Before.Bytes), report.Bytes(v.Life.Now.Bytes)))
 		if freed := v.Freed(); freed > 0.05*v.Before.Bytes {
 			facts = append(facts, fmt.Sprintf(saysFieldFreed, report.Freed(v.Before.Bytes, v.Life.Now.Bytes)))
 		}
 	}
-	if slope := growth(f, v); slope != "" && v.Life != nil {
+	if slope := growth(f, v, now); slope != "" && v.Life != nil {
 		facts = append(facts, slope)
 	}
 	if !v.New.IsZero() {
@@ -239,11 +239,12 @@ func dollars(v float64) string { return fmt.Sprintf("$%.2f", v) }
 
 // buttons are those of the run that would be taken now. Two stand before the
 // fold of a phone; what is rare is in the menu behind them, and the evidence
-// below the facts.
+// below the facts. Where a snapshot is too late, skipping it is what a person
+// needs next to approving.
 func buttons(f finding.Finding, v remedy.View) (slack.Block, slack.Block) {
 	var row []report.Press
 	var menu []report.Choice
-	for _, b := range v.Buttons {
+	for _, b := range pressing(v) {
 		switch b.Kind {
 		case remedy.Approve:
 			if v.Only {
@@ -276,6 +277,18 @@ func buttons(f finding.Finding, v remedy.View) (slack.Block, slack.Block) {
 	}
 	row = append(row, report.Press{Action: report.ActionDetails, Value: f.ID, Text: saysLabelDetails})
 	return report.Row(menu, row...)
+}
+
+// pressing are the buttons in the order they stand in: skipping the snapshot
+// directly behind approving, where memory runs out before it can finish.
+func pressing(v remedy.View) []remedy.Button {
+	skip := slices.IndexFunc(v.Buttons, func(b remedy.Button) bool { return b.Kind == remedy.Skip })
+	if !v.TooLate || skip < 0 {
+		return v.Buttons
+	}
+	b := v.Buttons[skip]
+	rest := slices.Delete(slices.Clone(v.Buttons), skip, skip+1)
+	return slices.Insert(rest, 1+slices.IndexFunc(rest, func(b remedy.Button) bool { return b.Kind == remedy.Approve }), b)
 }
 
 // after is what can be done once a run has ended.
@@ -414,8 +427,6 @@ func story(f finding.Finding, v remedy.View) string {
 		return ""
 	case f.State == finding.Resolved && (!freed || v.Relapse != nil):
 		return ""
-	case v.Relapse != nil:
-		return fmt.Sprintf(saysStoryRelapsed, report.Duration(time.Duration(v.Relapse.Helped*float64(time.Second))))
 	}
 	switch v.Outcome {
 	case remedy.FreedWorking, remedy.FreedNotSeenWorking:

@@ -16,7 +16,7 @@ const (
 // After a run: what it did, its snapshot, and how that is restored.
 const (
 	saysNotKnownYet       = "not known yet"
-	saysNotKnownUntil     = "not known before %s"
+	saysNotKnownUntil     = "that it stopped is not known before %s"
 	saysNoneSeen          = "none seen"
 	saysWouldShow         = "; %s would have shown"
 	saysStays             = ":white_check_mark: %s after the restart, growth of the new life: %s."
@@ -450,7 +450,6 @@ const (
 	saysStopsAsManager    = "are stopped as their manager stops them"
 	saysStoryFreed        = "was restarted, %s came back"
 	saysStoryFreedUnknown = "was restarted, memory came back"
-	saysStoryRelapsed     = "grows again, %s after its restart"
 	saysStoryNotFreed     = "was restarted, memory did not come back"
 	saysStoryBad          = "was restarted and came back bad"
 	saysStoryUnclear      = "needs a person: how it restarted is unknown"
