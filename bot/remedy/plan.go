@@ -72,10 +72,8 @@ func (p Plan) moved(f order.Facts, c Choice) []string {
 	return out
 }
 
-// day is a moment for people; what they read may be of another day.
-func day(t time.Time) string { return t.UTC().Format("2 Jan 15:04 UTC") }
-
-// second tells a moment from another close to it.
+// second is a moment for people, who may read of it on another day, told from
+// another close to it.
 func second(t time.Time) string { return t.UTC().Format("2 Jan 15:04:05 UTC") }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
