@@ -20,6 +20,9 @@ func (c *Chat) Offer(ctx context.Context, id string, only bool, d remedy.Decisio
 	if err := c.mayAsk(ctx, slackapp.Who{User: d.By, Team: d.Team}); err != nil {
 		return remedy.Answer{}, err
 	}
+	if f.State.Final() {
+		return declined(remedy.View{}, remedy.Over, fmt.Sprintf(saysOfferOver, f.ID, f.State)), nil
+	}
 	if err := c.o.Audit(ctx, Note{Who: d.By, What: "ask", Subject: f.Subject.Title(), Why: d.Journal()}); err != nil {
 		return remedy.Answer{}, err
 	}
@@ -29,7 +32,10 @@ func (c *Chat) Offer(ctx context.Context, id string, only bool, d remedy.Decisio
 		if err == nil {
 			err = c.o.Remedy.Retell(ctx, v.Run)
 		}
-		return remedy.Answer{Accepted: err == nil, Words: fmt.Sprintf(saysRunWaits, v.Run), View: v}, err
+		if err != nil {
+			return remedy.Answer{}, err
+		}
+		return offered(&v, true), nil
 	case f.Incident != "":
 		if err := c.offerRollout(ctx, f.Incident, d.By); err != nil {
 			return remedy.Answer{}, err
@@ -41,8 +47,26 @@ func (c *Chat) Offer(ctx context.Context, id string, only bool, d remedy.Decisio
 		return remedy.Answer{}, err
 	}
 	v, err := c.runOf(ctx, f)
-	if err != nil || v == nil {
+	if err != nil {
 		return remedy.Answer{}, err
 	}
-	return remedy.Answer{Accepted: true, Words: fmt.Sprintf(saysRunWaits, v.Run), View: *v}, nil
+	return offered(v, false), nil
+}
+
+// offered is the answer to who asked, by the newest run about the finding: that
+// the question stands, or what stands in its place.
+func offered(v *remedy.View, only bool) remedy.Answer {
+	switch {
+	case v == nil || v.Outcome != "": // what is live is about another finding
+		return declined(remedy.View{}, remedy.Decided, saysOfferOther)
+	case v.Settled != nil:
+		return declined(*v, remedy.Decided, fmt.Sprintf(saysOfferUnderWay, v.Run, stateOf(*v)))
+	case v.Only != only:
+		return declined(*v, remedy.Decided, fmt.Sprintf(saysOfferSnapshot, v.Run))
+	}
+	return remedy.Answer{Accepted: true, Words: fmt.Sprintf(saysRunWaits, v.Run), View: *v}
+}
+
+func declined(v remedy.View, code remedy.Code, words string) remedy.Answer {
+	return remedy.Answer{Words: words, Refusal: &remedy.Refusal{Code: code, Words: words}, View: v}
 }

@@ -466,7 +466,11 @@ const (
 
 // Asked on the command line.
 const (
-	saysRunWaits = "%s waits for an approval."
+	saysRunWaits      = "%s waits for an approval."
+	saysOfferOver     = "Finding %s is %s: there is nothing to ask for."
+	saysOfferOther    = "Another question or run about this worker stands; answer or cancel it first."
+	saysOfferUnderWay = "%s about this worker is approved already: %s."
+	saysOfferSnapshot = "%s about this worker asks for a snapshot alone; answer or cancel it first."
 )
 
 // Snapshots on request.

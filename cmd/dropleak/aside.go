@@ -120,7 +120,7 @@ of the workspace may ask.
 	}
 	a.add(cmd)
 	cmd.Flags().BoolVar(&only, "snapshot-only", false, "ask for a snapshot, and no restart")
-	cmd.Flags().StringVar(&reason, "reason", "", "`TEXT` for the question and the audit log")
+	cmd.Flags().StringVar(&reason, "reason", "", "`TEXT` for the audit log, and with --snapshot-only for the question")
 	return cmd
 }
 
