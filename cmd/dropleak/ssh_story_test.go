@@ -102,7 +102,6 @@ func TestSSHStory(t *testing.T) {
 		return
 	}
 	w := newTown(t, 53)
-	w.faster(480)
 	w.mailer = "celery@mail"
 	h := w.overSSH(t)
 	app := testbed.Celery(t, testbed.Redis(t))
