@@ -41,7 +41,10 @@ func (c *Chat) Offer(ctx context.Context, id string, only bool, d remedy.Decisio
 			return remedy.Answer{}, err
 		}
 		v, _, err := c.o.Rolling.Rollout(ctx, f.Incident)
-		return remedy.Answer{Accepted: err == nil, Words: fmt.Sprintf(saysRunWaits, v.ID)}, err
+		if err != nil {
+			return remedy.Answer{}, err
+		}
+		return offeredRollout(v), nil
 	}
 	if err := c.propose(ctx, id, d.By); err != nil {
 		return remedy.Answer{}, err
@@ -65,6 +68,14 @@ func offered(v *remedy.View, only bool) remedy.Answer {
 		return declined(*v, remedy.Decided, fmt.Sprintf(saysOfferSnapshot, v.Run))
 	}
 	return remedy.Answer{Accepted: true, Words: fmt.Sprintf(saysRunWaits, v.Run), View: *v}
+}
+
+// offeredRollout is the same for a rolling restart.
+func offeredRollout(v remedy.RolloutView) remedy.Answer {
+	if v.Settled != nil || v.End != "" {
+		return declined(remedy.View{}, remedy.Decided, fmt.Sprintf(saysOfferRolling, v.ID))
+	}
+	return remedy.Answer{Accepted: true, Words: fmt.Sprintf(saysRunWaits, v.ID)}
 }
 
 func declined(v remedy.View, code remedy.Code, words string) remedy.Answer {

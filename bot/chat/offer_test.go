@@ -30,3 +30,15 @@ func TestOffered(t *testing.T) {
 		}
 	}
 }
+
+// TestOfferedRollout: a rolling restart that was answered waits for nobody.
+func TestOfferedRollout(t *testing.T) {
+	for want, v := range map[string]remedy.RolloutView{
+		"r9 waits for an approval.":                   {ID: "r9"},
+		"The rolling restart r9 is answered already;": {ID: "r9", Settled: &remedy.Vote{}},
+	} {
+		if a := offeredRollout(v); !strings.HasPrefix(a.Words, want) || a.Accepted != (v.Settled == nil) || (a.Refusal == nil) != a.Accepted {
+			t.Errorf("%+v, want %q", a, want)
+		}
+	}
+}

@@ -470,6 +470,7 @@ const (
 	saysOfferOver     = "Finding %s is %s: there is nothing to ask for."
 	saysOfferOther    = "Another question or run about this worker stands; answer or cancel it first."
 	saysOfferUnderWay = "%s about this worker is approved already: %s."
+	saysOfferRolling  = "The rolling restart %s is answered already; its message says how it stands."
 	saysOfferSnapshot = "%s about this worker asks for a snapshot alone; answer or cancel it first."
 )
 
