@@ -33,10 +33,12 @@ type tally struct {
 	output   map[string][]string // by package and test, until that test passes
 	passed   int
 	failed   []string
+	why      []string // what each failed test said first
 	refused  []string // skips that fail the gate
 	allowed  []string // skips that do not
 	slowest  []timed
 	packages int
+	outside  bool // something failed that is no test's: a build, a panic, a timeout, a race
 }
 
 type timed struct {
@@ -72,6 +74,7 @@ func (t *tally) read(r io.Reader, w io.Writer) error {
 
 func (t *tally) take(e event, w io.Writer) {
 	key := e.Package + " " + e.Test
+	t.outside = t.outside || e.Action == "build-fail" || strings.Contains(e.Output, "DATA RACE")
 	switch e.Action {
 	case "output":
 		t.output[key] = append(t.output[key], e.Output)
@@ -100,6 +103,7 @@ func (t *tally) endPackage(e event, w io.Writer) {
 	fmt.Fprint(w, strings.Join(t.output[e.Package+" "], ""))
 	if !slices.ContainsFunc(t.failed, func(name string) bool { return strings.HasPrefix(name, e.Package+" ") }) {
 		t.failed = append(t.failed, e.Package+" (outside its tests)")
+		t.outside = true
 	}
 	t.printUnfinished(e.Package, w)
 }
@@ -108,6 +112,7 @@ func (t *tally) endPackage(e event, w io.Writer) {
 func (t *tally) printUnfinished(pkg string, w io.Writer) {
 	for key, lines := range t.output {
 		if strings.HasPrefix(key, pkg+" ") && key != pkg+" " {
+			t.outside = true
 			fmt.Fprintf(w, "--- unfinished: %s\n%s", key, strings.Join(lines, ""))
 		}
 	}
@@ -120,6 +125,7 @@ func (t *tally) endTest(e event, key string, w io.Writer) {
 		t.passed++
 	case "fail":
 		t.failed = append(t.failed, key)
+		t.why = append(t.why, key+firstMessages(t.output[key]))
 		fmt.Fprintf(w, "--- failed: %s\n%s", key, strings.Join(t.output[key], ""))
 	case "skip":
 		t.endSkip(key)
@@ -146,6 +152,17 @@ func lastMessage(output []string) string {
 	return "(no message)"
 }
 
+// firstMessages returns the start of what a failed test said, which is seldom in the last lines of a long log.
+func firstMessages(output []string) string {
+	var said strings.Builder
+	for _, line := range output {
+		if m := located.FindStringSubmatch(line); m != nil && said.Len() < 1200 {
+			fmt.Fprintf(&said, "\n           %.400s", strings.TrimSpace(line))
+		}
+	}
+	return said.String()
+}
+
 // report writes the summary and says whether the tests passed.
 func (t *tally) report(w io.Writer) bool {
 	slices.SortFunc(t.slowest, func(a, b timed) int { return int(b.elapsed - a.elapsed) })
@@ -155,6 +172,7 @@ func (t *tally) report(w io.Writer) bool {
 	list(w, "not run, its data is not here: ", t.allowed)
 	list(w, "SKIPPED  ", t.refused)
 	list(w, "FAILED   ", t.failed)
+	list(w, "said     ", t.why)
 	fmt.Fprintf(w, "%d passed, %d failed, %d skipped, %d not run for want of data, %d packages\n",
 		t.passed, len(t.failed), len(t.refused), len(t.allowed), t.packages)
 	if t.passed == 0 {
