@@ -269,11 +269,11 @@ func (c *Chat) logRollout(ctx context.Context, v remedy.RolloutView) error {
 		mark, news, late = fmt.Sprint("reminder ", v.Reminded), v.Rang, oldBell
 		text = c.reminder(remedy.View{Reminded: v.Reminded, Exhausts: v.Exhausts, Plan: v.Turns[0].Plan})
 	}
-	c.mu.Lock()
-	old := c.steps[v.ID]
-	c.mu.Unlock()
-	if mark == "" || old == mark || !news.IsZero() && time.Since(news) > late {
+	if mark == "" || !news.IsZero() && time.Since(news) > late {
 		return nil
+	}
+	if old, err := c.told(ctx, v.ID, mark); err != nil || old == mark {
+		return err
 	}
 	members, err := c.o.Findings.Findings(ctx, finding.Filter{Incident: v.Incident})
 	if err != nil {
@@ -288,11 +288,6 @@ func (c *Chat) logRollout(ctx context.Context, v remedy.RolloutView) error {
 	if _, err := c.o.Slack.Reply(ctx, place.Channel, place.MessageTS, m); err != nil && !errors.Is(err, slackapp.ErrGone) {
 		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.steps) >= maxSteps {
-		clear(c.steps)
-	}
-	c.steps[v.ID] = mark
+	c.setTold(ctx, v.ID, mark, true)
 	return nil
 }

@@ -336,9 +336,6 @@ func (c *Chat) log(ctx context.Context, v remedy.View) error {
 	case lasted != nil:
 		mark, news = mark+"-lasted", lasted.Closed
 	}
-	c.mu.Lock()
-	old := c.steps[v.Run]
-	c.mu.Unlock()
 	unanswered := v.Settled == nil && v.Outcome == ""
 	if unanswered {
 		mark, news, late = fmt.Sprint("reminder ", v.Reminded), v.Rang, oldBell
@@ -347,8 +344,12 @@ func (c *Chat) log(ctx context.Context, v remedy.View) error {
 	if leaseOver(v) {
 		mark, news = mark+" lease "+string(v.Lease.End), v.Lease.Ended
 	}
-	if old == mark || unanswered && v.Reminded == remedy.NoReminder || !news.IsZero() && time.Since(news) > late {
+	if unanswered && v.Reminded == remedy.NoReminder || !news.IsZero() && time.Since(news) > late {
 		return nil
+	}
+	old, err := c.told(ctx, v.Run, mark)
+	if err != nil || old == mark {
+		return err
 	}
 	f, err := c.o.Findings.Finding(ctx, v.Finding)
 	if err != nil || f.MessageTS == "" {
@@ -375,19 +376,13 @@ func (c *Chat) log(ctx context.Context, v remedy.View) error {
 			return err
 		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.steps) >= maxSteps {
-		clear(c.steps)
-	}
-	c.steps[v.Run] = mark
+	c.setTold(ctx, v.Run, mark, text != "")
 	return nil
 }
 
 const (
-	maxSteps = 1000             // runs whose last line is remembered
-	oldBell  = 15 * time.Minute // nor a reminder, which rings in the channel
-	oldNews  = 24 * time.Hour   // an end is not told of again after a restart of the service
+	oldBell = 15 * time.Minute // nor a reminder, which rings in the channel
+	oldNews = 24 * time.Hour   // an end that nobody told of meanwhile is told of no more
 )
 
 // reply writes into the finding's thread; what a person must look at is shown

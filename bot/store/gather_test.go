@@ -224,3 +224,25 @@ func TestInboxForgets(t *testing.T) {
 		}
 	}
 }
+
+// TestThreadsForgotten: what a thread was told is known for a month, and
+// nothing else that a cursor remembers is forgotten.
+func TestThreadsForgotten(t *testing.T) {
+	s, ctx := aStore(t), t.Context()
+	for _, name := range []string{"thread/old", "thread/new", "report/C0OPS/"} {
+		if err := s.SetCursor(ctx, name, "said"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.state.write.Exec(`update cursor_at set updated = $1 where name <> 'thread/new'`, ms(time.Now().Add(-keepTold-time.Minute))); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.FinishEnvelope(ctx, "none", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"thread/old": "", "thread/new": "said", "report/C0OPS/": "said"} {
+		if got, err := s.Cursor(ctx, name); err != nil || got != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}

@@ -13,6 +13,9 @@ const (
 	// keepDone is how long an envelope that was worked off is remembered, so
 	// that a repeated delivery of it is known.
 	keepDone = 24 * time.Hour
+	// keepTold is how long it is remembered what a run's thread was told: longer
+	// than anybody is waited for.
+	keepTold = 30 * 24 * time.Hour
 	// forgetEvery is how often those are looked for that need not be.
 	forgetEvery = 10 * time.Minute
 )
@@ -90,14 +93,17 @@ func (s *Store) take(ctx context.Context, tx *sql.Tx, t *taken, owner string, no
 }
 
 // FinishEnvelope implements chat.Inbox; now and then it also forgets the long
-// finished.
+// finished, and what the threads of runs long over were told.
 func (s *Store) FinishEnvelope(ctx context.Context, id string, at time.Time) error {
 	forget := s.forgotten.due(at)
 	err := s.together(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `update envelope set done = $1 where id = $2`, ms(at), id); err != nil || !forget {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `delete from envelope where done > 0 and done < $1`, ms(at.Add(-keepDone)))
+		if _, err := tx.ExecContext(ctx, `delete from envelope where done > 0 and done < $1`, ms(at.Add(-keepDone))); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `delete from cursor_at where name like 'thread/%' and updated < $1`, ms(at.Add(-keepTold)))
 		return err
 	})
 	if err != nil {
