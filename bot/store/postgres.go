@@ -25,7 +25,7 @@ func openPostgres(ctx context.Context, dsn string, o Options) (*Store, error) {
 	db := stdlib.OpenDB(*cfg)
 	db.SetMaxOpenConns(o.MaxConns)
 	db.SetMaxIdleConns(o.MaxConns)
-	c := &conn{write: db, read: db}
+	c := &conn{write: db, read: db, wrote: `select count(pg_current_xact_id_if_assigned())`}
 	s := &Store{engine: Postgres, state: c, history: c}
 	if err := checkDurable(ctx, db); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store on %s: %w", cfg.Host, err), s.Close())

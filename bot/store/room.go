@@ -72,10 +72,26 @@ func (s *Store) pingHistory(ctx context.Context) error {
 }
 
 // once runs fn in a transaction and remembers whether there was room for it.
+// One that wrote nothing needed none.
 func (c *conn) once(ctx context.Context, fn func(*sql.Tx) error) error {
-	err := c.transact(ctx, fn)
-	if err == nil {
-		c.stuck.Store(nil)
+	before := c.stuck.Load()
+	if before == nil {
+		err := c.transact(ctx, fn)
+		c.note(err)
+		return err
+	}
+	var then, now int64
+	err := c.transact(ctx, func(tx *sql.Tx) error {
+		if err := tx.QueryRowContext(ctx, c.wrote).Scan(&then); err != nil {
+			return err
+		}
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return tx.QueryRowContext(ctx, c.wrote).Scan(&now)
+	})
+	if err == nil && now > then {
+		c.stuck.CompareAndSwap(before, nil)
 	}
 	c.note(err)
 	return err

@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/bot/hub"
+	"github.com/dropleak/dropleak/bot/testbed"
 )
 
 // bound lets a database grow to so many pages; 1: to as many as there are.
@@ -44,8 +46,11 @@ func TestNoRoomIsTold(t *testing.T) {
 	defer s.Close()
 	bound(t, s.state.write, "1")
 	full(t, s, func(i int) error { return s.SetCursor(t.Context(), fmt.Sprintf("store/roo%04d", i), "") }) // where Ping's own try goes
+	if err := s.tx(t.Context(), func(*sql.Tx) error { return nil }); err != nil || s.state.stuck.Load() == nil {
+		t.Errorf("a transaction that wrote nothing is believed to have found room: %v", err)
+	}
 	bound(t, s.state.write, "1000000")
-	if err := s.Ping(t.Context()); err != nil {
+	if err := s.Ping(t.Context()); err != nil || s.state.stuck.Load() != nil {
 		t.Errorf("with room again: %v", err)
 	}
 }
@@ -101,5 +106,28 @@ func TestNoRoomForATokensUse(t *testing.T) {
 	s.history.stuck.Load().at = time.Now().Add(-retryHistory)
 	if err := s.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "full") {
 		t.Errorf("its own try, without room: %v", err)
+	}
+}
+
+// TestRoomOnPostgres: there, too, only what was written shows that there is
+// room.
+func TestRoomOnPostgres(t *testing.T) {
+	s, err := Open(t.Context(), testbed.Database(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, c := range []struct {
+		query string
+		room  bool
+	}{{`select 1`, false}, {`delete from cursor_at`, false}, {`insert into cursor_at (name, position, updated) values ('a', '', 1)`, true}} {
+		s.state.stuck.Store(&stuck{errors.New("full"), time.Now()})
+		err := s.tx(t.Context(), func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(t.Context(), c.query)
+			return err
+		})
+		if room := s.state.stuck.Load() == nil; err != nil || room != c.room {
+			t.Errorf("%s: room %v, %v", c.query, room, err)
+		}
 	}
 }

@@ -68,6 +68,7 @@ type Store struct {
 type conn struct {
 	write, read *sql.DB
 	stuck       atomic.Pointer[stuck] // the last write that found no room; nil: there was some since
+	wrote       string                // asks for a number that is greater once a transaction has written
 }
 
 // Open opens the store that dsn names ("sqlite:DIR" or "postgres://…"),
