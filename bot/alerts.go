@@ -57,7 +57,7 @@ func (s *Service) wanted(ctx context.Context) ([]alert.Alert, error) {
 		if ran && run.Finding == f.ID {
 			out = append(out, failedRun(f, run)...)
 		}
-		out = append(out, s.lostDroplet(f)...)
+		out = append(out, s.lostDroplet(f, rings)...)
 	}
 	lost, err := s.lostSlack(ctx)
 	if err != nil {
@@ -156,14 +156,22 @@ func failedRun(f finding.Finding, v remedy.View) []alert.Alert {
 }
 
 // lostDroplet calls for an agent, or DigitalOcean's metrics of a droplet, that
-// is silent for too long.
-func (s *Service) lostDroplet(f finding.Finding) []alert.Alert {
+// is silent for too long, until it is heard of steadily: one that comes and
+// goes does not call each time.
+func (s *Service) lostDroplet(f finding.Finding, rings map[string]bool) []alert.Alert {
 	lost := f.Subject.Kind == finding.KindSilent && f.Subject.Worker == "" || f.Subject.Kind == finding.KindNoMetrics
-	if !lost || s.d.Alerts.LostAfter <= 0 || s.d.Scale.Scaled(time.Since(f.Opened)) < s.d.Alerts.LostAfter {
+	if !lost || s.d.Alerts.LostAfter <= 0 {
 		return nil
 	}
 	a := about(f, alert.LostDroplet, alert.Error, report.Headline(f, f.LastSeen))
 	a.Detail = f.Summary
+	since := f.Opened
+	if !f.Began.IsZero() {
+		since = f.Began // of the silence: before it was found, or after it was heard of in between
+	}
+	if !rings[a.Key] && (!f.Heard.IsZero() || s.d.Scale.Scaled(time.Since(since)) < s.d.Alerts.LostAfter) {
+		return nil
+	}
 	return []alert.Alert{a}
 }
 

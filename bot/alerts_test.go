@@ -42,6 +42,18 @@ func silent(id string, kind finding.Kind, worker string, ago time.Duration) find
 	})
 }
 
+// comes is an agent that was found silent hours ago, was heard of since, and
+// is, or is not any more.
+func comes(id string, heard, silent time.Duration) finding.Finding {
+	f := running(id, 0)
+	f.Subject.Kind, f.Subject.Worker, f.Verdict, f.Summary = finding.KindSilent, "", detector.Verdict{}, "it comes and goes"
+	f.Opened, f.Began = time.Now().Add(-3*time.Hour), time.Now().Add(-silent)
+	if heard > 0 {
+		f.Heard = time.Now().Add(-heard)
+	}
+	return f
+}
+
 // ended is a run about a finding, as the store holds it.
 func ended(t *testing.T, st *store.Store, id, about string, o remedy.Outcome, ago time.Duration) {
 	t.Helper()
@@ -103,6 +115,10 @@ func TestWanted(t *testing.T) {
 		"agent silent":          {open(silent("f1", finding.KindSilent, "", 11*time.Minute)), "lost_droplet finding/f1 error"},
 		"agent silent just now": {open(silent("f1", finding.KindSilent, "", 9*time.Minute)), ""},
 		"no metrics":            {open(silent("f1", finding.KindNoMetrics, "", time.Hour)), "lost_droplet finding/f1 error"},
+		"heard of again":        {open(comes("f1", time.Minute, time.Hour)), ""},
+		"heard while it rings":  {func(t *testing.T, st *store.Store) { rung(t, st); open(comes("f1", time.Minute, time.Hour))(t, st) }, "lost_droplet finding/f1 error"},
+		"silent again":          {open(comes("f1", 0, 9*time.Minute)), ""},
+		"silent again for long": {open(comes("f1", 0, 11*time.Minute)), "lost_droplet finding/f1 error"},
 		"a worker silent":       {open(silent("f1", finding.KindSilent, "mail", time.Hour)), ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -120,6 +121,7 @@ type Service struct {
 	ours    string // the workspace
 	home    homeTelling
 	latest  atomic.Pointer[watch.Summary]
+	posted  sync.Map     // cursors of reports that stand in Slack, which the store still calls overdue
 	scanned atomic.Int64 // workers judged since the start
 	ready   atomic.Bool
 }

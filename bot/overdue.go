@@ -32,12 +32,23 @@ func (s *Service) report(ctx context.Context, r Report, due time.Time) error {
 				return
 			}
 			s.log.Error("the scheduled report is overdue", "channel", r.Channel, "tag", r.Tag, "since", began, "retry_in", d, "err", err)
-			s.setOverdue(ctx, r, began.UTC().Format(time.RFC3339Nano))
+			s.posted.Delete(r.overdueCursor())
+			_ = s.setOverdue(ctx, r, began.UTC().Format(time.RFC3339Nano)) // kept at the next try
 		}))
 	if err == nil {
-		s.setOverdue(ctx, r, "")
+		s.notOverdue(ctx, r)
 	}
 	return err
+}
+
+// notOverdue keeps that a report stands in Slack, also when the service is
+// being stopped; where the store is away, the next look at the alerts does.
+func (s *Service) notOverdue(ctx context.Context, r Report) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := s.setOverdue(ctx, r, ""); err != nil {
+		s.posted.Store(r.overdueCursor(), true)
+	}
 }
 
 // overdueCursor is where it is kept, for all replicas, since when a report
@@ -45,20 +56,27 @@ func (s *Service) report(ctx context.Context, r Report, due time.Time) error {
 func (r Report) overdueCursor() string { return "overdue/" + r.Channel + "/" + r.Tag }
 
 // setOverdue keeps when a report became due that is not posted; "" where it is.
-func (s *Service) setOverdue(ctx context.Context, r Report, since string) {
+func (s *Service) setOverdue(ctx context.Context, r Report, since string) error {
 	was, err := s.d.Store.Cursor(ctx, r.overdueCursor())
 	if err == nil && (was == "") != (since == "") {
 		err = s.d.Store.SetCursor(ctx, r.overdueCursor(), since)
 	}
 	if err != nil {
-		s.log.Warn("keep whether a report is overdue", "channel", r.Channel, "err", err)
+		s.log.Warn("keep whether a report is overdue", "channel", r.Channel, "tag", r.Tag, "err", err)
 	}
+	return err
 }
 
 // overdue are alerts about the reports that Slack did not take for long.
 func (s *Service) overdue(ctx context.Context) (out []alert.Alert, err error) {
 	seen := map[string]bool{}
 	for _, r := range s.d.Reports {
+		if _, late := s.posted.Load(r.overdueCursor()); late {
+			if err := s.setOverdue(ctx, r, ""); err != nil {
+				return nil, err
+			}
+			s.posted.Delete(r.overdueCursor())
+		}
 		text, err := s.d.Store.Cursor(ctx, r.overdueCursor())
 		if err != nil {
 			return nil, err
@@ -68,13 +86,21 @@ func (s *Service) overdue(ctx context.Context) (out []alert.Alert, err error) {
 			continue // posted, or never due
 		}
 		seen[r.overdueCursor()] = true
-		where := r.Channel
-		if where == "" {
-			where = "the usual channel"
-		}
 		out = append(out, alert.Alert{Key: "report/" + r.Channel + "/" + r.Tag, Kind: alert.OverdueReport, Severity: alert.Error, Since: since,
-			Title:  fmt.Sprintf("the report for %s could not be posted since %s", where, since.UTC().Format("2 Jan 15:04 UTC")),
+			Title:  fmt.Sprintf("%s could not be posted since %s", r.title(), since.UTC().Format("2 Jan 15:04 UTC")),
 			Detail: "The service's log has Slack's reason. dropleak findings shows what would stand in it."})
 	}
 	return out, nil
+}
+
+// title names a report by what it is about and where it goes.
+func (r Report) title() string {
+	what, where := "the report", r.Channel
+	if r.Tag != "" {
+		what += " about " + r.Tag
+	}
+	if where == "" {
+		where = "the usual channel"
+	}
+	return what + " for " + where
 }

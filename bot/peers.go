@@ -85,5 +85,5 @@ func unheard(p history.Presence, at time.Time) string {
 // tells of it, is silent.
 func missed(f finding.Finding, sub finding.Subject) bool {
 	s := f.Subject
-	return s.Kind == finding.KindSilent && !f.State.Final() && s.DropletID == sub.DropletID && (s.Worker == "" || s.Worker == sub.Worker)
+	return s.Kind == finding.KindSilent && !f.State.Final() && f.Heard.IsZero() && s.DropletID == sub.DropletID && (s.Worker == "" || s.Worker == sub.Worker)
 }

@@ -20,6 +20,8 @@ func TestPeers(t *testing.T) {
 	silent := func(worker string, state finding.State) []finding.Finding {
 		return []finding.Finding{{State: state, Subject: finding.Subject{Kind: finding.KindSilent, DropletID: "1", Worker: worker}}}
 	}
+	again := silent("mail", finding.Open)
+	again[0].Heard = ago(time.Minute)
 	for name, c := range map[string]struct {
 		seen    []history.Presence
 		live    []finding.Finding
@@ -36,6 +38,7 @@ func TestPeers(t *testing.T) {
 		"it is silent":                   {seen: []history.Presence{agent, well}, live: silent("mail", finding.Open), missing: "silent is open"},
 		"it is silent, and muted":        {seen: []history.Presence{agent, well}, live: silent("mail", finding.Muted), missing: "silent is open"},
 		"its agent is silent":            {seen: []history.Presence{agent, well}, live: silent("", finding.Open), missing: "silent is open"},
+		"heard of again":                 {seen: []history.Presence{agent, well}, live: again},
 		"another is silent":              {seen: []history.Presence{agent, well}, live: silent("web", finding.Open)},
 		"it leaks":                       {seen: []history.Presence{agent, well}, live: []finding.Finding{{State: finding.Open, Subject: finding.Subject{Kind: finding.KindLeak, DropletID: "1", Worker: "mail"}}}},
 		"from a file":                    {seen: []history.Presence{with(func(p *history.Presence) { p.Source = history.SourceImport })}, none: true},

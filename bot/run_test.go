@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dropleak/dropleak/bot/alert"
 	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/schedule"
 	"github.com/dropleak/dropleak/bot/source"
@@ -137,44 +136,6 @@ func TestStartsWithoutSlack(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("it ended with %v", err)
 	}
-}
-
-// A scheduled report is tried again while Slack is away. After an hour the
-// metrics and the alerts say that it is overdue, until it is posted.
-func TestReportIsTriedAgain(t *testing.T) {
-	wire := &line{cut: 2}
-	s, st := assembled(t, func(d *Deps) {
-		d.Slack.HTTPClient, d.Scale, d.Reports = &http.Client{Transport: wire}, 1000, []Report{{Tag: "celery"}, {Tag: "celery"}}
-	})
-	r := s.d.Reports[0]
-	if err := s.report(t.Context(), r, time.Time{}); err != nil || wire.count("chat.postMessage") != 3 {
-		t.Errorf("posted after %d tries, %v", wire.count("chat.postMessage"), err)
-	}
-	if n := overdueReports(t, s); n != "0" {
-		t.Errorf("%s reports overdue after three tries", n)
-	}
-	wire.cut, s.d.Scale = -1, 36000 // an hour are 100 ms
-	if err := s.report(t.Context(), r, time.Time{}); err == nil {
-		t.Error("no error from a report that was never posted")
-	}
-	wanted, err := s.wanted(t.Context())
-	if err != nil || len(wanted) != 1 || wanted[0].Kind != alert.OverdueReport || wanted[0].Key != "report//celery" || overdueReports(t, s) != "1" {
-		t.Errorf("wanted %+v, %v, and %s reports overdue", wanted, err, overdueReports(t, s))
-	}
-	wire.cut = 0
-	replica, _ := assembled(t, func(d *Deps) { d.Store, d.Slack, d.Reports = st, s.d.Slack, s.d.Reports })
-	if err := replica.report(t.Context(), r, time.Time{}); err != nil {
-		t.Fatal(err)
-	}
-	if wanted, err := s.wanted(t.Context()); err != nil || len(wanted) != 0 || overdueReports(t, s) != "0" {
-		t.Errorf("after it was posted: wanted %+v, %v", wanted, err)
-	}
-}
-
-// overdueReports is what the metrics say.
-func overdueReports(t *testing.T, s *Service) string {
-	t.Helper()
-	return metric(t, s, "dropleak_reports_overdue")
 }
 
 // metric is the value of a metric without labels.

@@ -53,7 +53,8 @@ func (c *Chat) Report(ctx context.Context, channel, tag string, due time.Time) e
 	if _, err = c.o.Slack.Post(ctx, channel, message(m)); err != nil || c.o.Cursors == nil {
 		return err
 	}
-	if err := c.o.Cursors.SetCursor(ctx, last, began.UTC().Format(time.RFC3339)); err != nil {
+	// It stands there, also when the service is being stopped.
+	if err := c.o.Cursors.SetCursor(context.WithoutCancel(ctx), last, began.UTC().Format(time.RFC3339)); err != nil {
 		c.o.Log.Warn("remember when the report was posted", "channel", channel, "err", err) // the next one tells of the last day
 	}
 	return nil
@@ -121,7 +122,7 @@ func (c *Chat) digest(ctx context.Context, tag string, since time.Time) (report.
 		if !part.holds(f) {
 			continue
 		}
-		if f.Subject.Kind == finding.KindSilent {
+		if f.Subject.Kind == finding.KindSilent && f.Heard.IsZero() {
 			d.Unseen++
 		}
 		d.Findings, d.Pictures[f.ID] = append(d.Findings, f), f.Picture

@@ -49,6 +49,15 @@ func other(kind finding.Kind, worker, summary string) finding.Finding {
 		Subject: finding.Subject{Kind: kind, DropletID: "42", DropletName: "web-1", Worker: worker}}
 }
 
+// heard is a finding about silence that is heard of again.
+func heard(f finding.Finding, change ...func(*finding.Finding)) finding.Finding {
+	f.Heard = noon.Add(-40 * time.Minute)
+	for _, c := range change {
+		c(&f)
+	}
+	return f
+}
+
 func lines(n int) (out []WorkerLine) {
 	for i := range n {
 		out = append(out, WorkerLine{Droplet: fmt.Sprintf("web-%d", i%4+1), DropletID: "42", Worker: fmt.Sprintf("worker-%d", i),
@@ -88,16 +97,20 @@ func messages() map[string]Message {
 		"finding-gone": look(with(func(f *finding.Finding) {
 			f.State, f.Why = finding.Gone, "the droplet left the fleet (it was destroyed or lost its tag)"
 		})),
-		"finding-no-run":       Finding(mail(), Look{At: noon, NoRun: "No way to restart mail on web-1 is configured."}),
-		"finding-story":        Finding(mail(), Look{At: noon, Picture: "F0CHART001", Story: "was restarted, 1.3 GiB came back", Before: "held 1.6 GiB, grew +44 MiB/h"}),
-		"finding-silent-agent": Finding(other(finding.KindSilent, "", "the agent has not reported for 5 min; nothing is known of its workers"), Look{At: noon}),
-		"finding-silent":       Finding(other(finding.KindSilent, "mail", "this worker was there and has not been seen for 5 min, while its agent still reports"), Look{At: noon}),
-		"finding-no-metrics":   Finding(other(finding.KindNoMetrics, "", "no memory from DigitalOcean for 60 min; is its metrics agent running?"), Look{At: noon}),
-		"finding-unexplained":  Finding(other(finding.KindUnexplained, "", "memory grows and no Celery worker explains it; the likeliest is postgres"), Look{At: noon}),
-		"finding-threshold":    Finding(other(finding.KindThreshold, "mail", "it holds 482 MiB, at or over the threshold of 410 MiB that its configuration sets (it may use 512 MiB). This is a threshold and not a leak; the trend says: level"), Look{At: noon}),
-		"finding-clone":        Finding(other(finding.KindClone, "", "a droplet made from its snapshot reports with its token; it is not believed"), Look{At: noon}),
-		"report-well":          Report(Digest{At: noon, Scanned: true, Workers: closest, Unseen: 2, Audit: "17 3f9a", Changes: []string{"mail on web-1: resolved: level for 12 h"}}),
-		"advice":               advice(Advise(advised())),
+		"finding-no-run":        Finding(mail(), Look{At: noon, NoRun: "No way to restart mail on web-1 is configured."}),
+		"finding-story":         Finding(mail(), Look{At: noon, Picture: "F0CHART001", Story: "was restarted, 1.3 GiB came back", Before: "held 1.6 GiB, grew +44 MiB/h"}),
+		"finding-silent-agent":  Finding(other(finding.KindSilent, "", "the agent has not reported since 22 Nov 11:55 UTC; nothing is known of its workers"), Look{At: noon}),
+		"finding-silent":        Finding(other(finding.KindSilent, "mail", "this worker was there and has not been seen since 22 Nov 11:55 UTC, while its agent still reports"), Look{At: noon}),
+		"finding-no-metrics":    Finding(other(finding.KindNoMetrics, "", "no memory from DigitalOcean since 22 Nov 11:00 UTC; is its metrics agent running?"), Look{At: noon}),
+		"finding-metrics-again": Finding(heard(other(finding.KindNoMetrics, "", "no memory came from DigitalOcean from 22 Nov 11:00 UTC to 22 Nov 11:20 UTC; it is heard of again, and this closes at 22 Nov 12:20 UTC if it stays so")), Look{At: noon}),
+		"finding-heard-again": Finding(heard(other(finding.KindSilent, "mail", "this worker was not seen, while its agent reported, from 22 Nov 11:00 UTC to 22 Nov 11:20 UTC"), func(f *finding.Finding) {
+			f.State, f.Why = finding.Resolved, "it is heard of again"
+		}), Look{At: noon}),
+		"finding-unexplained": Finding(other(finding.KindUnexplained, "", "memory grows and no Celery worker explains it; the likeliest is postgres"), Look{At: noon}),
+		"finding-threshold":   Finding(other(finding.KindThreshold, "mail", "it holds 482 MiB, at or over the threshold of 410 MiB that its configuration sets (it may use 512 MiB). This is a threshold and not a leak; the trend says: level"), Look{At: noon}),
+		"finding-clone":       Finding(other(finding.KindClone, "", "a droplet made from its snapshot reports with its token; it is not believed"), Look{At: noon}),
+		"report-well":         Report(Digest{At: noon, Scanned: true, Workers: closest, Unseen: 2, Audit: "17 3f9a", Changes: []string{"mail on web-1: resolved: level for 12 h"}}),
+		"advice":              advice(Advise(advised())),
 		"advice-gevent": advice(Advise(advised(func(c *Case) {
 			c.Worker.Pool, c.Verdict.Tasks, c.Manager, c.Unit = detector.PoolGevent, nil, "supervisor", "celery:mail"
 			c.Open = []Open{{PID: 100, Role: detector.RoleParent, All: 812, Files: 20, InSockets: 780}}
@@ -112,7 +125,7 @@ func messages() map[string]Message {
 		"report-all":         Report(Digest{At: noon, Scanned: true, Workers: lines(31), All: true, Findings: append(many, with(func(f *finding.Finding) { f.State, f.By, f.MuteWorse = finding.Muted, "U0ANNA", true }))}),
 		"report-nothing-new": Report(Digest{At: noon, Scanned: true, Since: noon.Add(-24 * time.Hour), Workers: lines(3)}),
 		"report-since": Report(Digest{At: noon, Scanned: true, Since: noon.Add(-7 * 24 * time.Hour), Workers: lines(31), Findings: []finding.Finding{mail(),
-			other(finding.KindSilent, "", "the agent has not reported for 5 min; nothing is known of its workers")}, Changes: []string{"mail on web-1: new", "web on web-2: dismissed: a <load> test"}}),
+			other(finding.KindSilent, "", "the agent has not reported since 22 Nov 11:55 UTC; nothing is known of its workers")}, Changes: []string{"mail on web-1: new", "web on web-2: dismissed: a <load> test"}}),
 		"report-folding": Report(Digest{At: noon, Scanned: true, Workers: lines(31), Findings: many, Trouble: []string{"DigitalOcean has not answered for 20 min"}}),
 		"report-incident": Report(Digest{At: noon, Scanned: true, Workers: lines(31), Findings: []finding.Finding{
 			with(func(f *finding.Finding) { f.Incident = "f0" }), with(func(f *finding.Finding) { f.ID, f.Incident = "f1", "f0" }),

@@ -301,13 +301,8 @@ func Headline(f finding.Finding, at time.Time) string { return headline(f, f.Sub
 
 func headline(f finding.Finding, title string, at time.Time) string {
 	switch f.Subject.Kind {
-	case finding.KindSilent:
-		if f.Subject.Worker == "" {
-			return title + " has gone silent"
-		}
-		return title + " is not seen any more"
-	case finding.KindNoMetrics:
-		return title + " sends no memory metrics"
+	case finding.KindSilent, finding.KindNoMetrics:
+		return title + " " + silence(f)
 	case finding.KindUnexplained:
 		return title + ": memory grows and no worker explains it"
 	case finding.KindThreshold:
@@ -319,6 +314,22 @@ func headline(f finding.Finding, title string, at time.Time) string {
 		return fmt.Sprintf("%s runs out of memory %s", title, left)
 	}
 	return fmt.Sprintf("%s %s", title, Reason(f.Verdict.Reason))
+}
+
+// silence says after its name how something stands that was not heard of.
+func silence(f finding.Finding) string {
+	metrics, back := f.Subject.Kind == finding.KindNoMetrics, !f.Heard.IsZero()
+	switch {
+	case metrics && back:
+		return "sends memory metrics again"
+	case metrics:
+		return "sends no memory metrics"
+	case back:
+		return "is heard of again"
+	case f.Subject.Worker == "":
+		return "has gone silent"
+	}
+	return "is not seen any more"
 }
 
 // Notice is what a notification says. Its first 80 characters hold the

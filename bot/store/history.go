@@ -151,13 +151,15 @@ func appendPush(ctx context.Context, tx *sql.Tx, p history.Push) error {
 		return err
 	}
 	for _, pr := range p.Presence {
-		// A long silence is not a new interval: the step only follows gaps
-		// of less than three of the old one. Late samples change nothing.
+		// A long silence is not a new interval: the step follows gaps of less
+		// than three of the old one, and doubles at longer ones, lest two
+		// samples close together make it short for good. Late samples change
+		// nothing.
 		_, err := tx.ExecContext(ctx, `
 			insert into presence (droplet, worker, source, last, step) values ($1, $2, $3, $4, 0)
 			on conflict (droplet, worker, source) do update set
 				step = case when presence.step = 0 or excluded.last - presence.last < 3 * presence.step
-					then excluded.last - presence.last else presence.step end,
+					then excluded.last - presence.last else 2 * presence.step end,
 				last = excluded.last
 			where excluded.last > presence.last`,
 			pr.DropletID, pr.Worker, pr.Source, ms(pr.Last))

@@ -11,13 +11,36 @@ import (
 )
 
 const (
-	missed = 3                // intervals without a sample before silence is trouble
+	missed = 3                // intervals without a sample before something counts as unheard
 	floor  = 10 * time.Second // below this, silence is a hiccup whatever the interval
 )
 
+// Silence is told of late and believed to be over late, so that what comes and
+// goes is one finding with one message. DigitalOcean's own metrics come minutes
+// late and in lots. Scaled time.
+const (
+	quietAgent  = 5 * time.Minute
+	quietSource = 15 * time.Minute
+	steady      = time.Hour
+)
+
+// quiet is how long something is not heard of before that is trouble.
+func (w *Watch) quiet(p history.Presence) time.Duration {
+	least := quietAgent
+	if p.Source != "" {
+		least = quietSource
+	}
+	return max(missed*p.Interval, floor, w.o.Scale.Real(least))
+}
+
+// steady is how long it is heard of again before the trouble is over.
+func (w *Watch) steady(p history.Presence) time.Duration {
+	return max(w.o.Scale.Real(steady), 3*w.quiet(p))
+}
+
 // silence opens a finding for each worker, agent or droplet that was there
-// and no longer is, and resolves it when it is heard of again. Workers of a
-// silent agent are not named one by one.
+// and no longer is, and resolves it when it has been heard of again for a
+// while. Workers of a silent agent are not named one by one.
 func (w *Watch) silence(ctx context.Context, fleet []Droplet, seen []history.Presence, at time.Time) (live []finding.Finding, changes []Change, err error) {
 	names := map[string]Droplet{}
 	for _, d := range fleet {
@@ -63,20 +86,22 @@ func (w *Watch) settleSilence(ctx context.Context, d Droplet, p history.Presence
 		subject.Kind = finding.KindNoMetrics
 	}
 	f, err := w.o.Findings.LiveFinding(ctx, subject.Key())
+	silent := p.Interval > 0 && at.Sub(p.Last) > w.quiet(p)
 	switch found := err == nil; {
 	case !found && !errors.Is(err, finding.ErrNotFound):
 		return nil, nil, fmt.Errorf("settle silence of %s: %w", subject.Title(), err)
-	case found && Silent(p, at):
-		return w.still(ctx, f, at)
+	case found && silent:
+		return w.still(ctx, f, p, at)
 	case found:
-		return w.heard(ctx, f.ID, at)
-	case !Silent(p, at) || w.inHand(ctx, d.ID, p.Worker):
+		c, err := w.heard(ctx, f, p, at)
+		return nil, c, err
+	case !silent || w.inHand(ctx, d.ID, p.Worker):
 		return nil, nil, nil
 	}
 	if known, err := w.dismissed(ctx, subject); err != nil || known != nil && !p.Last.After(known.Closed) {
 		return nil, nil, err // somebody knows of this very silence
 	}
-	f = finding.Finding{Subject: subject, Summary: silenceSentence(p)}
+	f = finding.Finding{Subject: subject, Summary: silenceSentence(p), Began: p.Last}
 	c, err := w.open(ctx, View{At: at, Droplet: d}, f, nil)
 	if c == nil {
 		return nil, nil, err
@@ -85,43 +110,58 @@ func (w *Watch) settleSilence(ctx context.Context, d Droplet, p history.Presence
 	return &c.Finding, c, nil
 }
 
-// still keeps a finding about silence that goes on: one whose mute has run out
-// wakes, and one that has no message yet is told again.
-func (w *Watch) still(ctx context.Context, f finding.Finding, at time.Time) (*finding.Finding, *Change, error) {
-	woken := false
+// still keeps a finding about silence that goes on or has come back: one whose
+// mute has run out wakes, and one that has no message yet is told again.
+func (w *Watch) still(ctx context.Context, f finding.Finding, p history.Presence, at time.Time) (*finding.Finding, *Change, error) {
+	what := Seen
 	f, err := finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
-		if woken = f.Wake(false, at); !woken {
+		if what = Seen; f.State.Final() { // it may be asked again
+			return finding.ErrUnchanged
+		}
+		if !f.Heard.IsZero() {
+			what, f.Heard, f.Began, f.Summary, f.Updated = Hushed, time.Time{}, p.Last, silenceSentence(p), at
+		}
+		if f.Wake(false, at) {
+			what = Woken
+		}
+		if what == Seen {
 			return finding.ErrUnchanged
 		}
 		return nil
 	})
 	switch {
-	case err != nil:
+	case err != nil || f.State.Final():
 		return nil, nil, err
-	case f.State.Final():
-		return nil, nil, nil
 	case f.MessageTS == "":
-		return &f, &Change{What: Opened, Finding: f}, nil
-	case woken:
-		return &f, &Change{What: Woken, Finding: f}, nil
+		what = Opened
+	case what == Seen:
+		return &f, nil, nil
 	}
-	return &f, nil, nil
+	return &f, &Change{What: what, Finding: f}, nil
 }
 
-// heard resolves a finding about silence, unless somebody else ended it in
-// the same moment.
-func (w *Watch) heard(ctx context.Context, id string, at time.Time) (*finding.Finding, *Change, error) {
-	ours := false
-	f, err := finding.Change(ctx, w.o.Findings, id, func(f *finding.Finding) error {
-		if ours = !f.State.Final(); !ours {
-			return finding.ErrUnchanged
+// heard notes that what was silent is heard of again, and resolves the finding
+// once that has lasted, unless somebody else ended it in the same moment.
+func (w *Watch) heard(ctx context.Context, f finding.Finding, p history.Presence, at time.Time) (*Change, error) {
+	what := Seen
+	f, err := finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
+		switch what = Seen; {
+		case f.State.Final():
+		case f.Heard.IsZero():
+			what, f.Heard, f.Updated = Heard, at, at
+			f.Summary = fmt.Sprintf("%s; it is heard of again, and this closes at %s if it stays so",
+				pastSentence(p, f.Began, at), moment(at.Add(w.steady(p))))
+			return nil
+		case at.Sub(f.Heard) >= w.steady(p):
+			what, f.Summary = Resolved, pastSentence(p, f.Began, f.Heard)
+			return f.Resolve("it is heard of again", at)
 		}
-		return f.Resolve("it is heard of again", at)
+		return finding.ErrUnchanged
 	})
-	if err != nil || !ours {
-		return nil, nil, err
+	if err != nil || what == Seen {
+		return nil, err
 	}
-	return nil, &Change{What: Resolved, Finding: f}, nil
+	return &Change{What: what, Finding: f}, nil
 }
 
 // inHand reports whether a run is restarting the worker: then its silence is
@@ -142,7 +182,7 @@ func (w *Watch) inHand(ctx context.Context, dropletID, worker string) bool {
 
 // silenceSentence says since when, not for how long: it is read days later.
 func silenceSentence(p history.Presence) string {
-	since := p.Last.UTC().Format("2 Jan 15:04 UTC")
+	since := moment(p.Last)
 	switch {
 	case p.Source != "":
 		return "no memory from DigitalOcean since " + since + "; is its metrics agent running?"
@@ -151,3 +191,20 @@ func silenceSentence(p history.Presence) string {
 	}
 	return "the agent has not reported since " + since + "; nothing is known of its workers"
 }
+
+// pastSentence says from when to when it was silent.
+func pastSentence(p history.Presence, from, to time.Time) string {
+	what := "the agent did not report"
+	switch {
+	case p.Source != "":
+		what = "no memory came from DigitalOcean"
+	case p.Worker != "":
+		what = "this worker was not seen, while its agent reported,"
+	}
+	if from.IsZero() { // found before that was kept
+		return what + " until " + moment(to)
+	}
+	return what + " from " + moment(from) + " to " + moment(to)
+}
+
+func moment(t time.Time) string { return t.UTC().Format("2 Jan 15:04 UTC") }

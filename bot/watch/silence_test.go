@@ -1,6 +1,7 @@
 package watch_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -25,13 +26,16 @@ func TestSilence(t *testing.T) {
 		says string
 	}{
 		{"all is heard", []history.Presence{agent, fresh, ago("", "digitalocean", 2*time.Minute, 2*time.Minute)}, "", ""},
-		{"exactly three intervals", []history.Presence{agent, ago("mailer", "", 3*time.Minute, time.Minute)}, "", ""},
-		{"a worker", []history.Presence{agent, ago("mailer", "", 3*time.Minute+time.Second, time.Minute)}, "opened silent mailer", "not been seen since " + now.Add(-3*time.Minute-time.Second).Format("2 Jan 15:04 UTC")},
-		{"an agent, its workers not named one by one", []history.Presence{ago("", "", 4*time.Minute, time.Minute), ago("mailer", "", 4*time.Minute, time.Minute)},
+		{"exactly three intervals", []history.Presence{agent, ago("mailer", "", 6*time.Minute, 2*time.Minute)}, "", ""},
+		{"three intervals, but not for long", []history.Presence{agent, ago("mailer", "", 5*time.Minute, time.Minute)}, "", ""},
+		{"a worker", []history.Presence{agent, ago("mailer", "", 5*time.Minute+time.Second, time.Minute)}, "opened silent mailer", "not been seen since " + now.Add(-5*time.Minute-time.Second).Format("2 Jan 15:04 UTC")},
+		{"an agent, its workers not named one by one", []history.Presence{ago("", "", 6*time.Minute, time.Minute), ago("mailer", "", 6*time.Minute, time.Minute)},
 			"opened silent", "the agent has not reported since "},
-		{"a droplet without metrics", []history.Presence{agent, fresh, ago("", "digitalocean", 7*time.Minute, 2*time.Minute)},
+		{"an agent for three intervals, its workers not named", []history.Presence{ago("", "", 4*time.Minute, time.Minute), ago("mailer", "", time.Hour, time.Minute)}, "", ""},
+		{"metrics that are late", []history.Presence{agent, fresh, ago("", "digitalocean", 15*time.Minute, 2*time.Minute)}, "", ""},
+		{"a droplet without metrics", []history.Presence{agent, fresh, ago("", "digitalocean", 16*time.Minute, 2*time.Minute)},
 			"opened no_metrics", "no memory from DigitalOcean since "},
-		{"agent and metrics", []history.Presence{ago("", "", 4*time.Minute, time.Minute), ago("", "digitalocean", 7*time.Minute, 2*time.Minute)},
+		{"agent and metrics", []history.Presence{ago("", "", 6*time.Minute, time.Minute), ago("", "digitalocean", 16*time.Minute, 2*time.Minute)},
 			"opened no_metrics, opened silent", ""},
 		{"a hiccup of seconds", []history.Presence{ago("", "", 9*time.Second, time.Second)}, "", ""},
 		{"heard of once, the agent goes on", []history.Presence{agent, ago("mailer", "", time.Hour, 0)}, "opened silent mailer", "since " + now.Add(-time.Hour).Format("2 Jan 15:04 UTC")},
@@ -58,22 +62,99 @@ func TestSilenceEnds(t *testing.T) {
 	b := newBed(t)
 	b.seen = []history.Presence{{DropletID: web.ID, Last: monday, Interval: time.Minute}}
 	b.deaf = true
-	for _, wait := range []time.Duration{5 * time.Minute, 6 * time.Minute} {
+	for _, wait := range []time.Duration{6 * time.Minute, 7 * time.Minute} {
 		if told := b.scan(monday.Add(wait)); told != "opened silent" {
 			t.Fatalf("while Slack is away, told %q", told)
 		}
 	}
 	b.deaf = false
-	b.scan(monday.Add(7 * time.Minute))
-	if told := b.scan(monday.Add(8 * time.Minute)); told != "" {
+	b.scan(monday.Add(8 * time.Minute))
+	if told := b.scan(monday.Add(9 * time.Minute)); told != "" {
 		t.Fatalf("told %q again", told)
 	}
-	b.seen[0].Last = monday.Add(9 * time.Minute)
-	if told := b.scan(monday.Add(9 * time.Minute)); told != "resolved silent" {
-		t.Fatalf("told %q", told)
+	heard := func(at time.Duration, want string) {
+		t.Helper()
+		b.seen[0].Last = monday.Add(at)
+		if told := b.scan(monday.Add(at)); told != want {
+			t.Fatalf("after %v told %q, want %q", at, told, want)
+		}
 	}
-	if told := b.scan(monday.Add(20 * time.Minute)); told != "opened silent" {
+	heard(10*time.Minute, "heard silent")
+	heard(69*time.Minute, "")
+	heard(70*time.Minute, "resolved silent")
+	heard(71*time.Minute, "")
+	if told := b.scan(monday.Add(80 * time.Minute)); told != "opened silent" {
 		t.Errorf("silent again: told %q", told)
+	}
+}
+
+// What comes and goes is one finding with one message, which says how it
+// stands; it is over once it was heard of for an hour in one piece.
+func TestSilenceThatComesAndGoes(t *testing.T) {
+	for _, tt := range []struct {
+		name, source string
+		every        time.Duration
+		gap          time.Duration // of each silence, between two times it is heard of
+		want         string        // told over four hours of it, then two of peace
+		says         string
+	}{
+		{"metrics", "digitalocean", 2 * time.Minute, 20 * time.Minute, "opened 1, heard 12, hushed 11, resolved 1", "no memory came from DigitalOcean from 2 Mar 03:40 UTC to 2 Mar 04:00 UTC"},
+		{"metrics, gaps too short to tell", "digitalocean", 2 * time.Minute, 14 * time.Minute, "", ""},
+		{"an agent", "", time.Minute, 10 * time.Minute, "opened 1, heard 24, hushed 23, resolved 1", "the agent did not report from "},
+		{"an agent, hiccups", "", time.Minute, 5 * time.Minute, "", ""},
+		{"an agent once an hour", "", time.Minute, 70 * time.Minute, "opened 1, heard 4, hushed 3, resolved 1", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBed(t)
+			b.seen = []history.Presence{{DropletID: web.ID, Source: tt.source, Last: monday, Interval: tt.every}}
+			count, ids := map[watch.What]int{}, map[string]bool{}
+			for after := time.Minute; after < 6*time.Hour; after += time.Minute {
+				if after%tt.gap == 0 || after >= 4*time.Hour {
+					b.seen[0].Last = monday.Add(after)
+				}
+				b.scan(monday.Add(after))
+				for _, c := range b.told {
+					count[c.What]++
+					ids[c.Finding.ID] = true
+				}
+			}
+			var words []string
+			for _, w := range []watch.What{watch.Opened, watch.Heard, watch.Hushed, watch.Resolved} {
+				if count[w] > 0 {
+					words = append(words, fmt.Sprintf("%s %d", w, count[w]))
+				}
+			}
+			if got := strings.Join(words, ", "); got != tt.want || len(ids) > 1 {
+				t.Errorf("of %d findings told %q, want %q", len(ids), got, tt.want)
+			}
+			all, err := b.store.Findings(t.Context(), finding.Filter{})
+			if err != nil || tt.says != "" && !strings.HasPrefix(all[0].Summary, tt.says) {
+				t.Errorf("%v: it says %q, want %q", err, all[0].Summary, tt.says)
+			}
+		})
+	}
+}
+
+// What is heard of again is told with the time at which it is over, and no
+// longer counted among what is silent.
+func TestHeardOfAgain(t *testing.T) {
+	b := newBed(t)
+	b.seen = []history.Presence{{DropletID: web.ID, Last: monday, Interval: time.Minute}}
+	b.scan(monday.Add(6 * time.Minute))
+	at := monday.Add(10 * time.Minute)
+	b.seen[0].Last = at
+	s, err := b.watch().Scan(t.Context(), at)
+	if err != nil || len(s.Silent) != 0 {
+		t.Errorf("%v, silent %+v", err, s.Silent)
+	}
+	want := "the agent did not report from " + monday.Format("2 Jan 15:04 UTC") + " to " + at.Format("2 Jan 15:04 UTC") +
+		"; it is heard of again, and this closes at " + at.Add(time.Hour).Format("2 Jan 15:04 UTC") + " if it stays so"
+	if f := b.the(); f.Summary != want || !f.Heard.Equal(at) {
+		t.Errorf("heard of since %v, it says %q, want %q", f.Heard, f.Summary, want)
+	}
+	s, err = b.watch().Scan(t.Context(), at.Add(6*time.Minute))
+	if f := b.the(); err != nil || len(s.Silent) != 1 || !f.Heard.IsZero() || !f.Began.Equal(at) {
+		t.Errorf("%v, silent %+v, the finding %+v", err, s.Silent, f)
 	}
 }
 
@@ -81,9 +162,9 @@ func TestSilenceEnds(t *testing.T) {
 func TestDismissedSilence(t *testing.T) {
 	b := newBed(t)
 	b.seen = []history.Presence{{DropletID: web.ID, Last: monday, Interval: time.Minute}}
-	b.scan(monday.Add(5 * time.Minute))
+	b.scan(monday.Add(6 * time.Minute))
 	b.change(b.the().ID, func(f *finding.Finding) {
-		if err := f.Dismiss("U1", "retired", monday.Add(6*time.Minute)); err != nil {
+		if err := f.Dismiss("U1", "retired", monday.Add(7*time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -100,7 +181,7 @@ func TestDismissedSilence(t *testing.T) {
 func TestMutedSilence(t *testing.T) {
 	b := newBed(t)
 	b.seen = []history.Presence{{DropletID: web.ID, Last: monday, Interval: time.Minute}}
-	b.scan(monday.Add(5 * time.Minute))
+	b.scan(monday.Add(6 * time.Minute))
 	b.change(b.the().ID, func(f *finding.Finding) {
 		if err := f.Mute("U1", monday.Add(time.Hour), monday.Add(6*time.Minute)); err != nil {
 			t.Fatal(err)

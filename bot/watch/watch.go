@@ -103,6 +103,8 @@ const (
 	Worse    What = "worse"
 	Seen     What = "seen" // still there; numbers refreshed
 	Woken    What = "woken"
+	Heard    What = "heard"  // of silence: it is heard of again, and may yet fall silent
+	Hushed   What = "hushed" // silent again before it was over
 	Resolved What = "resolved"
 	Left     What = "left" // what it was about is no longer watched
 )
@@ -119,7 +121,7 @@ type Summary struct {
 	At      time.Time
 	Views   []View
 	Changes []Change
-	Silent  []finding.Finding // live findings about silence
+	Silent  []finding.Finding // live findings about what is silent now
 }
 
 // Workers counts the workers judged.

@@ -256,6 +256,10 @@ func historySeen(t *testing.T, dsn string) {
 		return sample.Point{At: noon.Add(time.Duration(m) * time.Minute).UnixMilli(), V: 1}
 	}
 	gone := sample.Point{At: noon.Add(9 * time.Hour).UnixMilli(), V: sample.StaleMarker()}
+	close := sample.Point{At: at(0).At + 5_000, V: 1} // an agent that was started anew
+	for _, p := range []sample.Point{at(0), close, at(1), at(2), at(3), at(4)} {
+		write(t, h, rss("43", "mailer", "0", p))
+	}
 	for _, p := range []sample.Point{at(0), at(1), at(2), at(60), at(30), gone} {
 		write(t, h, rss("42", "mailer", "0", p), sample.Series{
 			Labels: []sample.Label{{Name: "__name__", Value: "dropleak_droplet_memory_available_bytes"},
@@ -269,9 +273,11 @@ func historySeen(t *testing.T, dsn string) {
 	}
 	last := noon.Add(time.Hour)
 	want := []history.Presence{
-		{DropletID: "42", Last: last, Interval: time.Minute},
+		{DropletID: "42", Last: last, Interval: 2 * time.Minute},
 		{DropletID: "42", Source: "digitalocean", Last: noon},
-		{DropletID: "42", Worker: "mailer", Last: last, Interval: time.Minute},
+		{DropletID: "42", Worker: "mailer", Last: last, Interval: 2 * time.Minute},
+		{DropletID: "43", Last: noon.Add(4 * time.Minute), Interval: time.Minute},
+		{DropletID: "43", Worker: "mailer", Last: noon.Add(4 * time.Minute), Interval: time.Minute},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("seen (-want +got):\n%s", d)
