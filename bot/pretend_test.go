@@ -80,8 +80,9 @@ func (p *pretend) sample(at time.Time) {
 		Droplet: &sample.Droplet{At: at, Droplet: id, Available: 3500*mib - leaked, Total: 4096 * mib, Shmem: sample.NaN, Slab: sample.NaN,
 			SwapUsed: sample.NaN, OOMKills: 0, Boot: main.Start.Add(-time.Hour)},
 	}
-	if err := p.s.history.Write(p.t.Context(), sample.Encode(pass)); err != nil && p.t.Context().Err() == nil {
-		p.t.Errorf("write a pass: %v", err)
+	for err := p.s.history.Write(p.t.Context(), sample.Encode(pass)); err != nil && p.t.Context().Err() == nil; {
+		p.t.Logf("write a pass: %v", err) // a busy store; an agent keeps its pass, too
+		err = p.s.history.Write(p.t.Context(), sample.Encode(pass))
 	}
 }
 
@@ -118,7 +119,7 @@ func (p *pretend) poll(ctx context.Context) error {
 		return err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusNoContent {
+	if resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusServiceUnavailable {
 		return nil
 	}
 	list, err := order.ReadOrders(resp.Body)
@@ -138,16 +139,30 @@ func (p *pretend) poll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := p.tell(ctx, o, body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tell brings a result, as often as the service asks for.
+func (p *pretend) tell(ctx context.Context, o order.Order, body []byte) error {
+	for {
 		done, err := p.ask(ctx, http.MethodPost, order.ResultPath(o.Key()), body)
 		if err != nil {
 			return err
 		}
 		done.Body.Close()
-		if done.StatusCode != http.StatusNoContent {
+		switch done.StatusCode {
+		case http.StatusNoContent:
+			return nil
+		case http.StatusServiceUnavailable:
+			p.t.Logf("result of %s: the service is busy", o.Key())
+		default:
 			return fmt.Errorf("result of %s: status %d", o.Key(), done.StatusCode)
 		}
 	}
-	return nil
 }
 
 func (p *pretend) ask(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
