@@ -2,7 +2,7 @@ package agent
 
 import (
 	"bufio"
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,13 +10,10 @@ import (
 	"io"
 	"io/fs"
 	"math"
-	"net"
-	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/order"
@@ -32,6 +29,10 @@ const (
 	heapRows  = 15
 	heapText  = 240 // bytes of one row
 	heapAgain = time.Hour
+	// heapSilent is how long a process may be silent before another one is
+	// asked with it: Celery's prefork pool hands the tasks of a quiet worker to
+	// the same process again and again, and the others end none for hours.
+	heapSilent = 4 * time.Second
 )
 
 // heap asks the probe in a worker's process what it holds: by a file that the
@@ -43,27 +44,20 @@ type heap struct {
 
 	one    chan struct{} // holds one while asking: there is one file to ask by
 	mu     sync.Mutex
-	looked map[int]time.Time // by pid
+	looked map[int]time.Time // by pid: when it answered, or another in its place
 }
 
-// question is the file's content. The pid is the process's own view of it.
-type question struct {
-	PID   int     `json:"pid"`
-	Until float64 `json:"until"` // seconds since 1970
-}
-
-// whom picks the process that reports tasks and holds most, 0 for none.
-func (h *heap) whom(n procfs.Node) procfs.Member {
-	best, most := procfs.Member{}, int64(-1)
+// whom lists a worker's processes that report tasks, the one that holds most
+// first.
+func (h *heap) whom(n procfs.Node) (out []procfs.Member) {
+	rss := map[int]int64{}
 	for _, m := range n.Members {
-		if m.Role == "other" || !h.tasks.reports(m.PID) {
-			continue
-		}
-		if rss := h.resident(m.PID); rss > most {
-			best, most = m, rss
+		if m.Role != "other" && h.tasks.reports(m.PID) {
+			out, rss[m.PID] = append(out, m), h.resident(m.PID)
 		}
 	}
-	return best
+	slices.SortStableFunc(out, func(a, b procfs.Member) int { return cmp.Compare(rss[b.PID], rss[a.PID]) })
+	return out
 }
 
 // resident is the second number of statm, in pages.
@@ -77,27 +71,28 @@ func (h *heap) resident(pid int) int64 {
 	return n
 }
 
-// ask returns what the fattest process of a worker says within a time, nil
-// where no probe is in it.
+// ask returns what the fattest process of a worker says within a time, or
+// another where that one is silent; nil where no probe is in any.
 func (h *heap) ask(ctx context.Context, n procfs.Node, within time.Duration) *order.Heap {
 	if h == nil {
 		return nil
 	}
-	m := h.whom(n)
-	if m.PID == 0 {
+	whom := h.whom(n)
+	if len(whom) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(within, heapTime))
 	defer cancel()
-	out := &order.Heap{PID: m.PID}
+	out := &order.Heap{PID: whom[0].PID}
 	select {
 	case h.one <- struct{}{}:
 		defer func() { <-h.one }()
 	case <-ctx.Done():
-		out.Notes = append(out.Notes, fmt.Sprintf("pid %d was not asked: the answer to another question was awaited all the time", m.PID))
+		out.Notes = append(out.Notes, fmt.Sprintf("pid %d was not asked: the answer to another question was awaited all the time", out.PID))
 		return out
 	}
-	if err := h.look(ctx, m, out); err != nil {
+	q := h.question(whom)
+	if err := h.look(ctx, q, out); err != nil {
 		out.Notes = append(out.Notes, err.Error())
 		return out
 	}
@@ -106,7 +101,9 @@ func (h *heap) ask(ctx context.Context, n procfs.Node, within time.Duration) *or
 	if h.looked == nil || len(h.looked) > 1000 {
 		h.looked = map[int]time.Time{}
 	}
-	h.looked[m.PID] = time.Now()
+	for _, pid := range q.asked {
+		h.looked[pid] = time.Now()
+	}
 	return out
 }
 
@@ -119,9 +116,9 @@ func (x *executor) prepare(ctx context.Context, worker string) {
 	if h == nil || err != nil {
 		return
 	}
-	m := h.whom(n)
+	whom := h.whom(n)
 	h.mu.Lock()
-	known := m.PID == 0 || time.Since(h.looked[m.PID]) < heapAgain
+	known := len(whom) == 0 || time.Since(h.looked[whom[0].PID]) < heapAgain
 	h.mu.Unlock()
 	if known {
 		return
@@ -129,90 +126,6 @@ func (x *executor) prepare(ctx context.Context, worker string) {
 	if out := h.ask(ctx, n, heapTime); out != nil && (out.Refused != "" || len(out.Notes) > 0) {
 		x.log.Info("heap not looked at, or not whole", "worker", worker, "pid", out.PID, "refused", out.Refused, "notes", strings.Join(out.Notes, "; "))
 	}
-}
-
-// look asks one process and reads its answer.
-func (h *heap) look(ctx context.Context, m procfs.Member, out *order.Heap) error {
-	path := filepath.Join(h.dir, "answer.sock")
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("ask pid %d for its heap: %w", m.PID, err)
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		return fmt.Errorf("ask pid %d for its heap: %w", m.PID, err)
-	}
-	defer l.Close()
-	defer context.AfterFunc(ctx, func() { l.Close() })()
-	until, _ := ctx.Deadline()
-	if err := errors.Join(os.Chmod(path, 0o666), l.SetDeadline(until), h.write(m.PID, until)); err != nil {
-		return fmt.Errorf("ask pid %d for its heap: %w", m.PID, err)
-	}
-	defer os.Remove(filepath.Join(h.dir, "ask"))
-	for {
-		conn, err := l.AcceptUnix()
-		if err != nil {
-			return fmt.Errorf("the probe in pid %d did not answer: no task of it ended in time", m.PID)
-		}
-		if peer(conn) != m.PID {
-			conn.Close() // somebody else
-			continue
-		}
-		defer conn.Close()
-		defer context.AfterFunc(ctx, func() { conn.Close() })()
-		if err := conn.SetDeadline(until); err != nil {
-			return err
-		}
-		return readHeap(conn, out)
-	}
-}
-
-// write puts the question where the probe looks, whole or not at all.
-func (h *heap) write(pid int, until time.Time) error {
-	b, err := json.Marshal(question{PID: h.inner(pid), Until: float64(until.UnixMilli()) / 1e3})
-	if err != nil {
-		return err
-	}
-	fresh := filepath.Join(h.dir, "ask.new")
-	if err := os.WriteFile(fresh, b, 0o644); err != nil {
-		return err
-	}
-	return errors.Join(os.Chmod(fresh, 0o644), os.Rename(fresh, filepath.Join(h.dir, "ask")))
-}
-
-// inner is the pid as the process itself sees it, in a container or not.
-func (h *heap) inner(pid int) int {
-	raw, err := fs.ReadFile(h.proc, strconv.Itoa(pid)+"/status")
-	if err != nil {
-		return pid
-	}
-	for line := range bytes.Lines(raw) {
-		if rest, ok := bytes.CutPrefix(line, []byte("NSpid:")); ok {
-			if f := bytes.Fields(rest); len(f) > 0 {
-				if n, err := strconv.Atoi(string(f[len(f)-1])); err == nil {
-					return n
-				}
-			}
-		}
-	}
-	return pid
-}
-
-// peer is the process that connected, by the kernel's word: the worker's own,
-// though it is its fork that writes.
-func peer(conn *net.UnixConn) (pid int) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return 0
-	}
-	err = raw.Control(func(fd uintptr) {
-		if c, err := syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED); err == nil {
-			pid = int(c.Pid)
-		}
-	})
-	if err != nil {
-		return 0
-	}
-	return pid
 }
 
 // said is one line of an answer.

@@ -65,29 +65,46 @@ if __name__ == "__main__":
     name, amount, seconds, count, queue = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
     while True:
         app.send_task(name, args=[amount], queue=queue)
+        count -= 1
+        if count == 0:
+            break
         time.sleep(seconds)
 `
 
 // grown gathers evidence until a look at the heap says that something grew by
-// so much since the look before.
+// so much since the look before. When none does, it tells of every look.
 func grown(t *testing.T, s *service, name, part, what string, least float64) (h *order.Heap) {
 	t.Helper()
-	tries := 0
+	var told []string
 	testbed.Eventually(t, testbed.Patience, func() error { // a look on a busy machine may be cut short, the next goes on from it
-		tries++
-		id := fmt.Sprintf("%s-%d", strings.TrimSuffix(name, "@bed"), tries)
-		s.give(order.Order{Run: id, Kind: order.Evidence, Droplet: "42", Worker: name, NotAfter: time.Now().Add(heapTime + heapSpare)})
-		r := s.awaitResult(id+".evidence", testbed.Patience)
-		if r.Evidence == nil || r.Evidence.Heap == nil {
-			return fmt.Errorf("no heap in %+v", r)
+		began := time.Now()
+		h = looked(t, s, name, len(told)+1)
+		row := rowOf(h, part, what)
+		if !h.Since.IsZero() && row.What == what && row.Grown >= least {
+			return nil
 		}
-		h = r.Evidence.Heap
-		if row := rowOf(h, part, what); h.Since.IsZero() || row.Grown < least {
-			return fmt.Errorf("look %d: %+v in %+v", tries, row, h)
+		names := []string{}
+		for _, p := range h.Parts {
+			names = append(names, p.Name)
 		}
-		return nil
+		told = append(told, fmt.Sprintf("look %d of %.1f s: pid %d since %s, refused %q, notes %q, %s %+v in %s", len(told)+1, time.Since(began).Seconds(),
+			h.PID, h.Since.Format(time.TimeOnly), h.Refused, h.Notes, part, row, strings.Join(names, " ")))
+		runs, _ := tasksShipped(s, strings.TrimSuffix(name, "@bed"))
+		return fmt.Errorf("%s did not grow by %g; tasks shipped %v\n%s", what, least, runs, strings.Join(told, "\n"))
 	})
 	return h
+}
+
+// looked is the nth look at a worker's heap, with the time that a run gives it.
+func looked(t *testing.T, s *service, name string, n int) *order.Heap {
+	t.Helper()
+	id := fmt.Sprintf("%s-%d", strings.TrimSuffix(name, "@bed"), n)
+	s.give(order.Order{Run: id, Kind: order.Evidence, Droplet: "42", Worker: name, NotAfter: time.Now().Add(heapTime + heapSpare)})
+	r := s.awaitResult(id+".evidence", testbed.Patience)
+	if r.Evidence == nil || r.Evidence.Heap == nil {
+		t.Fatalf("look %d: no heap in %+v", n, r)
+	}
+	return r.Evidence.Heap
 }
 
 func rowOf(h *order.Heap, part, what string) (row order.HeapRow) {

@@ -66,7 +66,7 @@ func answerOnce(t *testing.T, dir string) {
 		if err != nil {
 			return err
 		}
-		var q question
+		var q asking
 		if err := json.Unmarshal(raw, &q); err != nil || q.PID != 1 {
 			return fmt.Errorf("asked %s (%w), want pid 1, its own view", raw, err)
 		}

@@ -142,6 +142,18 @@ func (c *taskCounts) reports(pid int) bool {
 	return c.by[pid] != nil
 }
 
+// runs is how many tasks a process has reported to have ended, up to now.
+func (c *taskCounts) runs(pid int) (n float64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.by[pid]; p != nil {
+		for _, runs := range p.runs {
+			n += runs
+		}
+	}
+	return n
+}
+
 // counts are the counts of the processes in a pass. What others sent is
 // forgotten: nobody but a worker's process is believed.
 func (c *taskCounts) counts(p sample.Pass) (out []sample.TaskCount, notes []string) {

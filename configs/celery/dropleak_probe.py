@@ -42,7 +42,7 @@ class Reporter:
     def __init__(self):
         self.pid = os.getpid()
         self.lock = _thread.allocate_lock()
-        self.begun = {}  # by task id
+        self.begun = {}  # by who runs it: the task's id and when it began
         self.counts = {}  # by task name: the name in bytes and how often it ran
         self.beside = 0
         self.late = {}  # reports that found no room, by task name
@@ -53,14 +53,14 @@ class Reporter:
     def begin(self, task_id):
         with self.lock:
             if len(self.begun) < MOST:
-                self.begun[task_id] = time.time()
+                self.begun[runner()] = task_id, time.time()  # one whose end was not told is over by now
             if len(self.begun) > 1:
                 self.beside += 1
 
     def end(self, task_id, name):
         with self.lock:
-            begun = self.begun.pop(task_id, None)
-            if begun is None:
+            began_id, begun = self.begun.pop(runner(), (None, 0.0))
+            if began_id != task_id:
                 return  # it began before this process was watched
             count = self.counts.get(name)
             if count is None:
@@ -100,8 +100,10 @@ class Reporter:
         if now < self.look:
             return False
         self.look = now + RETRY
-        # The socket of C: that of an eventlet or gevent worker would wait for its loop.
-        wire = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+        try:  # the socket of C: that of an eventlet or gevent worker would wait for its loop
+            wire = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+        except OSError:
+            return False  # no descriptor is left
         try:
             wire.setblocking(False)
             wire.connect(SOCKET)
@@ -112,71 +114,92 @@ class Reporter:
         return True
 
 
+def runner():
+    """Who runs a task here, one at a time: a greenlet where there are any, else a thread."""
+    greenlet = sys.modules.get("greenlet")
+    return id(greenlet.getcurrent()) if greenlet is not None else _thread.get_ident()
+
+
 class Heap:
     """What this process holds, told when the agent asks."""
 
     def __init__(self):
         self.due = 0.0  # when to look at the file again
+        self.ended = 0.0  # when the task before ended
         self.seen = 0  # which file was dealt with
         self.child = 0
+        self.over = 0.0  # when the child is ended, whatever it is at
         self.page = None  # shared with the child, which leaves there what it counted
         self.before = {}  # by part: when a child last counted it, and what
 
     def between(self, running):
         """Called when a task has ended and so many others run on in this process."""
         now = time.monotonic()
+        every, self.ended = now - self.ended, now
         if now < self.due:
             return
         self.due = now + 1.0
         try:
             if self.child:
-                self.reap()
+                self.reap(now)
             written = os.stat(ASK).st_mtime_ns
-            if written != self.seen and not self.child:
-                self.consider(written, running)
-        except FileNotFoundError:
+            if written != self.seen:
+                self.consider(written, running, every)
+        except Exception:  # nobody asks; and a look must never end a task
             pass
-        except Exception:  # a look must never end a task
-            self.seen = written
 
-    def consider(self, written, running):
+    def consider(self, written, running, every):
+        """Deals with a question, where a task ends every so many seconds."""
         import json
 
         with open(ASK) as f:
             ask = json.load(f)
         left = ask["until"] - time.time()
-        if ask["pid"] != inner_pid() or left < 0.2:
+        if inner_pid() not in ask.get("pids", (ask["pid"],)) or left < 0.2:
             self.seen = written
             return
-        if running and left > 1.5:
-            return  # a fork copies one thread only: wait until no other runs a task
+        why = self.busy(running)
+        if why and left > 1.5 + 2 * every:
+            return  # a task will end before the time is up
         self.seen = written
         wire = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         try:
             wire.setblocking(False)
             wire.connect(ANSWER)
-            why = "%d other tasks ran on in the process" % running if running else no_room()
+            try:
+                why = why or no_room() or self.fork(wire, min(left - 0.1, LONGEST))
+            except Exception as e:
+                why = "it could not fork: " + named(type(e))
             if why:
                 wire.send(json.dumps({"k": "refused", "text": why}).encode() + b"\n")
-            else:
-                self.fork(wire, min(left - 0.1, LONGEST))
         finally:
             wire.close()
+
+    def busy(self, running):
+        """What keeps a look waiting, or nothing. A fork copies one thread only: no other may run a task."""
+        if self.child:
+            return "the fork of an earlier look has not ended yet, pid %d" % self.child
+        return "%d other tasks ran on in the process" % running if running else ""
 
     def fork(self, wire, seconds):
         # What the child needs is loaded before: a lock of the importer may be held by another thread.
         import ast, collections, ctypes, gc, json, marshal, mmap, re, resource  # noqa: E401,F401
 
-        self.page = mmap.mmap(-1, KEPT)
+        if self.page is None:
+            self.page = mmap.mmap(-1, 8 + 2 * KEPT)
+        self.page[:8] = bytes(8)
+        self.over = time.monotonic() + seconds + 1.0
         self.child = posix.fork()  # not that of os, which gevent replaces
         if self.child == 0:
             try:
                 humble(seconds)
                 Look(wire, self.page, self.before).take()
+            except Exception as e:  # of a part it is told there
+                wire.send(json.dumps({"k": "refused", "text": "the look failed: " + named(type(e))}).encode() + b"\n")
             finally:
                 os._exit(0)
 
-    def reap(self):
+    def reap(self, now):
         import marshal
 
         try:
@@ -184,17 +207,17 @@ class Heap:
         except ChildProcessError:
             pid = self.child  # somebody else reaped it
         if pid == 0:
+            if now > self.over:  # its own timer did not end it, or was not set yet
+                posix.kill(self.child, _signal.SIGKILL)
             return
         self.child = 0
-        size = int.from_bytes(self.page[:8], "little")
-        if 0 < size <= KEPT - 8:
+        at, size = divmod(int.from_bytes(self.page[:8], "little"), 1 << 32)
+        if size:
             # A child that was cut short has not counted all: the rest stays as it was counted before.
-            self.before.update(marshal.loads(self.page[8 : 8 + size]))
-        self.page.close()
-        self.page = None
+            self.before.update(marshal.loads(self.page[at : at + size]))
 
 
-KEPT = 1 << 20  # bytes that one look leaves for the next to compare with
+KEPT = 1 << 20  # bytes that one look leaves for the next to compare with; there is room for two
 BUSY = 8  # seconds of CPU that a look may take
 LONGEST = 20.0  # and seconds by the clock: a nice process on a busy machine waits most of them
 ROWS = 12  # of each list that is told
@@ -216,20 +239,22 @@ def status(*keys):
     return [found[k] for k in keys]
 
 
-def no_room():
-    """Why a fork might not fit, or nothing."""
+def no_room(root=""):
+    """Why a fork might not fit, or nothing. /proc and /sys stand below root."""
     footprint = sum(status("VmRSS", "VmSwap"))
-    with open("/proc/meminfo") as f:
+    with open(root + "/proc/meminfo") as f:
         available = next(int(line.split()[1]) * 1024 for line in f if line.startswith("MemAvailable:"))
     if available < 2 * footprint:
         return "it holds %d MiB and the machine has %d MiB left, less than twice as much" % (footprint >> 20, available >> 20)
     try:
-        with open("/proc/self/cgroup") as f:
+        with open(root + "/proc/self/cgroup") as f:
             group = next(line[3:].strip() for line in f if line.startswith("0::"))
-        while group.strip("/"):
-            left = left_in("/sys/fs/cgroup" + group)
+        while True:
+            left = left_in(root + "/sys/fs/cgroup" + group)
             if left is not None and left < 2 * footprint + (64 << 20):
                 return "it holds %d MiB and its cgroup has %d MiB left, less than twice as much and 64 MiB" % (footprint >> 20, left >> 20)
+            if group in ("", "/"):  # in a container its own group stands here
+                break
             group = os.path.dirname(group)
     except (OSError, StopIteration):
         pass  # no cgroups, or those of version 1
@@ -237,10 +262,17 @@ def no_room():
 
 
 def left_in(group):
+    """Bytes that a cgroup may still take before it is throttled or killed, None where it has no limit. What it holds of files
+    it would give up first."""
+
+    def read(name):
+        with open(group + "/memory." + name) as f:
+            return f.read()
+
     try:
-        with open(group + "/memory.max") as limit, open(group + "/memory.current") as current:
-            most = limit.read().strip()
-            return None if most == "max" else int(most) - int(current.read())
+        limits = [int(n) for n in (read("max").strip(), read("high").strip()) if n != "max"]
+        files = [int(line.split()[1]) for line in read("stat").splitlines() if line.startswith("inactive_file ")]
+        return max(0, min(limits) - int(read("current")) + sum(files)) if limits else None
     except OSError:
         return None
 
@@ -250,12 +282,12 @@ def humble(seconds):
     import gc
     import resource
 
-    gc.disable()
-    with open("/proc/self/comm", "w") as f:
-        f.write("dropleak-heap")
     for number in (_signal.SIGALRM, _signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGQUIT):
         _signal.signal(number, _signal.SIG_DFL)
     _signal.setitimer(_signal.ITIMER_REAL, seconds)  # ends it, wherever it is
+    gc.disable()
+    with open("/proc/self/comm", "w") as f:
+        f.write("dropleak-heap")
     with open("/proc/self/oom_score_adj", "w") as f:
         f.write("1000")
     os.nice(5)  # with 10 it gets a twentieth of a processor where four busy processes share two
@@ -278,6 +310,7 @@ class Look:
 
     def __init__(self, wire, page, before):
         self.wire, self.page, self.before = wire, page, before
+        self.half = 0
         self.at = time.time()
         self.now = {"at": self.at}
 
@@ -453,9 +486,12 @@ class Look:
         import marshal
 
         kept = marshal.dumps(self.now)
-        if len(kept) <= KEPT - 8:
-            self.page[8 : 8 + len(kept)] = kept
-            self.page[:8] = len(kept).to_bytes(8, "little")
+        if len(kept) <= KEPT:
+            # Beside what was kept before, and told last: it may be killed at any moment.
+            at = 8 + self.half * KEPT
+            self.half = 1 - self.half
+            self.page[at : at + len(kept)] = kept
+            self.page[:8] = (at << 32 | len(kept)).to_bytes(8, "little")
 
     def chain(self):
         """One chain of references to the type that grew most, where objgraph is installed."""

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import sys
+import threading
 import time
 import tracemalloc
 
@@ -45,7 +46,7 @@ def look(until):
     here = probe.current()
     here.heap.due = 0
     if kind == "beside":
-        probe.began(task_id="other", task=Task)
+        threading.Thread(target=probe.began, kwargs={"task_id": "other", "task": Task}).start()
     probe.began(task_id="this", task=Task)
     probe.ended(task_id="this", task=Task)
     for line in listener.accept()[0].makefile():

@@ -1,0 +1,98 @@
+package agent
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/order"
+	"github.com/dropleak/dropleak/bot/testbed"
+)
+
+// silentBed is an agent beside the application of testdata/silent.py.
+func silentBed(t *testing.T) (*testbed.CeleryApp, *service) {
+	t.Helper()
+	app := testbed.Celery(t, testbed.Redis(t))
+	s := newService(t)
+	o := s.options(t)
+	o.Probe = filepath.Join(testbed.Folder(t), "probe.sock")
+	withProbe(t, app, o.Probe)
+	text, err := os.ReadFile(filepath.Join("testdata", "silent.py"))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(app.Dir, "app.py"), append(text, []byte(feeder)...), 0o644))
+	startAgent(t, o)
+	return app, s
+}
+
+// awaitRuns waits until a worker has run a task so often.
+func awaitRuns(t *testing.T, s *service, worker, task string, least float64) {
+	t.Helper()
+	testbed.Eventually(t, testbed.Patience, func() error {
+		if runs, _ := tasksShipped(s, worker); runs[task] < least {
+			return fmt.Errorf("%v ran, want %g of %s", runs, least, task)
+		}
+		return nil
+	})
+}
+
+// TestForkThatHangs: in a real worker, a fork that never comes to its own time
+// limit is ended by the process that made it, and the next look answers.
+func TestForkThatHangs(t *testing.T) {
+	t.Parallel()
+	app, s := silentBed(t)
+	name := unique("hangs")
+	app.Start(t, testbed.Worker{Name: name + "@bed", Queue: name, Concurrency: 1, User: "nobody"})
+	app.Feed(t, testbed.Load{Task: "silent.hang", Count: 1, Queue: name})
+	awaitRuns(t, s, name, "silent.hang", 1)
+	app.Feed(t, testbed.Load{Task: "silent.nothing", Every: 100 * time.Millisecond, Queue: name})
+	if h := looked(t, s, name+"@bed", 1); len(h.Parts) > 0 || len(h.Notes) != 1 || !strings.Contains(h.Notes[0], "cut short") {
+		t.Errorf("the look whose fork hangs: %+v", h)
+	}
+	var h *order.Heap
+	tries := 1
+	testbed.Eventually(t, testbed.Patience, func() error {
+		tries++
+		if h = looked(t, s, name+"@bed", tries); len(h.Parts) == 0 {
+			return fmt.Errorf("look %d: %+v", tries, h)
+		}
+		return nil
+	})
+}
+
+// TestAnotherIsAsked: where the process of a real worker that holds most ends
+// no task, another one answers, and it is said which did not and why; where
+// none does, that is said of all.
+func TestAnotherIsAsked(t *testing.T) {
+	t.Parallel()
+	app, s := silentBed(t)
+	name := unique("idles")
+	app.Start(t, testbed.Worker{Name: name + "@bed", Queue: name, Concurrency: 2, User: "nobody"})
+	// The same process gets nearly all of a quiet worker's tasks: only a busy worker uses both.
+	app.Feed(t, testbed.Load{Task: "silent.nothing", Every: time.Millisecond, Count: 300, Queue: name})
+	testbed.Eventually(t, testbed.Patience, func() error {
+		if runs, slots := tasksShipped(s, name); runs["silent.nothing"] < 300 || len(slots) < 2 {
+			return fmt.Errorf("%v ran in %v", runs, slots)
+		}
+		return nil
+	})
+	app.Feed(t, testbed.Load{Task: "silent.sleep", Amount: 32 << 20, Count: 1, Queue: name})
+	h := looked(t, s, name+"@bed", 1)
+	if len(h.Parts) > 0 || len(h.Notes) != 1 || strings.Count(h.Notes[0], "did not answer: no task of it ended in time") != 2 {
+		t.Errorf("asked where no task ends: %+v", h)
+	}
+	app.Feed(t, testbed.Load{Task: "silent.nothing", Every: 100 * time.Millisecond, Queue: name})
+	tries := 1
+	testbed.Eventually(t, testbed.Patience, func() error {
+		tries++
+		if h = looked(t, s, name+"@bed", tries); len(h.Parts) == 0 || len(h.Notes) == 0 {
+			return fmt.Errorf("look %d: %+v", tries, h)
+		}
+		return nil
+	})
+	if strings.Contains(h.Notes[0], fmt.Sprintf("pid %d ", h.PID)) || !strings.Contains(h.Notes[0], "no task of it ended in time") {
+		t.Errorf("answered by another: %+v", h)
+	}
+}
