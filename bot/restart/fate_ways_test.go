@@ -1,6 +1,7 @@
 package restart
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,8 @@ func contextFor(d time.Duration) (context.Context, context.CancelFunc) {
 // its two halves, a stop and a start.
 func supervisorTrials(t *testing.T, newBed func() *fates) []trial {
 	t.Helper()
+	group := map[string]string{"stopwaitsecs": "300", "stopasgroup": "true", "killasgroup": "true"}
+	asks := map[string]string{"group": asksLong, "groupended": asksBriefly}
 	rows := []struct {
 		way, name, settings string
 		inTime              bool
@@ -35,7 +38,8 @@ func supervisorTrials(t *testing.T, newBed func() *fates) []trial {
 		{"supervisor", "long", "`stopwaitsecs` is enough", true, map[string]string{"stopwaitsecs": "300", "killasgroup": "true"}},
 		{"supervisor", "short", "`stopwaitsecs` runs out, `killasgroup=true`", false, map[string]string{"stopwaitsecs": "3", "killasgroup": "true"}},
 		{"supervisor", "alone", "`stopwaitsecs` runs out, `killasgroup=false` (the default)", false, map[string]string{"stopwaitsecs": "3"}},
-		{"supervisor", "group", "`stopasgroup=true`", false, map[string]string{"stopwaitsecs": "300", "stopasgroup": "true", "killasgroup": "true"}},
+		{"supervisor", "group", "`stopasgroup=true`, " + stillWaits, false, group},
+		{"supervisor", "groupended", "`stopasgroup=true`, " + hasEnded, false, group},
 		{"celery", "warm", "warm shutdown under supervisor, `autorestart=true`", true, map[string]string{"stopwaitsecs": "3", "autorestart": "true"}},
 		{"ssh", "far", "`supervisorctl restart`, `stopwaitsecs` is enough", true, map[string]string{"stopwaitsecs": "300"}},
 	}
@@ -43,8 +47,9 @@ func supervisorTrials(t *testing.T, newBed func() *fates) []trial {
 	var trials []trial
 	for _, r := range rows {
 		f := newBed()
+		f.asks = cmp.Or(asks[r.name], f.asks)
 		programs = append(programs, f.program(r.name, r.options))
-		trials = append(trials, trial{way: r.way, settings: r.settings, inTime: r.inTime, bed: f, raced: r.name == "group"})
+		trials = append(trials, trial{way: r.way, settings: r.settings, inTime: r.inTime, bed: f})
 	}
 	super := testbed.Supervisor(t, programs...)
 	for n, r := range rows {
@@ -112,14 +117,17 @@ func systemdTrials(t *testing.T, newBed func() *fates) []trial {
 	t.Helper()
 	m := testbed.Systemd(t, testbed.MachineOptions{HostNetwork: true})
 	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+m.Path("/run/dbus/system_bus_socket"))
+	asks := map[string]string{"control": asksLong, "briefly": asksBriefly}
 	row := func(settings string, inTime bool, name, lines string) trial {
 		f := newBed()
-		return trial{"systemd", settings, inTime, f, unit(t, m, f, name, lines), name == "control"}
+		f.asks = cmp.Or(asks[name], f.asks)
+		return trial{"systemd", settings, inTime, f, unit(t, m, f, name, lines)}
 	}
 	return []trial{
 		row("`KillMode=mixed`, `TimeoutStopSec` is enough", true, "mixed", "KillMode=mixed\nTimeoutStopSec=300\n"+plain),
 		row("`KillMode=mixed`, `TimeoutStopSec` runs out", false, "brief", "KillMode=mixed\nTimeoutStopSec=3\n"+plain),
-		row("`KillMode=control-group` (the default)", false, "control", "TimeoutStopSec=300\n"+plain),
+		row("`KillMode=control-group` (the default), "+stillWaits, false, "control", "TimeoutStopSec=300\n"+plain),
+		row("`KillMode=control-group` (the default), "+hasEnded, false, "briefly", "TimeoutStopSec=300\n"+plain),
 		row("`celery multi` under `Type=forking`, `ExecStop=celery multi stopwait`", true, "multi", "TimeoutStopSec=300\n"+multi),
 	}
 }
@@ -169,7 +177,7 @@ func dockerTrials(t *testing.T, newBed func() *fates) []trial {
 	d := testbed.Docker(t)
 	row := func(settings string, inTime bool, name, seconds string) trial {
 		f := newBed()
-		return trial{"docker", settings, inTime, f, contained(t, d, f, name, seconds), false}
+		return trial{"docker", settings, inTime, f, contained(t, d, f, name, seconds)}
 	}
 	return []trial{
 		row("`--stop-timeout` is enough", true, "box-long", "300"),
@@ -196,7 +204,7 @@ func contained(t *testing.T, d *testbed.DockerEngine, f *fates, name, seconds st
 func powerTrials(t *testing.T, newBed func() *fates) []trial {
 	t.Helper()
 	f := newBed()
-	return []trial{{"power cycle", "SIGKILL of every process stands in", false, f, pulled(t, f), false}}
+	return []trial{{"power cycle", "SIGKILL of every process stands in", false, f, pulled(t, f)}}
 }
 
 // pulled is the power, pulled: everything ends at once, and is started again

@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"context"
 	_ "embed"
 	"fmt"
 	"os"
@@ -76,6 +77,10 @@ func (m *Machine) boot(t testing.TB, dir, state, network string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if t.Failed() && m.init != 0 {
+			t.Log(m.said("journalctl", "-n", "80", "--no-pager"))
+			t.Log(m.said("ps", "-eo", "pid,ppid,user,stat,wchan:20,etimes,rss,args", "--forest", "ww"))
+		}
 		if err := m.PowerOff(); err != nil {
 			t.Error(err)
 		}
@@ -152,6 +157,15 @@ func (m *Machine) Exec(t testing.TB, args ...string) string {
 		t.Fatalf("in the machine: %s: %v\n%s", strings.Join(args, " "), err, said)
 	}
 	return strings.TrimSpace(string(said))
+}
+
+// said is what a program inside the machine prints, for the log of a test that failed.
+func (m *Machine) said(args ...string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	enter := m.Command(args...)
+	said, err := exec.CommandContext(ctx, enter.Path, enter.Args[1:]...).CombinedOutput()
+	return fmt.Sprintf("in the machine: %s: %v\n%s", strings.Join(args, " "), err, said)
 }
 
 // Path is where this machine's programs find a file of the machine, given by its absolute path in there. It leads to

@@ -57,13 +57,14 @@ type missed struct {
 	ended bool // some scrape ends with a whole line
 }
 
-// saw takes note of how a scrape ended.
-func (m *missed) saw(s *scrape) {
-	if s.tail == "" {
+// saw takes note of how a scrape ended. A page of a proxy's in its place, or
+// what could not be read, says nothing of how the others end.
+func (m *missed) saw(s *scrape, err error) {
+	if s.tail != "" {
+		m.tails = append(m.tails, s)
+	} else if s.memory && err == nil {
 		m.ended = true
-		return
 	}
-	m.tails = append(m.tails, s)
 }
 
 // tell says how many scrapes were missed.

@@ -28,6 +28,7 @@ type scrape struct {
 	stamps []stamped
 	open   bool   // OpenMetrics, by what the file says
 	float  bool   // a stamp had a fraction
+	memory bool   // it has samples of the kind that is looked for
 	tail   string // the last line, where it has no end
 	tailAt int    // its number
 }
@@ -81,6 +82,7 @@ func (s *scrape) take(line string) error {
 	if !wanted(p.labels) {
 		return nil
 	}
+	s.memory = true
 	if p.hasStamp {
 		s.float = s.float || p.stamp != math.Trunc(p.stamp)
 		if len(s.stamps) >= maxStamped {

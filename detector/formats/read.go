@@ -106,7 +106,7 @@ func (s Source) readScrapes(o Options) (Reading, error) {
 				r.note(0, "%s: %s", filepath.Base(f.Path), err)
 			}
 		}
-		run.saw(&one)
+		run.saw(&one, err)
 		s.hear(&r, one)
 	}
 	for _, one := range run.tails {

@@ -7,11 +7,12 @@ import time
 
 from celery import Celery
 from celery.signals import worker_shutting_down
-from kombu.transport.redis import QoS
+from kombu.transport.redis import Channel, QoS
 
 app = Celery("fate", broker=os.environ.get("BED_BROKER"))
 app.conf.task_ignore_result = True
 app.conf.broker_connection_retry_on_startup = True
+Channel._brpop_start.__defaults__ = (float(os.environ.get("FATE_ASKS", "1")),)  # seconds that it asks for tasks at a time
 QoS.restore_visible.__defaults__ = (0, 10, 1)  # look for what is due every 10 seconds, not every 100
 
 
