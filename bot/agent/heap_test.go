@@ -180,7 +180,7 @@ func TestLook(t *testing.T) {
 	for _, want := range []struct {
 		part, what string
 		grown      float64
-	}{{"types", "__main__.Secret", 500}, {"held", "list, global __main__.kept (look.py:20)", 500}, {"chain", "__main__.Secret in list in dict in module", 0}, {"guppy", "stub.Row", 500}} {
+	}{{"types", "__main__.Secret", 500}, {"held", "list, global __main__.kept (look.py:21)", 500}, {"chain", "__main__.Secret in list in dict in module", 0}, {"guppy", "stub.Row", 500}} {
 		if row := rowOf(h, want.part, want.what); row.What == "" || row.Grown < want.grown {
 			t.Errorf("%s: %+v, want %s +%g\n%s", want.part, row, want.what, want.grown, second)
 		}
