@@ -164,10 +164,7 @@ func (w *Watch) cured(ctx context.Context, v View, f finding.Finding, worker det
 	if newest(calm).Sub(seen) < w.calm(f) {
 		return nil, nil
 	}
-	verdict := w.beside(ctx, v, worker.Name, detector.Judge(calm, v.At, detector.Options{}), func(held []detector.Point) detector.Verdict {
-		calm.Held = held
-		return detector.Judge(calm, v.At, detector.Options{})
-	})
+	verdict := detector.Judge(calm, v.At, detector.Options{})
 	least := verdict.MinDetectable
 	if verdict.Kind != detector.Healthy || least == nil || *least > f.Worst/2 {
 		return nil, nil
