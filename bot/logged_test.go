@@ -29,7 +29,7 @@ func TestWhatSlackIsToldIsLogged(t *testing.T) {
 	l.run(log, v)
 	v.Step = "restart"
 	l.run(log, v)
-	v.Step, v.Outcome, v.Why, v.Ended = "verify", "freed_working", "Memory came back.", time.Now()
+	v.Step, v.Outcome, v.Why, v.Ended = "verify", "freed_working", "Memory was freed.", time.Now()
 	l.run(log, v)
 	l.run(log, v)
 	f := finding.Finding{ID: "f1", Severity: finding.High, Subject: finding.Subject{Kind: finding.KindLeak, DropletName: "web-1", Worker: "mail"},
@@ -39,7 +39,7 @@ func TestWhatSlackIsToldIsLogged(t *testing.T) {
 	l.finding(log, watch.Change{What: watch.Resolved, Finding: f})
 	const want = `level=INFO msg=run run=r1 finding=f1 subject="mail on web-1" step=snapshot
 level=INFO msg=run run=r1 finding=f1 subject="mail on web-1" step=restart
-level=INFO msg=run run=r1 finding=f1 subject="mail on web-1" step=verify outcome=freed_working why="Memory came back."
+level=INFO msg=run run=r1 finding=f1 subject="mail on web-1" step=verify outcome=freed_working why="Memory was freed."
 level=INFO msg=finding what=opened finding=f1 subject="mail on web-1" kind=leak severity=high verdict=leak
 level=INFO msg=finding what=resolved finding=f1 subject="mail on web-1" kind=leak severity=high verdict=leak
 `

@@ -49,6 +49,8 @@ func first(v remedy.View) string {
 		lines = append(lines, relapse(v))
 	case v.Outcome != "":
 		lines = append(lines, outcome(v))
+	case waitsTooLong(v):
+		lines = append(lines, fmt.Sprintf(saysRunsOutBefore, report.Date(v.Exhausts)))
 	case v.TooLate && slices.ContainsFunc(v.Buttons, func(b remedy.Button) bool { return b.Kind == remedy.Skip }):
 		lines = append(lines, saysCardTooLate)
 	}
@@ -181,7 +183,7 @@ func former(past []remedy.Past) string {
 	for _, p := range past {
 		line := "• " + report.Date(p.At) + ": " + report.Escape(p.Outcome.Words())
 		if p.Freed > 0 {
-			line += fmt.Sprintf(saysCameBack, report.Bytes(p.Freed))
+			line += fmt.Sprintf(saysCardFreed, report.Bytes(p.Freed))
 		}
 		switch {
 		case p.Still:

@@ -25,17 +25,18 @@ func later(v remedy.View, at time.Time) report.Press {
 	return report.Press{Action: report.ActionQuiet, Value: v.Run, Text: fmt.Sprintf(saysAt, at.Format("15:04 MST")), Confirm: ask}
 }
 
-// waiting says when a run that was approved for later will act, and warns
-// where that is too late.
+// waitsTooLong reports whether memory runs out before a run begins that was
+// approved for later: skipping its snapshot would not help.
+func waitsTooLong(v remedy.View) bool {
+	return !v.Opens.IsZero() && !v.Exhausts.IsZero() && v.Exhausts.Before(v.Opens)
+}
+
+// waiting says when a run that was approved for later will act.
 func waiting(v remedy.View) []slack.Block {
 	if v.Opens.IsZero() {
 		return nil
 	}
-	text := fmt.Sprintf(saysWaitsFor, report.Date(v.Opens))
-	if !v.Exhausts.IsZero() && v.Exhausts.Before(v.Opens) {
-		text += fmt.Sprintf(saysRunsOutBefore, report.Date(v.Exhausts))
-	}
-	return []slack.Block{report.Section(text)}
+	return []slack.Block{report.Section(fmt.Sprintf(saysWaitsFor, report.Date(v.Opens)))}
 }
 
 // Names within the modal that asks how long to be quiet.

@@ -18,7 +18,7 @@ func TestQuietWindow(t *testing.T) {
 		wantText(t, "the card", m.PlainText(), "At 22:00 UTC")
 		d.press(anna, f.ID, report.ActionQuiet)
 		_, m = d.message(f.ID)
-		wantText(t, "the message", m.PlainText(), "Approved by <@U0ANNA>", "Waits for", "Memory runs out before that")
+		wantText(t, "the message", m.PlainText(), "Approved by <@U0ANNA>", "Waits for", "Memory runs out before this run begins")
 		if !offers(m, report.ActionCancel) || offers(m, report.ActionQuiet) {
 			t.Errorf("it offers %v", actions(m))
 		}

@@ -39,6 +39,7 @@ func TestAtAGlance(t *testing.T) {
 			v      remedy.View
 			worker string
 		}{"short": {f, v, "mail on web-1"}, "long": {long, longRun, "sends-the-mail-se… on web-of-fran…"}} {
+			before := kindsOf(x.v)
 			m := report.Finding(x.f, shown(report.Look{At: noon, Picture: x.f.Picture}, x.f, x.v, noon))
 			got, told := first80(m.Text), "out of memory in 12 h"
 			if s := story(x.f, x.v); s != "" {
@@ -54,7 +55,10 @@ func TestAtAGlance(t *testing.T) {
 				}
 			}
 			beforeFold(t, name, m.Blocks)
-			tooLate(t, name, v.TooLate, m.Blocks)
+			tooLate(t, name, v.TooLate && !waitsTooLong(v), m.Blocks)
+			if after := kindsOf(x.v); !slices.Equal(after, before) {
+				t.Errorf("%s: showing it changed the run's buttons from %v to %v", name, before, after)
+			}
 			if v.Outcome == "" {
 				continue
 			}
@@ -70,6 +74,13 @@ func TestAtAGlance(t *testing.T) {
 			t.Errorf("incident %s: a lock screen shows %q", name, first80(m.Text))
 		}
 	}
+}
+
+func kindsOf(v remedy.View) (out []remedy.Kind) {
+	for _, b := range v.Buttons {
+		out = append(out, b.Kind)
+	}
+	return out
 }
 
 // tooLate: where memory runs out before a snapshot can finish, the first row has

@@ -63,7 +63,7 @@ func answers() map[string]slackapp.Message {
 		"reminder-half":           bell(remedy.AtHalf),
 		"reminder-quarter":        bell(remedy.AtQuarter),
 		"reminder-last":           bell(remedy.Escalated),
-		"thread-freed":            end(remedy.FreedWorking, "memory came back and the worker is working"),
+		"thread-freed":            end(remedy.FreedWorking, "memory was freed and the worker is working"),
 		"thread-down":             end(remedy.NotRunning, "the worker has no main process in the last 3 readings"),
 		"thread-relapsed": say(logLine(change(ended(remedy.FreedWorking, "", "", ""), func(v *remedy.View) {
 			v.Relapse = &remedy.Relapse{At: noon.Add(7 * time.Hour), Rate: 41 * mib, Exhaust: noon.Add(40 * time.Hour), Helped: 24000}

@@ -196,13 +196,13 @@ func runs() map[string]remedy.View {
 			v.Skip = &v.Votes[0]
 			v.Steps[3].State, v.Steps[3].Note = remedy.Skipped, "The droplet holds no state"
 		}),
-		"end-freed":     ended(remedy.FreedWorking, "", "memory came back and the worker is working", ""),
-		"end-not-seen":  ended(remedy.FreedNotSeenWorking, "", "memory came back; the worker runs but was not seen working", ""),
+		"end-freed":     ended(remedy.FreedWorking, "", "memory was freed and the worker is working", ""),
+		"end-not-seen":  ended(remedy.FreedNotSeenWorking, "", "memory was freed; the worker runs but was not seen working", ""),
 		"end-not-freed": change(ended(remedy.NotFreed, "verify", "the new process holds as much memory as the old one did", ""), func(v *remedy.View) { v.Life.Now.Bytes = 1490 * mib }),
 		"end-lasted": change(ended(remedy.FreedWorking, "", lasting, ""), func(v *remedy.View) {
 			v.Left, v.Buttons = &remedy.Vote{By: "U0ANNA", Kind: remedy.KeepSnapshot}, v.Buttons[:1]
 		}),
-		"end-relapsed": change(ended(remedy.FreedWorking, "", "memory came back and the worker is working", ""), func(v *remedy.View) {
+		"end-relapsed": change(ended(remedy.FreedWorking, "", "memory was freed and the worker is working", ""), func(v *remedy.View) {
 			v.Relapse = &remedy.Relapse{At: noon.Add(7 * time.Hour), Rate: 41 * mib, Exhaust: noon.Add(40 * time.Hour), Helped: 24000}
 			v.Left, v.Buttons = &remedy.Vote{By: "U0ANNA", Kind: remedy.KeepSnapshot}, v.Buttons[:1]
 		}),
@@ -229,7 +229,7 @@ func runs() map[string]remedy.View {
 }
 
 // lasting marks the run whose worker was seen not to grow in its new life.
-const lasting = "memory came back and the worker is working, and it lasted"
+const lasting = "memory was freed and the worker is working, and it lasted"
 
 // stateFor is what the remedy makes of the finding meanwhile.
 func stateFor(v remedy.View) finding.Finding {

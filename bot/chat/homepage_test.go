@@ -103,6 +103,17 @@ func pages() map[string]*scene {
 		"first": {at: noon, channel: "C0OPS", trouble: []string{"DigitalOcean: 401 Unable to authenticate you"}}}
 }
 
+// A fleet of ordinary size is listed in full.
+func TestHomeListsTheFleet(t *testing.T) {
+	raw, err := json.Marshal(homeView(page(300).blocks()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(raw), "more workers") {
+		t.Errorf("of 300 workers it leaves some out")
+	}
+}
+
 // Whatever the fleet, the page stays within what Slack takes: 100 blocks, 250
 // KB, 3,000 characters a section.
 func TestHomeFitsLargeFleets(t *testing.T) {

@@ -65,6 +65,7 @@ func (c *Chat) Run(ctx context.Context) {
 	}
 	wg.Go(func() { c.keepHomes(ctx) })
 	wg.Go(func() { c.redraw(ctx) })
+	wg.Go(func() { c.retellGrowth(ctx) })
 	wg.Wait()
 }
 

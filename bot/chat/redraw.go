@@ -2,9 +2,11 @@ package chat
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/workflow"
 )
 
 // drawIn is how long one chart may take, with its upload.
@@ -26,6 +28,45 @@ func (c *Chat) redraw(ctx context.Context) {
 			cancel()
 		}
 	}
+}
+
+// growthTold is how often it is looked whose growth can be told of now, and
+// growthFor how far back runs are looked at. Scaled time.
+const (
+	growthTold = time.Minute
+	growthFor  = 80 * time.Hour // a little more than the longest calm that is waited for
+)
+
+// retellGrowth has the message of a run told again when the moment has come
+// that it names, from which on it can be known that growth has stopped.
+func (c *Chat) retellGrowth(ctx context.Context) {
+	tick := time.NewTicker(max(c.o.Scale.Real(growthTold), time.Second))
+	defer tick.Stop()
+	last := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := time.Now()
+		if err := c.retellBetween(ctx, last, now); err != nil && ctx.Err() == nil {
+			c.o.Log.Warn("tell again of runs whose growth can be told", "err", err)
+			continue // at the next look
+		}
+		last = now
+	}
+}
+
+func (c *Chat) retellBetween(ctx context.Context, last, now time.Time) error {
+	views, err := c.o.Remedy.Views(ctx, workflow.Filter{Ended: true, Since: now.Add(-c.o.Scale.Real(growthFor))})
+	errs := []error{err}
+	for _, v := range views {
+		if v.Life != nil && v.Life.Tells.After(last) && !v.Life.Tells.After(now) {
+			errs = append(errs, c.o.Remedy.Retell(ctx, v.Run))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // ended has a run's chart drawn anew. Where too many wait it stays as it is.

@@ -32,8 +32,28 @@ func TestChartIsDrawnAnewAtTheEnd(t *testing.T) {
 				}
 			}
 		}
-		if !strings.Contains(alt, "was restarted, 1.3 GiB came back") {
+		if !strings.Contains(alt, "was restarted, 1.3 GiB freed") {
 			t.Errorf("alt text %q", alt)
+		}
+	})
+}
+
+// The moment from which it can be known that growth has stopped is named until
+// it has come, and the message is told anew then.
+func TestGrowthIsToldAnew(t *testing.T) {
+	bubble(t, func(t *testing.T, d *desk) {
+		d.far.tells = time.Now().Add(9 * time.Hour)
+		f := d.cured()
+		_, m := d.message(f.ID)
+		wantText(t, "after an hour", m.PlainText(), "that it stopped is not known before")
+		d.rest(time.Until(d.far.tells) - 2*time.Minute)
+		edits := len(d.sim.Calls("chat.update"))
+		d.rest(5 * time.Minute)
+		_, m = d.message(f.ID)
+		wantText(t, "after nine hours", m.PlainText(), "not known yet")
+		d.rest(time.Hour)
+		if n := len(d.sim.Calls("chat.update")) - edits; n != 1 {
+			t.Errorf("edited %d times, want once", n)
 		}
 	})
 }

@@ -209,7 +209,7 @@ func turnMark(f finding.Finding, run remedy.View, v remedy.RolloutView, now time
 	case t.Outcome != "":
 		mark := icon(t.Outcome) + " " + report.Escape(t.Outcome.Words())
 		if freed := run.Freed(); run.Run == t.Run && freed > 0 {
-			mark += fmt.Sprintf(saysCameBack, report.Freed(run.Before.Bytes, run.Life.Now.Bytes))
+			mark += fmt.Sprintf(saysCardFreed, report.Freed(run.Before.Bytes, run.Life.Now.Bytes))
 		}
 		return mark
 	case t.Run != "" && run.Run == t.Run:

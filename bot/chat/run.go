@@ -265,7 +265,7 @@ func buttons(f finding.Finding, v remedy.View) (slack.Block, slack.Block) {
 		case remedy.Cancel:
 			row = append(row, report.Press{Action: report.ActionCancel, Value: v.Run, Text: saysLabelCancel})
 		case remedy.Skip:
-			if v.TooLate {
+			if v.TooLate && !waitsTooLong(v) {
 				row = append(row, report.Press{Action: report.ActionSkip, Value: v.Run, Text: saysLabelSkip, Style: slack.StyleDanger})
 				continue
 			}

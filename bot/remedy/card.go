@@ -171,7 +171,7 @@ func past(runs []record, now time.Time) []Past {
 	return out
 }
 
-// freed is how many bytes came back; 0 where it is not known.
+// freed is how many bytes were freed; 0 where it is not known.
 func freed(d data) float64 {
 	if d.Life == nil || d.Life.Now.Bytes == 0 || d.Before.Bytes == 0 || d.Life.Now.Metric != d.Before.Metric {
 		return 0

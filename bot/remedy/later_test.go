@@ -1,6 +1,7 @@
 package remedy_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,6 +81,24 @@ func TestLaterIsNotStretched(t *testing.T) {
 		wantRefused(t, decide(t, p, run, click(alice, remedy.Approve)), remedy.AskedAlready)
 		if a := decide(t, p, run, click(bob, remedy.Approve)); !a.Accepted || a.View.Opens.IsZero() {
 			t.Errorf("answer %+v", a)
+		}
+	})
+}
+
+// A snapshot that would be complete in time may not be when it begins later.
+func TestLaterIsTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := nights()
+		p := w.start("a", func(_ *remedy.Config, d *remedy.Deps) {
+			d.Expect = func(context.Context, int64, float64) time.Duration { return 2 * time.Hour }
+		})
+		leaking(w, time.Hour, 5*time.Hour)
+		run := proposed(t, p)
+		if v := look(t, p, run); v.TooLate {
+			t.Error("two hours are too long, of five")
+		}
+		if a := decide(t, p, run, click(alice, remedy.Later)); !a.Accepted || !a.View.TooLate {
+			t.Errorf("in the window, four hours from now: %+v, too late %v", a.Refusal, a.View.TooLate)
 		}
 	})
 }

@@ -5,7 +5,7 @@
 // enough people who may decide have said so at the gate. Then evidence is
 // gathered, the droplet is snapshotted under a name of the run's own, the
 // target is looked at once more, the worker is restarted, and the new life is
-// watched until it is known whether memory came back and whether it works.
+// watched until it is known whether memory was freed and whether it works.
 // docs/run.md draws the states; a test compares the drawing with this code.
 //
 // Nothing here decides by itself to be rougher than it was allowed to be: a

@@ -57,7 +57,7 @@ type Watcher interface {
 // settled says how many passes make an absence or a death believable.
 const settled = 3
 
-// judge answers both questions, did memory come back and does the worker
+// judge answers both questions, was memory freed and does the worker
 // live, or says that it is too early. last: no more time is given.
 func judge(l Life, before Numbers, last bool) (Outcome, string, bool) {
 	switch {
@@ -74,9 +74,9 @@ func judge(l Life, before Numbers, last bool) (Outcome, string, bool) {
 		case l.Now.Bytes == 0 && !last:
 			return "", "", false // PSS is read less often: the numbers that are told are on their way
 		case l.Working == Advancing:
-			return FreedWorking, "memory came back and the worker is working", true
+			return FreedWorking, "memory was freed and the worker is working", true
 		case last:
-			return FreedNotSeenWorking, "memory came back; the worker runs but was not seen working", true
+			return FreedNotSeenWorking, "memory was freed; the worker runs but was not seen working", true
 		}
 	}
 	if !last {
@@ -95,7 +95,7 @@ func judgeLast(l Life, before Numbers) (Outcome, string, bool) {
 	case !poolBack(l, before):
 		return CameBackBad, fmt.Sprintf("its pool has %d processes, had %d", l.Pool, before.Processes), true
 	}
-	return Unclear, "too little was measured since the restart to tell whether memory came back", true
+	return Unclear, "too little was measured since the restart to tell whether memory was freed", true
 }
 
 func poolBack(l Life, before Numbers) bool { return l.Pool >= before.Processes }

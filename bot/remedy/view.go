@@ -99,7 +99,7 @@ type View struct {
 // Title names the subject for people.
 func (v View) Title() string { return v.Plan.Title() }
 
-// Freed is how many bytes came back; 0 where it is not known.
+// Freed is how many bytes were freed; 0 where it is not known.
 func (v View) Freed() float64 {
 	if v.Life == nil || v.Life.Now.Bytes == 0 || v.Before.Bytes == 0 || v.Life.Now.Metric != v.Before.Metric {
 		return 0
@@ -183,8 +183,12 @@ func (s *Service) view(t record, sent bool) View {
 	if d.Restart != nil {
 		v.New = d.Restart.New
 	}
+	begins := time.Now()
+	if v.Opens.After(begins) {
+		begins = v.Opens
+	}
 	v.TooLate = r.Live() && !d.Only && d.Snapshot == nil && !v.Exhausts.IsZero() && d.Expected > 0 && g.Skip == nil &&
-		time.Now().Add(d.Expected-elapsed(d.Times[stepSnapshot])).After(v.Exhausts)
+		begins.Add(d.Expected-elapsed(d.Times[stepSnapshot])).After(v.Exhausts)
 	v.Steps = stepViews(t)
 	v.Buttons = s.buttons(t, sent)
 	return v

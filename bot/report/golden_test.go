@@ -98,7 +98,7 @@ func messages() map[string]Message {
 			f.State, f.Why = finding.Gone, "the droplet left the fleet (it was destroyed or lost its tag)"
 		})),
 		"finding-no-run":        Finding(mail(), Look{At: noon, NoRun: "No way to restart mail on web-1 is configured."}),
-		"finding-story":         Finding(mail(), Look{At: noon, Picture: "F0CHART001", Story: "was restarted, 1.3 GiB came back", Before: "held 1.6 GiB, grew +44 MiB/h"}),
+		"finding-story":         Finding(mail(), Look{At: noon, Picture: "F0CHART001", Story: "was restarted, 1.3 GiB freed", Before: "held 1.6 GiB, grew +44 MiB/h"}),
 		"finding-silent-agent":  Finding(other(finding.KindSilent, "", "the agent has not reported since 22 Nov 11:55 UTC; nothing is known of its workers"), Look{At: noon}),
 		"finding-silent":        Finding(other(finding.KindSilent, "mail", "this worker was there and has not been seen since 22 Nov 11:55 UTC, while its agent still reports"), Look{At: noon}),
 		"finding-no-metrics":    Finding(other(finding.KindNoMetrics, "", "no memory from DigitalOcean since 22 Nov 11:00 UTC; is its metrics agent running?"), Look{At: noon}),

@@ -110,7 +110,7 @@ func (w *Watch) settleSilence(ctx context.Context, d Droplet, p history.Presence
 	return &c.Finding, c, nil
 }
 
-// still keeps a finding about silence that goes on or has come back: one whose
+// still keeps a finding about silence that goes on or has begun again: one whose
 // mute has run out wakes, and one that has no message yet is told again.
 func (w *Watch) still(ctx context.Context, f finding.Finding, p history.Presence, at time.Time) (*finding.Finding, *Change, error) {
 	what := Seen

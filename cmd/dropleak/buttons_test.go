@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -94,5 +95,34 @@ func TestFindingsOffer(t *testing.T) {
 		}
 		o.do(1, "approve", "--as", "U0GUS", "--yes", answer, run)
 		o.do(0, "approve", "--as", inOffice, "--yes", answer, run)
+		o.nothingToAsk(args)
+	}
+}
+
+// nothingToAsk: of a finding that is over nobody can ask, and no ask is written
+// down.
+func (o *office) nothingToAsk(args []string) {
+	o.t.Helper()
+	asks := func() (n int) {
+		all, err := o.store.AuditEntries(o.t.Context(), audit.Filter{})
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		for _, e := range all {
+			if e.What == "ask" {
+				n++
+			}
+		}
+		return n
+	}
+	_, err := finding.Change(o.t.Context(), o.store, "f1", func(f *finding.Finding) error { return f.Dismiss(inOffice, "a load test", time.Now()) })
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	before := asks()
+	o.do(1, append([]string{"findings", "offer", "--as", "U0CARLA", "--yes", "f1"}, args...)...)
+	o.hears("Finding f1 is dismissed: there is nothing to ask for.")
+	if n := asks(); n != before {
+		o.t.Errorf("%d asks are written down, %d before", n, before)
 	}
 }

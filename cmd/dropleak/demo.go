@@ -28,7 +28,7 @@ everything and removes what it wrote. It needs Linux, and nothing else.
 
 Exit status: 0 done; with --story only if, by the simulators' own journals, the
 click came through Slack's wire, the snapshot was complete before the restart
-order was claimed, the process changed and memory came back, with one snapshot
+order was claimed, the process changed and memory was freed, with one snapshot
 and one restart. 1 otherwise, 2 wrong usage.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {

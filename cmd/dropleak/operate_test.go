@@ -105,7 +105,7 @@ func (d *desk) fill() *store.Store {
 				id, now.Add(-time.Hour).Format(time.RFC3339), now.Add(time.Hour).Format(time.RFC3339), more))}
 	}
 	try(s.CreateRun(ctx, run("r-live", "4711/mail", "")))
-	try(s.CreateRun(ctx, run("r-over", "4711/video", `,"why":"Memory came back.","snapshot":{"id":"1","name":"dropleak-r-over"}`)))
+	try(s.CreateRun(ctx, run("r-over", "4711/video", `,"why":"Memory was freed.","snapshot":{"id":"1","name":"dropleak-r-over"}`)))
 	over, err := s.Run(ctx, "r-over")
 	try(err)
 	for over.Owner == "" || over.ID != "r-over" { // claimed in any order
@@ -147,7 +147,7 @@ func TestListsOfWhatIsKnown(t *testing.T) {
 		t.Errorf("an ended run in:\n%s", d.printed)
 	}
 	d.run(0, "runs", "--all")
-	d.says("r-over", "memory freed, worker working", "Memory came back.")
+	d.says("r-over", "memory freed, worker working", "Memory was freed.")
 	d.run(0, "runs", "--all", "--json")
 	for _, r := range d.list(2) {
 		if r["run"] == "r-over" && (r["outcome"] != "freed_working" || r["snapshot"] != "dropleak-r-over" || r["ended"] == nil) {

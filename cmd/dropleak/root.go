@@ -20,7 +20,7 @@ func root(s streams) *cobra.Command {
 		Short: "Find Celery workers that leak memory, and restart them safely",
 		Long: `dropleak finds Celery workers that leak memory on DigitalOcean droplets, reports
 them in Slack with a chart, and on one click snapshots the droplet, restarts
-the worker and checks that memory came back.
+the worker and checks that memory was freed.
 
 Begin with "dropleak demo" (no account needed), or judge a file you have with
 "dropleak scan FILE".`,

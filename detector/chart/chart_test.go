@@ -74,7 +74,7 @@ func TestGolden(t *testing.T) {
 	over := Chart{Title: "mail-1 on web-2 is above its memory threshold", Subtitle: "PSS + swap per worker", At: now,
 		Lines: []Line{{"mail-1", walk(4, 410, 3, 24)}, {"mail-2", walk(2, 340, 0, 24)}}, Threshold: 480 * mib, Limit: detector.Limit{Bytes: 512 * mib, Source: "memory.max"},
 		Events: story().Events[:1]}
-	week := Chart{Title: "mailer on web-1 was restarted, 120 MiB came back", Subtitle: "PSS + swap per worker", At: now, Lines: []Line{{"mailer", walk(7, 100, 0.6, 24*8)}},
+	week := Chart{Title: "mailer on web-1 was restarted, 120 MiB freed", Subtitle: "PSS + swap per worker", At: now, Lines: []Line{{"mailer", walk(7, 100, 0.6, 24*8)}},
 		Events: []detector.Event{{At: now.Add(-time.Hour), Kind: detector.EventRestart, Text: "restarted: main process 16378 → 17012"}}}
 	for name, c := range map[string]Chart{"leak": story(), "week": week, "threshold": over, "healthy": healthy, "gap": old, "berlin": berlin} {
 		t.Run(name, func(t *testing.T) {

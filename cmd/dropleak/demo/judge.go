@@ -106,7 +106,7 @@ func (e evidence) checks(f Fault) []check {
 			claimed && len(e.completed) == 1 && e.completed[0].Before(e.claims[0].At)},
 		{fmt.Sprintf("the main process is another: pid %d → %d, start %s → %s ticks", e.before.PID, e.after.PID, e.before.Start, e.after.Start),
 			e.after.PID != 0 && e.after.PID != e.before.PID && e.after.Start != e.before.Start},
-		{fmt.Sprintf("memory came back: the detector says %s; /proc says %s → %s", orNothing(string(e.recovery)), report.Bytes(float64(e.before.Bytes)), report.Bytes(float64(e.after.Bytes))),
+		{fmt.Sprintf("memory was freed: the detector says %s; /proc says %s → %s", orNothing(string(e.recovery)), report.Bytes(float64(e.before.Bytes)), report.Bytes(float64(e.after.Bytes))),
 			e.recovery == detector.DidRecover && e.after.Bytes < e.before.Bytes},
 		{fmt.Sprintf("Slack shows that memory is freed and the worker working (%s)", e.outcome.Words()), e.outcome == remedy.FreedWorking},
 		{fmt.Sprintf("every request to DigitalOcean was one it knows (%d were not)", e.unmodelled), e.unmodelled == 0},

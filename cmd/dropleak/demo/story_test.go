@@ -78,7 +78,7 @@ func TestStory(t *testing.T) {
 		"ok  exactly one restart order was given to the agent (1) and carried out (1)",
 		"ok  the snapshot was complete before the restart order was claimed",
 		"ok  the main process is another",
-		"ok  memory came back: the detector says recovered",
+		"ok  memory was freed: the detector says recovered",
 		"Memory freed, worker working",
 		"*Memory*",
 		"About 18 GB, $1.08 a month", // asked about the same disk that is copied
@@ -95,7 +95,7 @@ func TestStory(t *testing.T) {
 		{"all well", nil, 0, truths, []string{"NO  "}, "watching"},
 		{"crash", []string{"--fault", "crash"}, 0, append(truths, "ok  the service was killed between snapshot and restart"), []string{"NO  "}, "was killed (SIGKILL)"},
 		{"no recovery", []string{"--fault", "no-recovery"}, 1,
-			[]string{"Restarted, memory not freed", "NO  memory came back: the detector says not_recovered", "ok  the main process is another"},
+			[]string{"Restarted, memory not freed", "NO  memory was freed: the detector says not_recovered", "ok  the main process is another"},
 			[]string{"the story is told"}, `the run ended with "restarted, memory not freed"`},
 		{"errored snapshot", []string{"--fault", "errored-snapshot"}, 1,
 			[]string{"Failed, nothing was restarted", "DigitalOcean ended the snapshot with an error", "The worker was not touched",
