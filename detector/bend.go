@@ -24,19 +24,20 @@ func bendOf(x, y []float64) bend {
 	if n < 8 || x[n-1] <= x[0] {
 		return bend{se: math.Inf(1)}
 	}
-	u, square := make([]float64, n), make([]float64, n)
+	room, handle := borrow(5 * n)
+	defer giveBack(handle)
+	u, square, e := room[:n], room[n:2*n], room[2*n:3*n]
 	for i := range x {
 		u[i] = 2*(x[i]-x[0])/(x[n-1]-x[0]) - 1
 		square[i] = u[i] * u[i]
 	}
-	_, q := ols(u, square)
-	b, r := ols(u, y)
+	_, q := ols(u, square, room[3*n:4*n])
+	b, r := ols(u, y, room[4*n:])
 	qq := dot(q, q)
 	if b <= 0 || qq <= 0 {
 		return bend{by: -1}
 	}
 	c := dot(q, r) / qq
-	e := make([]float64, n)
 	for i := range e {
 		e[i] = r[i] - c*q[i]
 	}

@@ -111,7 +111,7 @@ func TestLoadCarries(t *testing.T) {
 		"never given back": {func(h float64) float64 { top = max(top, 20*v[at(h)]); return (100 + top) * mib }, false},
 	} {
 		c := curveFrom(n, k.bytes, cpu)
-		g, ok := loadOf([]curve{c}).beside(c, 0, th)
+		g, ok := loadOf([]curve{c}, nil).beside(c, 0, th)
 		if got := ok && g.follows(th) && g.byLoad(th); got != k.want {
 			t.Errorf("%s: carried by the load %v, want %v", name, got, k.want)
 		}
@@ -138,7 +138,7 @@ func TestClimbs(t *testing.T) {
 			done += k.load(h) * 300 / 12
 			return done
 		})
-		g, ok := loadOf([]curve{c}).beside(c, 0, th)
+		g, ok := loadOf([]curve{c}, nil).beside(c, 0, th)
 		if got := ok && g.climbs(th); got != k.want || got && g.follows(th) {
 			t.Errorf("%s: climbs %v, want %v; load rose %.2f times, alike %.2f, gave back %.2f", name, got, k.want, g.rise, g.alike, g.back)
 		}

@@ -134,16 +134,16 @@ func (c curve) until(t float64) curve {
 }
 
 // newCurve is a curve of n blocks to be filled in.
-func newCurve(n int) curve {
-	all := make([]float64, 3*n)
+func newCurve(n int, in *arena) curve {
+	all := in.numbers(3 * n)
 	return curve{all[:n:n], all[n : 2*n : 2*n], all[2*n:]}
 }
 
 // curveOf lays blocks out over hours since origin, adding the swap that was
 // last known.
-func curveOf(bs []Block, origin int64) curve {
+func curveOf(bs []Block, origin int64, in *arena) curve {
 	n := len(bs)
-	c := newCurve(n)
+	c := newCurve(n, in)
 	swap := 0.0
 	for _, b := range bs {
 		if !math.IsNaN(b.Swap) {
@@ -168,7 +168,7 @@ func (c curve) coarse(n int) curve {
 		return c
 	}
 	width := c.span() / float64(n)
-	out, k := newCurve(n+2), 0
+	out, k := newCurve(n+2, nil), 0
 	for i := 0; i < c.len(); k++ {
 		j := i
 		edge := c.t[0] + width*(math.Floor((c.t[i]-c.t[0])/width)+1)

@@ -233,19 +233,22 @@ func pass(left [][]reading, who *[]int) (sum reading, ok bool) {
 // Join puts chunks together into what [JudgeSummary] judges. w gives what
 // does not come from samples: names, limits, events, tasks; its samples are
 // not read, but for its tasks.
-func Join(w Worker, chunks []Chunk) Summary {
+func Join(w Worker, chunks []Chunk) Summary { return (*Room)(nil).Join(w, chunks) }
+
+// Join is [Join] with the summary's blocks in the room.
+func (r *Room) Join(w Worker, chunks []Chunk) Summary {
 	s := Summary{Name: w.Name, Droplet: w.Droplet, Pool: w.Pool, Limit: w.Limit, High: w.High,
 		Pressure: w.Pressure, Held: w.Held, Events: w.Events, Gaps: w.Gaps}
 	chunks = slices.Clone(chunks)
 	slices.SortFunc(chunks, func(a, b Chunk) int { return before(a.Index, b.Index) })
-	j := joiner{byPID: map[int][]int{}}
+	j := joiner{room: r, byPID: map[int][]int{}}
 	for _, c := range chunks {
 		j.add(c)
 	}
 	s.Metric = j.metric()
 	j.totals(&s)
 	for i := range j.lives {
-		s.Lives = append(s.Lives, j.lives[i].summary())
+		s.Lives = append(s.Lives, j.lives[i].summary(r))
 	}
 	slices.SortStableFunc(s.Lives, func(a, b LifeSummary) int { return a.PID - b.PID })
 	slices.SortStableFunc(s.Lives, func(a, b LifeSummary) int { return before2(a.first(), b.first()) })
@@ -261,6 +264,7 @@ func before2(a, b int64) int {
 
 // joiner gathers chunks.
 type joiner struct {
+	room  *Room
 	lives []joinedLife
 	byPID map[int][]int // indices of lives
 	total []joinedTotal
@@ -358,7 +362,7 @@ func (j *joiner) totals(s *Summary) {
 	for _, t := range j.total {
 		n += len(t.Blocks)
 	}
-	s.Total = make([]TotalBlock, 0, n)
+	s.Total = j.room.totalRoom(n)[:0]
 	for _, t := range j.total {
 		if t.Metric != metrics[k] {
 			continue
@@ -384,7 +388,7 @@ func (j *joiner) alive(metric int, b *Block) (n int) {
 
 // summary picks the metric a process is judged on: RSS, which is read most
 // often and does not jump when siblings come and go, unless asked otherwise.
-func (l *joinedLife) summary() LifeSummary {
+func (l *joinedLife) summary(r *Room) LifeSummary {
 	s := LifeSummary{PID: l.PID, Start: l.Start, Role: l.Role, Slot: l.Slot}
 	for k, m := range metrics {
 		n := 0
@@ -396,7 +400,7 @@ func (l *joinedLife) summary() LifeSummary {
 		if n == 0 {
 			continue
 		}
-		s.Metric, s.Judged = metrics[k]+"+swap", make([]Block, 0, n)
+		s.Metric, s.Judged = metrics[k]+"+swap", r.blockRoom(n)[:0]
 		for _, p := range l.parts {
 			if p.Metric == m {
 				s.Judged = append(s.Judged, p.Blocks...)

@@ -63,7 +63,7 @@ func JudgeDropletSummary(d DropletSummary, workers []Summary, verdicts []Verdict
 		return DropletVerdict{Kind: Unsure, Reason: ReasonNoData, Evidence: []string{"No reading of this droplet's available memory."}}
 	}
 	origin := d.Used[0].First
-	c := curveOf(d.Used, origin)
+	c := curveOf(d.Used, origin, nil)
 	b := &bench{th: th, origin: origin, now: c.t[c.len()-1]}
 	op := assess(c, setting{age: c.span(), quiet: math.NaN()}, th)
 	if op.kind == Leak && c.span() < 48 && op.win.growth < 3*swingOf(c, op.win) && !anyLeaks(verdicts) {
@@ -154,7 +154,7 @@ func workerShares(ws []Summary, b *bench, from float64, total Interval) []Share 
 func otherShares(os []OtherSummary, b *bench, from float64, total Interval) []Share {
 	var out []Share
 	for _, p := range os {
-		out = append(out, shareOf(p.Name, total, b.th, func() curve { return curveOf(p.Blocks, b.origin).since(from) }))
+		out = append(out, shareOf(p.Name, total, b.th, func() curve { return curveOf(p.Blocks, b.origin, nil).since(from) }))
 	}
 	sortShares(out)
 	return out

@@ -42,6 +42,11 @@ func SummarizeDropletChunk(d Droplet, index int64) DropletChunk {
 // available before is reckoned with its present memory, as
 // [SummarizeDroplet] does.
 func JoinDroplet(id string, chunks []DropletChunk) DropletSummary {
+	return (*Room)(nil).JoinDroplet(id, chunks)
+}
+
+// JoinDroplet is [JoinDroplet] with the summary's blocks in the room.
+func (r *Room) JoinDroplet(id string, chunks []DropletChunk) DropletSummary {
 	s := DropletSummary{ID: id}
 	chunks = slices.Clone(chunks)
 	slices.SortFunc(chunks, func(a, b DropletChunk) int { return before(a.Chunk.Index, b.Chunk.Index) })
@@ -54,7 +59,7 @@ func JoinDroplet(id string, chunks []DropletChunk) DropletSummary {
 			room[l.Slot] += len(l.Blocks)
 		}
 	}
-	s.Used = make([]Block, 0, room[usedSlot])
+	s.Used = r.blockRoom(room[usedSlot])[:0]
 	at := map[string]int{}
 	for _, c := range chunks {
 		for _, l := range c.Chunk.Lives {
@@ -69,7 +74,7 @@ func JoinDroplet(id string, chunks []DropletChunk) DropletSummary {
 			if !known {
 				i = len(s.Others)
 				at[l.Slot] = i
-				s.Others = append(s.Others, OtherSummary{l.Slot[min(1, len(l.Slot)):], make([]Block, 0, room[l.Slot])})
+				s.Others = append(s.Others, OtherSummary{l.Slot[min(1, len(l.Slot)):], r.blockRoom(room[l.Slot])[:0]})
 			}
 			s.Others[i].Blocks = append(s.Others[i].Blocks, l.Blocks...)
 		}

@@ -20,15 +20,15 @@ func chunksOf(w Worker, o Options) (out []Chunk) {
 	return out
 }
 
-// reread writes chunks down and reads them back.
-func reread(t interface{ Fatal(...any) }, chunks []Chunk) (out []Chunk, size int) {
+// reread writes chunks down and reads them back, into the room.
+func reread(t interface{ Fatal(...any) }, room *Room, chunks []Chunk) (out []Chunk, size int) {
 	var b []byte
 	for _, c := range chunks {
 		b = c.Append(b)
 	}
 	size = len(b)
 	for len(b) > 0 {
-		c, rest, err := ParseChunk(b)
+		c, rest, err := room.ParseChunk(b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func TestChunksComeBack(t *testing.T) {
 	for name, w := range ws {
 		for _, o := range []Options{{}, {Metric: "rss"}, {Metric: "pss"}, {Metric: "uss"}} {
 			want := chunksOf(w, o)
-			got, _ := reread(t, want)
+			got, _ := reread(t, nil, want)
 			if d := cmp.Diff(want, got, cmpopts.EquateNaNs(), cmpopts.EquateEmpty()); d != "" {
 				t.Errorf("%s, %+v: %s", name, o, d)
 			}
@@ -99,7 +99,7 @@ func TestChunksAreSmall(t *testing.T) {
 		w    Worker
 		most int
 	}{"still": {solo(func(float64, *rand.Rand) float64 { return 80 }), 6 << 10}, "noisy": {solo(level(80)), 16 << 10}} {
-		_, size := reread(t, chunksOf(c.w, Options{}))
+		_, size := reread(t, nil, chunksOf(c.w, Options{}))
 		t.Logf("%s: %d bytes a week", name, size)
 		if size > c.most {
 			t.Errorf("%s: %d bytes a week, at most %d wanted", name, size, c.most)

@@ -62,6 +62,7 @@ type bench struct {
 	now    float64
 	procs  []judged
 	load   load
+	room   *arena // of its curves
 	down   bool // the sum stands at the ceiling that holds it down
 }
 
@@ -73,7 +74,8 @@ func JudgeSummary(s Summary, at time.Time, o Options) Verdict {
 }
 
 func judgeWith(s Summary, at time.Time, th thresholds) Verdict {
-	b := &bench{sum: s, th: th}
+	b := &bench{sum: s, th: th, room: arenas.Get().(*arena)}
+	defer b.room.end()
 	if !b.open(at) {
 		return Verdict{Kind: Unsure, Reason: ReasonNoData, HoursNeeded: ptr(b.th.minSpan), Metric: s.Metric,
 			Evidence: []string{"No usable reading of this worker's memory."}}
@@ -118,7 +120,7 @@ func (b *bench) time(h float64) time.Time {
 // siblings speak for each other.
 func (b *bench) judgeProcesses() {
 	for _, l := range b.sum.Lives {
-		full := curveOf(l.Judged, b.origin)
+		full := curveOf(l.Judged, b.origin, b.room)
 		c := full.since(0)
 		if c.len() == 0 {
 			continue
@@ -137,7 +139,7 @@ func (b *bench) judgeProcesses() {
 	for _, p := range b.procs {
 		curves = append(curves, p.curve)
 	}
-	b.load = loadOf(curves)
+	b.load = loadOf(curves, b.room)
 	held := heldOf(b.sum.Held, b.origin)
 	for i := range b.procs {
 		p := &b.procs[i]
@@ -187,7 +189,7 @@ func (b *bench) sumOf(ts []TotalBlock) curve {
 	for i, t := range ts {
 		blocks[i] = t.Block
 	}
-	return curveOf(blocks, b.origin).since(0)
+	return curveOf(blocks, b.origin, b.room).since(0)
 }
 
 // combine turns the opinions into the worker's verdict.

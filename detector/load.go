@@ -11,7 +11,7 @@ type load struct{ t, v []float64 }
 
 // loadOf adds up the CPU of all lives on the grid and smooths it over an
 // hour.
-func loadOf(curves []curve) load {
+func loadOf(curves []curve, in *arena) load {
 	first, last := math.MaxInt, math.MinInt
 	for _, c := range curves {
 		if n := c.len(); n > 0 {
@@ -21,7 +21,11 @@ func loadOf(curves []curve) load {
 	if first > last {
 		return load{}
 	}
-	used, known := make([]float64, last-first+1), make([]bool, last-first+1)
+	used, handle := borrow(last - first + 1) // NaN: not known
+	defer giveBack(handle)
+	for k := range used {
+		used[k] = math.NaN()
+	}
 	cells := 0
 	for _, c := range curves {
 		for i := 1; i < c.len(); i++ {
@@ -30,28 +34,29 @@ func loadOf(curves []curve) load {
 				continue
 			}
 			k := loadCell(c.t[i]) - first
-			used[k] += d / (dt * 3600)
-			if !known[k] {
-				known[k], cells = true, cells+1
+			if math.IsNaN(used[k]) {
+				used[k], cells = 0, cells+1
 			}
+			used[k] += d / (dt * 3600)
 		}
 	}
-	return smoothed(used, known, first, cells)
+	return smoothed(used, first, load{in.numbers(cells)[:0], in.numbers(cells)[:0]})
 }
 
 // loadCell is the cell of five minutes in which hour t lies.
 func loadCell(t float64) int { return int(math.Floor(t * 12)) }
 
-// smoothed is the running mean over the last twelve cells, as far as known.
-func smoothed(used []float64, known []bool, first, cells int) load {
-	l := load{make([]float64, 0, cells), make([]float64, 0, cells)}
+// smoothed is the running mean over the last twelve cells, as far as known, in
+// the room of l.
+func smoothed(used []float64, first int, l load) load {
+	known := func(k int) bool { return !math.IsNaN(used[k]) }
 	n, sum, tail := 0, 0.0, 0
 	for k := range used {
-		if !known[k] {
+		if !known(k) {
 			continue
 		}
-		for n, sum = n+1, sum+used[k]; !known[tail] || tail <= k-12; tail++ {
-			if known[tail] {
+		for n, sum = n+1, sum+used[k]; !known(tail) || tail <= k-12; tail++ {
+			if known(tail) {
 				n, sum = n-1, sum-used[tail]
 			}
 		}

@@ -11,7 +11,20 @@ import (
 // ParseChunk reads what [Chunk.Append] wrote at the head of b, and returns
 // what follows it.
 func ParseChunk(b []byte) (c Chunk, rest []byte, err error) {
-	p := &parser{b: b}
+	return (*Room)(nil).ParseChunk(b)
+}
+
+// ParseChunk is [ParseChunk] with the chunk's blocks in the room.
+func (r *Room) ParseChunk(b []byte) (c Chunk, rest []byte, err error) {
+	if r == nil {
+		return new(parser).parse(b, nil)
+	}
+	return r.parser.parse(b, r)
+}
+
+func (p *parser) parse(b []byte, r *Room) (c Chunk, rest []byte, err error) {
+	p.b, p.bad, p.made = b, false, r
+	defer func() { p.b = nil }()
 	if p.byte() != chunkVersion {
 		return c, b, fmt.Errorf("version: %w", ErrChunk)
 	}
@@ -39,8 +52,9 @@ const mostRoom = 64
 
 // parser reads a chunk; bad is set once and for all at the first misfit.
 type parser struct {
-	b   []byte
-	bad bool
+	b    []byte
+	bad  bool
+	made *Room // for the blocks
 
 	// A column each, as long as a run of blocks of one chunk usually is.
 	first, last [cellsPerChunk]int64
@@ -134,7 +148,7 @@ func (p *parser) life(k clock) ChunkLife {
 		}
 	}
 	if n := p.count(maxBlocks); n > 0 {
-		l.Blocks = make([]Block, n)
+		l.Blocks = p.made.blockRoom(n)
 		p.blocks(k, l.Blocks)
 	}
 	return l
@@ -148,11 +162,11 @@ func (p *parser) total(lives []ChunkLife, k clock) ChunkTotal {
 		t.Members = append(t.Members, m)
 	}
 	if like := p.count(len(lives)); like > 0 {
-		t.Blocks = sums(lives[like-1].Blocks)
+		t.Blocks = p.sums(lives[like-1].Blocks)
 	} else if n := p.count(maxBlocks); n > 0 {
 		bs := column(p.room[:], n)
 		p.blocks(k, bs)
-		t.Blocks = sums(bs)
+		t.Blocks = p.sums(bs)
 	}
 	passes := column(p.last[:], len(t.Blocks))
 	p.whole(passes)
@@ -165,8 +179,8 @@ func (p *parser) total(lives []ChunkLife, k clock) ChunkTotal {
 }
 
 // sums are the blocks of a sum, but for N and Mid.
-func sums(bs []Block) []SumBlock {
-	out := make([]SumBlock, len(bs))
+func (p *parser) sums(bs []Block) []SumBlock {
+	out := p.made.sumRoom(len(bs))
 	for i := range bs {
 		out[i].Block = bs[i]
 	}

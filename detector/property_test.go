@@ -130,8 +130,10 @@ func TestLaterDataDoNotMatter(t *testing.T) {
 
 // TestChunksAreEnough: samples that arrive in any order, late and some of
 // them twice, with only the chunks they touch summarised anew and all of them
-// written down in between, give exactly the batch verdict.
+// written down in between, give exactly the batch verdict; also in the room
+// that another worker's chunks have just left.
 func TestChunksAreEnough(t *testing.T) {
+	var room Room
 	all := nodes()
 	names := []string{"leak", "cache", "masked", "stairs"}
 	rapid.Check(t, func(rt *rapid.T) {
@@ -168,8 +170,9 @@ func TestChunksAreEnough(t *testing.T) {
 		for _, c := range kept {
 			chunks = append(chunks, c)
 		}
-		chunks, _ = reread(rt, chunks)
-		cached := Join(w, chunks)
+		room.Reset()
+		chunks, _ = reread(rt, &room, chunks)
+		cached := room.Join(w, chunks)
 		if diff := cmp.Diff(Summarize(w, o), cached, cmpopts.EquateNaNs()); diff != "" {
 			rt.Fatalf("summary: %s", diff)
 		}

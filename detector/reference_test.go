@@ -33,14 +33,14 @@ func TestReference(t *testing.T) {
 		if got := sen(c.T, c.Y); !near(got, c.TheilSen) {
 			t.Errorf("case %d: Theil-Sen %v, scipy %v", i, got, c.TheilSen)
 		}
-		if got, _ := ols(c.T, c.Y); !near(got, c.OLS) {
+		if got, _ := ols(c.T, c.Y, make([]float64, len(c.T))); !near(got, c.OLS) {
 			t.Errorf("case %d: least squares %v, statsmodels %v", i, got, c.OLS)
 		}
 		even := make([]float64, len(c.Y))
 		for k := range even {
 			even[k] = float64(k)
 		}
-		_, res := ols(even, c.Y)
+		_, res := ols(even, c.Y, make([]float64, len(even)))
 		if got := kpss(res, bartlett(res, 5)); !near(got, c.KPSS) {
 			t.Errorf("case %d: KPSS %v, statsmodels %v", i, got, c.KPSS)
 		}

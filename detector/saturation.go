@@ -17,12 +17,14 @@ func saturationGain(t, y []float64) float64 {
 	if n < 8 || span <= 0 {
 		return 0
 	}
-	_, res := ols(t, y)
+	room, handle := borrow(2 * n)
+	defer giveBack(handle)
+	_, res := ols(t, y, room[:n])
 	rssLine := dot(res, res)
 	r1 := clamp(autocov(res, 1)/math.Max(autocov(res, 0), 1e-300), 0, 0.95)
 	eff := math.Max(float64(n)*(1-r1)/(1+r1), 8)
 	best := math.Inf(1)
-	x := make([]float64, n)
+	x := room[n:]
 	for _, f := range []float64{0.08, 0.15, 0.25, 0.35, 0.5} {
 		tau := f * span
 		for i := range t {
@@ -40,8 +42,13 @@ func saturationGain(t, y []float64) float64 {
 
 // residualOn returns the residual sum of squares of y regressed on x.
 func residualOn(x, y []float64) float64 {
-	_, r := ols(x, y)
-	return dot(r, r)
+	l := leastSquares(x, y)
+	s := 0.0
+	for i := range x {
+		r := l.rest(x[i], y[i])
+		s += r * r
+	}
+	return s
 }
 
 func dot(a, b []float64) float64 {

@@ -19,7 +19,7 @@ func screened(w Worker, at time.Time) (all, cleared, wrong int) {
 		return 0, 0, 0
 	}
 	for _, l := range b.sum.Lives {
-		c := curveOf(l.Judged, b.origin).since(0)
+		c := curveOf(l.Judged, b.origin, nil).since(0)
 		for _, share := range windows[1:] {
 			if c.len() == 0 {
 				break

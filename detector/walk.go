@@ -14,18 +14,19 @@ func zLambda(t, y []float64) float64 {
 	if n < 8 {
 		return 0
 	}
-	b, res := ols(t, y)
+	room, handle := borrow(3 * n)
+	defer giveBack(handle)
+	b, res := ols(t, y, room[:n])
 	lr := longRun(res)
 	if lr <= 0 {
 		return sign(b) * zCap
 	}
 	z0 := b * math.Sqrt(sumSquares(t)/lr)
-	d := make([]float64, n-1)
+	d, dev := room[n:2*n-1], room[2*n:3*n-1]
 	for i := range d {
 		d[i] = y[i+1] - y[i]
 	}
 	m := mean(d)
-	dev := make([]float64, len(d))
 	for i := range d {
 		dev[i] = d[i] - m
 	}
@@ -41,22 +42,32 @@ func zLambda(t, y []float64) float64 {
 // zCap bounds test statistics of noiseless lines, which would be infinite.
 const zCap = 50
 
-// ols returns the slope of the least-squares line and its residuals.
-func ols(t, y []float64) (slope float64, res []float64) {
-	mt, my := mean(t), mean(y)
+// squares is the line of least squares through the middle of its points.
+type squares struct{ mt, my, slope float64 }
+
+func leastSquares(t, y []float64) squares {
+	l := squares{mt: mean(t), my: mean(y)}
 	var sxy, sxx float64
 	for i := range t {
-		sxy += (t[i] - mt) * (y[i] - my)
-		sxx += (t[i] - mt) * (t[i] - mt)
+		sxy += (t[i] - l.mt) * (y[i] - l.my)
+		sxx += (t[i] - l.mt) * (t[i] - l.mt)
 	}
 	if sxx > 0 {
-		slope = sxy / sxx
+		l.slope = sxy / sxx
 	}
-	res = make([]float64, len(t))
+	return l
+}
+
+// rest is what the line leaves of a point.
+func (l squares) rest(t, y float64) float64 { return y - l.my - l.slope*(t-l.mt) }
+
+// ols returns the slope of the least-squares line and its residuals, in room.
+func ols(t, y, room []float64) (slope float64, res []float64) {
+	l := leastSquares(t, y)
 	for i := range t {
-		res[i] = y[i] - my - slope*(t[i]-mt)
+		room[i] = l.rest(t[i], y[i])
 	}
-	return slope, res
+	return l.slope, room[:len(t)]
 }
 
 // longRun returns the long-run variance of mean-zero e: Bartlett's kernel

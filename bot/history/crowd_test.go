@@ -14,7 +14,7 @@ func TestCrowd(t *testing.T) {
 	many := line(start, 1, maxPoints+1, func(i int) float64 { return float64(i) })
 	s := sample.Series{Points: many}
 	pushes := split([]Set{{Droplet: "42"}}, []int64{7}, []sample.Series{s}, time.UnixMilli(t0))
-	got, err := gather(pushes, nil)
+	got, err := gather(pushes, nil, nil)
 	if err != nil || !same(got[7], many) {
 		t.Fatalf("a large push came back as %d points of %d: %v", len(got[7]), len(many), err)
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"sort"
+	"sync"
 	"time"
 
 	"github.com/dropleak/dropleak/detector"
@@ -40,11 +41,28 @@ type Digest struct {
 	Workers   []WorkerDigest // by name
 	Host      detector.DropletSummary
 	Available float64 // newest reading of the droplet's available memory, bytes; 0: none
+
+	room *detector.Room // of the summaries' blocks
 }
 
+// Release ends the use of the digest: its summaries are no longer good, and
+// the next digest is made in their room. Who never calls it leaves them to be
+// collected as garbage.
+func (d *Digest) Release() {
+	if d.room != nil {
+		d.room.Reset()
+		blockRooms.Put(d.room)
+	}
+	*d = Digest{}
+}
+
+// blockRooms lend room for the blocks of one droplet: seven MB where it has
+// sixteen workers, which a scan would else have collected ten thousand times.
+var blockRooms = sync.Pool{New: func() any { return new(detector.Room) }}
+
 // WorkerDigest is one worker. Recent has, of its samples, those of the last
-// half hour and possibly more, and of its events the OOM kills; of its
-// pressure too only the end is told.
+// half hour and possibly more, of its events the OOM kills, and no pressure;
+// of that the summary tells the last hour.
 type WorkerDigest struct {
 	Summary detector.Summary
 	Recent  detector.Worker
@@ -55,7 +73,7 @@ type WorkerDigest struct {
 // the detector's summaries of them say, but reads only samples that it has
 // not read before, or that came late.
 func (h *History) Digest(ctx context.Context, dropletID string, from, to time.Time) (Digest, error) {
-	g := digesting{h: h, id: dropletID, to: to.UnixMilli(), stretches: map[int64]*stretch{}}
+	g := digesting{h: h, id: dropletID, to: to.UnixMilli(), stretches: map[int64]*stretch{}, room: blockRooms.Get().(*detector.Room)}
 	first, last := from.UnixMilli()/chunkSpan*chunkSpan, g.to/chunkSpan*chunkSpan
 	missing, versions, err := g.kept(ctx, first, last)
 	if err != nil {
@@ -91,6 +109,8 @@ type digesting struct {
 	to        int64
 	stretches map[int64]*stretch         // by start
 	recent    map[string]detector.Worker // by source and name: the last run's samples
+	room      *detector.Room
+	scratch   []sample.Point
 }
 
 // kept reads what was kept and lists the starts of what was not, ascending.
@@ -103,7 +123,7 @@ func (g *digesting) kept(ctx context.Context, first, last int64) (missing []int6
 		}
 		for _, d := range ds {
 			versions[d.Start] = d.Version
-			if s, err := parseStretch(d.Body); err == nil { // else it is made anew
+			if s, err := parseStretch(d.Body, g.room); err == nil { // else it is made anew
 				g.stretches[d.Start] = s
 			}
 		}
@@ -217,7 +237,7 @@ func (h *host) part(start int64) hostPart {
 
 // join puts the stretches together.
 func (g *digesting) join() (Digest, error) {
-	var d Digest
+	d := Digest{room: g.room}
 	order := slices.Sorted(maps.Keys(g.stretches))
 	hosts, workers := map[string][]*hostPart{}, map[string]map[string][]*workerPart{} // by source; by name and source
 	for _, start := range order {
@@ -274,31 +294,29 @@ func (g *digesting) worker(name string, bySource map[string][]*workerPart) (d Wo
 		}
 		chunks = append(chunks, p.chunk)
 	}
-	if w.Pressure, err = latePressure(bySource[best]); err != nil {
+	s := g.room.Join(w, chunks)
+	if s.Pressure, err = g.latePressure(bySource[best], s.Newest()); err != nil {
 		return d, false, err
 	}
-	s := detector.Join(w, chunks)
 	w.Lives = g.recent[best+"\x00"+name].Lives
 	return WorkerDigest{Summary: s, Recent: w}, most > 0, nil
 }
 
-// latePressure is a worker's pressure in the last two chunks in which a
-// process of it was read. No verdict looks further back than an hour from its
-// last reading.
-func latePressure(parts []*workerPart) (out []detector.Point, err error) {
-	var last []*workerPart
-	for _, p := range slices.Backward(parts) {
-		if p.count > 0 && len(last) < 2 {
-			last = append(last, p)
+// latePressure is a worker's pressure in the hour before its last reading: no
+// verdict looks further back.
+func (g *digesting) latePressure(parts []*workerPart, last time.Time) (out []detector.Point, err error) {
+	const back, slack = time.Hour, time.Minute
+	from, to := last.Add(-back-slack).UnixMilli(), last.Add(slack).UnixMilli()
+	for _, p := range parts {
+		if start := p.chunk.Index * chunkSpan; start > to || start+chunkSpan <= from {
+			continue
 		}
-	}
-	for _, p := range slices.Backward(last) {
-		pts, err := decodeChunk(nil, p.pressure)
-		if err != nil {
+		if g.scratch, err = decodeChunk(g.scratch[:0], p.pressure); err != nil {
 			return nil, fmt.Errorf("its pressure: %w", err)
 		}
-		out = slices.Grow(out, len(pts))
-		for _, x := range pts {
+		late := within(g.scratch, from, to)
+		out = slices.Grow(out, len(late))
+		for _, x := range late {
 			out = append(out, detector.Point{At: time.UnixMilli(x.At).UTC(), V: x.V})
 		}
 	}
@@ -314,7 +332,7 @@ func (d *Digest) host(id string, bySource map[string][]*hostPart) {
 			chunks = append(chunks, p.chunk)
 			available = cmp.Or(p.available, available)
 		}
-		s := detector.JoinDroplet(id, chunks)
+		s := d.room.JoinDroplet(id, chunks)
 		if i == 0 {
 			d.Host, d.Available = s, available
 			continue

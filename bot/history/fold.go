@@ -76,7 +76,7 @@ func (h *History) foldDroplet(ctx context.Context, d Due) error {
 	if err != nil {
 		return err
 	}
-	points, err := gather(pushes, nil)
+	points, err := gather(pushes, nil, nil)
 	if err != nil {
 		return err
 	}

@@ -142,8 +142,8 @@ func eachSeries(body []byte, use func(id int64, chunk []byte) error) error {
 const mostRoom = 256
 
 // gather lays the pushes over one another, in the order they came, as sorted
-// points by series. Only ids in wanted are read; nil wants all.
-func gather(pushes []Push, wanted map[int64]bool) (map[int64][]sample.Point, error) {
+// points by series, in the room. Only ids in wanted are read; nil wants all.
+func gather(pushes []Push, wanted map[int64]bool, r *room) (map[int64][]sample.Point, error) {
 	g := gathered{wanted: wanted, by: map[int64]*seriesPoints{}}
 	for i, p := range pushes {
 		next := g.first // mostly, each push has the series of the one before in the same order
@@ -157,7 +157,7 @@ func gather(pushes []Push, wanted map[int64]bool) (map[int64][]sample.Point, err
 				return nil
 			}
 			if s.points == nil { // most series are in every push, with as many points
-				s.points = make([]sample.Point, 0, min(pointsIn(chunk)*(len(pushes)-i), mostRoom))
+				s.points = r.pointRoom(min(pointsIn(chunk)*(len(pushes)-i), mostRoom))
 			}
 			s.points, err = decodeChunk(s.points, chunk)
 			return err

@@ -38,6 +38,11 @@ func (m Matcher) matches(s sample.Series) bool {
 // gone, the medians of five minutes stand for them, at the start of each.
 // The order of the series is by their labels.
 func (h *History) Select(ctx context.Context, matchers []Matcher, from, to time.Time) ([]sample.Series, error) {
+	return h.selectInto(ctx, nil, matchers, from, to)
+}
+
+// selectInto is Select with the points in the room, where there is one.
+func (h *History) selectInto(ctx context.Context, r *room, matchers []Matcher, from, to time.Time) ([]sample.Series, error) {
 	if h.o.Remote != nil {
 		return h.o.Remote.Select(ctx, matchers, from, to)
 	}
@@ -48,16 +53,25 @@ func (h *History) Select(ctx context.Context, matchers []Matcher, from, to time.
 	if len(sel.series) == 0 {
 		return nil, nil
 	}
+	sel.room, sel.scope.Raw = r, !from.Before(h.rawFrom(time.Now()))
 	if err := sel.load(ctx, h.store, from.UnixMilli(), to.UnixMilli()); err != nil {
 		return nil, fmt.Errorf("read history: %w", err)
 	}
 	return sel.result(), nil
 }
 
+// rawFrom is since when no chunk can have been made coarse, the retention of
+// raw samples having always been a day or what it is now.
+func (h *History) rawFrom(now time.Time) time.Time {
+	const day = time.Duration(coarseSpan) * time.Millisecond
+	return now.Add(-min(h.o.Raw, day)).UTC().Truncate(day)
+}
+
 // selection is a Select under way.
 type selection struct {
 	scope  Scope
 	series map[int64]*sample.Series
+	room   *room
 }
 
 // find lists the series that match.
@@ -146,7 +160,7 @@ func (sel *selection) load(ctx context.Context, r Reader, from, to int64) error 
 	for id := range sel.series {
 		wanted[id] = true
 	}
-	recent, err := gather(pushes, wanted)
+	recent, err := gather(pushes, wanted, sel.room)
 	if err != nil {
 		return err
 	}
@@ -157,7 +171,7 @@ func (sel *selection) load(ctx context.Context, r Reader, from, to int64) error 
 			continue
 		}
 		if s.Points == nil {
-			s.Points = make([]sample.Point, 0, rawPoints(chunks[i:])+len(recent[c.Series]))
+			s.Points = sel.room.pointRoom(rawPoints(chunks[i:]) + len(recent[c.Series]))
 		}
 		if err := c.into(s, coarse); err != nil {
 			return fmt.Errorf("series %d: %w", c.Series, err)

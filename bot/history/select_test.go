@@ -68,7 +68,7 @@ func TestRoomBeforeReading(t *testing.T) {
 		chunks = append(chunks, Chunk{ChunkKey: ChunkKey{Series: 7, Start: int64(m)}, Body: body})
 		pushes = append(pushes, Push{Body: append([]byte{7, byte(len(body))}, body...)})
 	}
-	all, err := gather(pushes, nil)
+	all, err := gather(pushes, nil, nil)
 	if got := all[7]; err != nil || len(got) != minutes || cap(got) != minutes {
 		t.Errorf("%d points in room for %d, %v", len(got), cap(got), err)
 	}

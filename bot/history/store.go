@@ -49,7 +49,10 @@ type Entry struct {
 }
 
 // Scope narrows what is read. Empty fields do not narrow.
-type Scope struct{ Droplet, Name string }
+type Scope struct {
+	Droplet, Name string
+	Raw           bool // of chunks, only the raw ones
+}
 
 // Resolution says what a chunk holds.
 type Resolution int64

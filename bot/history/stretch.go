@@ -73,9 +73,9 @@ func appendNumber(b []byte, v float64) []byte {
 	return binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
 }
 
-// parseStretch reads what append wrote.
-func parseStretch(b []byte) (*stretch, error) {
-	r := &stretchReader{reader: reader{b: b}}
+// parseStretch reads what append wrote. The chunks' blocks are in the room.
+func parseStretch(b []byte, room *detector.Room) (*stretch, error) {
+	r := &stretchReader{reader: reader{b: b}, room: room}
 	if r.byte() != stretchVersion {
 		return nil, fmt.Errorf("digest of another version: %w", ErrBroken)
 	}
@@ -96,7 +96,10 @@ func parseStretch(b []byte) (*stretch, error) {
 	return s, nil
 }
 
-type stretchReader struct{ reader }
+type stretchReader struct {
+	reader
+	room *detector.Room
+}
 
 func (r *stretchReader) text() string { return string(r.take(r.uvarint())) }
 
@@ -118,7 +121,7 @@ func (r *stretchReader) chunk() detector.Chunk {
 	if r.bad {
 		return detector.Chunk{}
 	}
-	c, rest, err := detector.ParseChunk(r.b)
+	c, rest, err := r.room.ParseChunk(r.b)
 	r.b, r.bad = rest, err != nil
 	return c
 }

@@ -78,26 +78,46 @@ var (
 // series do.
 const atOnce = 6 * time.Hour
 
-// rooms lend room for the records of one droplet.
-var rooms = sync.Pool{New: func() any { return new(sample.Room) }}
+// room is memory for the readings of one droplet after another.
+type room struct {
+	points  []sample.Point
+	records sample.Room
+}
+
+// rooms lend them.
+var rooms = sync.Pool{New: func() any { return new(room) }}
+
+// pointRoom is room for n points and no more, empty.
+func (r *room) pointRoom(n int) []sample.Point {
+	if r == nil {
+		return make([]sample.Point, 0, n)
+	}
+	if cap(r.points)-len(r.points) < n { // what was cut before keeps the old room
+		r.points = make([]sample.Point, 0, max(n, 2*cap(r.points)))
+	}
+	from := len(r.points)
+	r.points = r.points[:from+n]
+	return r.points[from : from : from+n]
+}
 
 // eachSource hands the records of each source of one droplet to use, the
 // agent's first, and those of a source in several calls, ascending. Records are good
 // until use returns.
 func (h *History) eachSource(ctx context.Context, id string, names *regexp.Regexp, q Query, use func(source string, s sample.Streams)) error {
-	room := rooms.Get().(*sample.Room)
-	defer rooms.Put(room)
-	return h.eachPart(ctx, id, names, q, func(source string, part []sample.Series) {
-		for _, s := range room.Decode(part) { // one: all are of the droplet
+	r := rooms.Get().(*room)
+	r.points = r.points[:0]
+	defer rooms.Put(r)
+	return h.eachPart(ctx, id, names, q, r, func(source string, part []sample.Series) {
+		for _, s := range r.records.Decode(part) { // one: all are of the droplet
 			use(source, s)
 		}
 	})
 }
 
 // eachPart hands the series of each source of one droplet to use, in the same
-// order.
-func (h *History) eachPart(ctx context.Context, id string, names *regexp.Regexp, q Query, use func(source string, part []sample.Series)) error {
-	series, err := h.Select(ctx, []Matcher{Is(labelDroplet, id), {Name: sample.MetricName, Pattern: names}}, q.From, q.To)
+// order. Their points are in the room.
+func (h *History) eachPart(ctx context.Context, id string, names *regexp.Regexp, q Query, r *room, use func(source string, part []sample.Series)) error {
+	series, err := h.selectInto(ctx, r, []Matcher{Is(labelDroplet, id), {Name: sample.MetricName, Pattern: names}}, q.From, q.To)
 	if err != nil {
 		return err
 	}
@@ -221,7 +241,7 @@ func (h *History) Latest(ctx context.Context, dropletID string, since time.Time)
 	var latest sample.Pass
 	found := false
 	q := Query{From: since, To: time.UnixMilli(math.MaxInt64 / 4)}
-	err := h.eachPart(ctx, dropletID, aboutAll, q, func(source string, part []sample.Series) {
+	err := h.eachPart(ctx, dropletID, aboutAll, q, nil, func(source string, part []sample.Series) {
 		if source != "" {
 			return
 		}

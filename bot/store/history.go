@@ -203,10 +203,13 @@ func (s *Store) ChunksIn(ctx context.Context, sc history.Scope, from, to int64) 
 	of := func(resolution history.Resolution, start int) string {
 		return fmt.Sprintf(`
 		select c.series, c.resolution, c.start, c.last, c.body from series s join chunk c on c.series = s.id
-		where %s and c.resolution = %d and c.start >= $%d and c.start <= $%d and c.last >= $%d`, where, resolution, start, n+3, n+4)
+		where %s and c.resolution = %d and c.start >= $%d and c.start <= $%d and c.last >= $%d`, where, resolution, start, n+2, n+3)
 	}
-	out, err := list(ctx, s.history.read, scanChunk, of(history.Raw, n+1)+` union all `+of(history.Coarse, n+2)+` order by 1, 2, 3`,
-		append(args, from-longestRaw, from-longestCoarse, to, from)...)
+	q, args := of(history.Raw, n+1), append(args, from-longestRaw, to, from)
+	if !sc.Raw {
+		q, args = q+` union all `+of(history.Coarse, n+4), append(args, from-longestCoarse)
+	}
+	out, err := list(ctx, s.history.read, scanChunk, q+` order by 1, 2, 3`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read chunks: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,7 +26,10 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-var dropletsFlag = flag.Int("droplets", 1, "droplets in the fleet that is scanned")
+var (
+	dropletsFlag = flag.Int("droplets", 1, "droplets in the fleet that is scanned")
+	wholeFlag    = flag.Int("whole", 0, "droplets in the fleet of one more scan, which are the same ones over and over")
+)
 
 const (
 	benchWorkers = 16     // a droplet, one process each
@@ -177,6 +181,22 @@ func memoryLine(t *testing.T, droplets int, scan func(droplets int) watch.Summar
 	}
 }
 
+// whole scans the droplets of the bed over and over, as if they were a fleet of
+// so many: each is read, judged and kept anew. Only the pages of their samples
+// are in memory sooner than those of so many would be.
+func (b *benchBed) whole(t *testing.T, droplets int) {
+	t.Helper()
+	all := b.fleet.Droplets
+	b.fleet.Droplets = slices.Repeat(all, droplets/len(all)+1)[:droplets]
+	var sum watch.Summary
+	var live, peak float64
+	spent := used(t, func() {
+		live, peak = footing(t, func() { sum = b.scan(t, b.end) })
+	})
+	t.Logf("hourly scan of %d droplets of %d workers: %.0f CPU-s, %.1f ms each; %.0f MB of heap live with its result, at most %.0f MB resident",
+		len(sum.Views), benchWorkers, spent.Seconds(), 1000*spent.Seconds()/float64(droplets), live/1e6, peak/1e6)
+}
+
 // benchBed is a fleet with a week of passes a minute apart in the store, on
 // disk and folded, but for its last hour.
 type benchBed struct {
@@ -276,6 +296,9 @@ func TestBenchScan(t *testing.T) {
 		t.Errorf("%d of %d workers judged, %d called leaking; every twentieth was made so", sum.Workers(), all, leaks)
 	}
 	all := bed.fleet.Droplets
+	if *wholeFlag > 0 {
+		bed.whole(t, *wholeFlag)
+	}
 	memoryLine(t, n, func(k int) watch.Summary {
 		bed.fleet.Droplets = all[:k]
 		return bed.scan(t, bed.end)

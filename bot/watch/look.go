@@ -94,6 +94,7 @@ func (w *Watch) glance(ctx context.Context, d Droplet, at time.Time) (View, erro
 	if err != nil {
 		return View{}, err
 	}
+	defer g.Release()
 	v := View{At: at, Droplet: d, Host: detector.Droplet{ID: d.ID, Total: g.Host.Total}, light: true}
 	sums := make([]detector.Summary, len(g.Workers))
 	for i, x := range g.Workers {

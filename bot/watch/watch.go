@@ -188,7 +188,12 @@ func (w *Watch) Survey(ctx context.Context, at time.Time) (Summary, error) {
 
 func (w *Watch) survey(ctx context.Context, fleet Fleet, at time.Time) (s Summary, errs []error) {
 	s.At = at
-	for _, d := range fleet.Droplets {
+	again, done := atEase()
+	defer done()
+	for i, d := range fleet.Droplets {
+		if i > 0 && i%paceEvery == 0 {
+			again()
+		}
 		runtime.Gosched() // whoever waits for an answer goes first
 		err := guarded(func() error {
 			v, err := w.glance(ctx, d, at)
