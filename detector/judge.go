@@ -63,7 +63,7 @@ type bench struct {
 	procs  []judged
 	load   load
 	room   *arena // of its curves
-	down   bool // the sum stands at the ceiling that holds it down
+	down   bool   // the sum stands at the ceiling that holds it down
 }
 
 // JudgeSummary is the verdict as one pure function of a worker's blocks:
