@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -11,23 +12,28 @@ import (
 	"github.com/dropleak/dropleak/bot/testbed"
 )
 
-// classic is one of the classic leaks, and how a worker gets it.
+// classic is one of the classic leaks, how a worker gets it, and the row that
+// names its type or resource as grown.
 type classic struct {
 	name, pool string
 	amount     int // of the task's argument
+	every      time.Duration
+	row        string
 }
 
 func (c classic) task() string { return "leaks." + c.name }
 
 var classics = []classic{
-	{"cache", "prefork", 20},
-	{"native", "gevent", 4},
+	{"cache", "prefork", 20, 100 * time.Millisecond, `types +\+\d+ +\d+ +cache\.Invoice`},
+	{"cycles", "solo", 20, 100 * time.Millisecond, `cycles +\+\d+ +\d+ +cycles\.Node`},
+	{"files", "threads", 1, 300 * time.Millisecond, `files +\+\d+ +\d+ +file`},
+	{"native", "gevent", 1, 100 * time.Millisecond, `malloc +\+\d{6,} +\d+ +bytes taken from the system`},
 }
 
-// TestHeapStory follows docs/sources/probe.md: real workers with two of the
+// TestHeapStory follows docs/sources/probe.md: real workers with the four
 // classic leaks, the probe as it is printed, the real agent and service, and the
-// answer to whoever asks. What the probe tells of all four is tested with the
-// agent, and its way into a finding's thread with the service.
+// answer to whoever asks, which names what leaks in each. Its way into a
+// finding's thread is TestStoryEventlet's.
 func TestHeapStory(t *testing.T) {
 	if apart(t) {
 		return
@@ -49,10 +55,12 @@ func TestHeapStory(t *testing.T) {
 	w.serve()
 	w.startAgent(strings.Join(units, ","), "--probe", socket)
 	for _, c := range classics {
-		app.Feed(t, testbed.Load{Task: c.task(), Amount: c.amount, Every: 100 * time.Millisecond, Queue: c.name})
+		app.Feed(t, testbed.Load{Task: c.task(), Amount: c.amount, Every: c.every, Queue: c.name})
 		app.Feed(t, testbed.Load{Task: "leaks.none", Amount: 1, Every: 300 * time.Millisecond, Queue: c.name})
 	}
-	w.ask("cache", "cache.Invoice")
+	for _, c := range classics {
+		w.ask(c.name, regexp.MustCompile(`(?m)^`+c.row+`$`))
+	}
 	w.secretsKept()
 }
 
@@ -83,13 +91,13 @@ func probed(app *testbed.CeleryApp, c classic, socket string) testbed.Program {
 	return p
 }
 
-// ask runs the page's command about a worker until its answer names what
+// ask runs the page's command about a worker until its answer has a row of what
 // grew.
-func (w *town) ask(worker, what string) {
+func (w *town) ask(worker string, what *regexp.Regexp) {
 	w.t.Helper()
 	testbed.Eventually(w.t, 2*testbed.Patience, func() error {
 		said, err := w.shell(strings.Replace(passages(w.t, "probe.md", "ask"), " celery", " "+worker, 1)).CombinedOutput()
-		if err == nil && !strings.Contains(string(said), what) {
+		if err == nil && !what.Match(said) {
 			err = fmt.Errorf("it does not name %s", what)
 		}
 		if err != nil {
