@@ -174,6 +174,12 @@ func newest(c remedy.Card) string {
 	return saysNotKnown
 }
 
+// cured reports whether a run freed memory: what little a worker gives back by
+// itself is told of no other.
+func cured(o remedy.Outcome) bool {
+	return o == remedy.FreedWorking || o == remedy.FreedNotSeenWorking
+}
+
 // former tells how the last restarts of this worker went.
 func former(past []remedy.Past) string {
 	if len(past) == 0 {
@@ -182,7 +188,7 @@ func former(past []remedy.Past) string {
 	lines := []string{saysRestartedBefore}
 	for _, p := range past {
 		line := "• " + report.Date(p.At) + ": " + report.Escape(p.Outcome.Words())
-		if p.Freed > 0 {
+		if p.Freed > 0 && cured(p.Outcome) {
 			line += fmt.Sprintf(saysCardFreed, report.Bytes(p.Freed))
 		}
 		switch {

@@ -44,7 +44,7 @@ func asked() remedy.View {
 		Facts: order.Facts{Workers: []string{"mail", "beat"}, StopTimeout: 10, KillMode: "process",
 			Nodes: []order.Node{{Worker: "mail", App: "shop", Pool: "prefork", Processes: 4, Beat: true}, {Worker: "beat", App: "shop", Pool: "solo"}}},
 		Card: remedy.Card{Snapshot: remedy.Estimate{Takes: 9 * time.Minute, GB: 11, Of: 2}, Newest: &remedy.Standing{Name: "before-upgrade", At: noon.Add(-50 * time.Hour)},
-			Past:   []remedy.Past{{At: noon.Add(-31 * time.Hour), Outcome: remedy.FreedWorking, Freed: 1240 * mib, Helped: 28 * time.Hour}, {At: noon.Add(-90 * time.Hour), Outcome: remedy.NotFreed}},
+			Past:   []remedy.Past{{At: noon.Add(-31 * time.Hour), Outcome: remedy.FreedWorking, Freed: 1240 * mib, Helped: 28 * time.Hour}, {At: noon.Add(-90 * time.Hour), Outcome: remedy.NotFreed, Freed: 10 * mib}},
 			OnHand: &remedy.OnHand{At: noon.Add(-20 * time.Second), Running: 3, Late: 2, Reserved: 8, ETA: 40}},
 		Old: order.Fingerprint{PID: 100}, Before: remedy.Numbers{Bytes: 1500 * mib, Metric: "pss+swap", Processes: 4},
 		Steps: stepsUpTo("ask", remedy.Doing),
@@ -139,6 +139,9 @@ func ended(o remedy.Outcome, step, why, state string) remedy.View {
 		rate := 44.0 * mib
 		v.Before.Rate = &rate
 		v.Life = &remedy.Life{Pool: 4, Seen: true, Working: remedy.Advancing, Now: remedy.Numbers{Bytes: 210 * mib, Metric: "pss+swap"}, Tells: noon.Add(9 * time.Hour)}
+		if o == remedy.NotFreed {
+			v.Life.Now.Bytes = 1490 * mib
+		}
 	}
 	return v
 }
@@ -198,7 +201,7 @@ func runs() map[string]remedy.View {
 		}),
 		"end-freed":     ended(remedy.FreedWorking, "", "memory was freed and the worker is working", ""),
 		"end-not-seen":  ended(remedy.FreedNotSeenWorking, "", "memory was freed; the worker runs but was not seen working", ""),
-		"end-not-freed": change(ended(remedy.NotFreed, "verify", "the new process holds as much memory as the old one did", ""), func(v *remedy.View) { v.Life.Now.Bytes = 1490 * mib }),
+		"end-not-freed": ended(remedy.NotFreed, "verify", "the new process holds as much memory as the old one did", ""),
 		"end-lasted": change(ended(remedy.FreedWorking, "", lasting, ""), func(v *remedy.View) {
 			v.Left, v.Buttons = &remedy.Vote{By: "U0ANNA", Kind: remedy.KeepSnapshot}, v.Buttons[:1]
 		}),

@@ -208,7 +208,7 @@ func turnMark(f finding.Finding, run remedy.View, v remedy.RolloutView, now time
 		return fmt.Sprintf(saysMemberPassedOver, report.Escape(t.Passed))
 	case t.Outcome != "":
 		mark := icon(t.Outcome) + " " + report.Escape(t.Outcome.Words())
-		if freed := run.Freed(); run.Run == t.Run && freed > 0 {
+		if run.Run == t.Run && cured(t.Outcome) && run.Freed() > 0 {
 			mark += fmt.Sprintf(saysCardFreed, report.Freed(run.Before.Bytes, run.Life.Now.Bytes))
 		}
 		return mark

@@ -97,7 +97,8 @@ func farewell(f finding.Finding) string {
 	return ""
 }
 
-// picture is the chart; one that was drawn before the newest news says so.
+// picture is the chart; one that was drawn before the newest news, or before
+// the numbers above it, says so.
 func (l Look) picture(f finding.Finding) slack.Block {
 	b := Picture(l.Picture, Alt(f, l.At))
 	if l.Story != "" && l.Redrawn {
@@ -111,6 +112,8 @@ func (l Look) picture(f finding.Finding) slack.Block {
 		}
 		b.AltText += "."
 		b.Title = plainText(saysBeforeRestart, 200)
+	} else if !f.Drawn.IsZero() && f.LastSeen.After(f.Drawn) {
+		b.Title = plainText(fmt.Sprintf(saysAsOf, f.Drawn.UTC().Format("2 Jan 15:04 UTC")), 200)
 	}
 	return b
 }

@@ -97,6 +97,7 @@ func messages() map[string]Message {
 		"finding-gone": look(with(func(f *finding.Finding) {
 			f.State, f.Why = finding.Gone, "the droplet left the fleet (it was destroyed or lost its tag)"
 		})),
+		"finding-older-chart":   look(with(func(f *finding.Finding) { f.Drawn = noon.Add(-3 * time.Hour) })),
 		"finding-no-run":        Finding(mail(), Look{At: noon, NoRun: "No way to restart mail on web-1 is configured."}),
 		"finding-story":         Finding(mail(), Look{At: noon, Picture: "F0CHART001", Story: "was restarted, 1.3 GiB freed", Before: "held 1.6 GiB, grew +44 MiB/h"}),
 		"finding-silent-agent":  Finding(other(finding.KindSilent, "", "the agent has not reported since 22 Nov 11:55 UTC; nothing is known of its workers"), Look{At: noon}),

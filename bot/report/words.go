@@ -145,6 +145,7 @@ const (
 	saysAltStory        = "Memory of %s over time. It %s"
 	saysAltBefore       = "Memory of %s over time, before the restart"
 	saysBeforeRestart   = "Before the restart"
+	saysAsOf            = "As of %s"
 	saysLabelDetails    = "Details"
 	saysLabelUnmute     = "Unmute"
 	saysLabelNotNow     = "Not now"

@@ -157,7 +157,7 @@ func (w *world) startCloud(context.Context) error {
 func (w *world) startSlack(context.Context) error {
 	w.slack = slacksim.New(slacksim.Options{Hints: []string{"/leaks", "/leaks report", "/leaks worker " + leaker, "/leaks restart " + leaker}}).Kind()
 	w.slack.SetBanner(fmt.Sprintf("Simulated: Slack (this page), DigitalOcean with its snapshots, supervisord, and that %s is a droplet of 1 GiB. "+
-		"Real: the service, the agent, and processes that play Celery workers, of which %s really leaks. One second counts as %d minutes.",
+		"Real: the service, the agent, and processes that play Celery workers, of which %s really leaks. One second counts as %d minutes in forecasts and charts; the clock of a run is the real one.",
 		dropletName, leaker, scale/60))
 	err := w.slack.Start(w.o.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
