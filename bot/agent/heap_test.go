@@ -204,6 +204,22 @@ func TestLook(t *testing.T) {
 	}
 }
 
+// TestLookIsBounded: the fork may take so much memory, time by the clock and
+// time of a processor; what it had told before stays.
+func TestLookIsBounded(t *testing.T) {
+	t.Parallel()
+	h := &order.Heap{}
+	if err := readHeap(strings.NewReader(lookedBy(t, "greedy")), h); err != nil || !slices.Contains(h.Notes, "malloc took more memory than it may") || len(h.Parts) < 3 {
+		t.Errorf("a part that takes half a GiB: %+v, %v", h, err)
+	}
+	for _, kind := range []string{"endless", "busy"} {
+		h := &order.Heap{}
+		if err := readHeap(strings.NewReader(lookedBy(t, kind)), h); err == nil || !strings.Contains(err.Error(), "cut short") || len(h.Parts) < 2 {
+			t.Errorf("%s: %+v, %v", kind, h, err)
+		}
+	}
+}
+
 // partsOf are the parts of an answer as they were told, those without rows with them.
 func partsOf(answer string) string {
 	var names []string

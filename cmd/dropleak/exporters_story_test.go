@@ -28,6 +28,7 @@ func TestExporterStory(t *testing.T) {
 	w.append(strings.NewReplacer("127.0.0.1:9256", processes, "127.0.0.1:9100", node.Addr).Replace(passages(t, "exporters.md", "dropleak")))
 	w.serve()
 	w.await(2*testbed.Patience, "the leak is found", "grower@web-1", dropletName, "Grows")
+	w.figures("grower@web-1")
 	said := w.follow("exporters.md", "look")
 	for _, want := range []string{"web-1-processes", "web-1-memory"} {
 		if !strings.Contains(said, want) || strings.Contains(said, want+": ") {
@@ -98,6 +99,7 @@ func TestPythonStory(t *testing.T) {
 	w.serve()
 	w.await(4*testbed.Patience, "the leak of one process is found", "mail@web-1", dropletName, "Grows")
 	w.await(4*testbed.Patience, "the leak of the pool is found", "video@web-1", dropletName, "Grows")
+	w.figures("video@web-1")
 	said := w.follow("exporters.md", "look")
 	if !strings.Contains(said, "bare: has no data for any metric that is known here") {
 		t.Errorf("sources does not say that a page tells no memory:\n%s", said)

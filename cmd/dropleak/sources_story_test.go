@@ -54,6 +54,7 @@ func TestPrometheusStory(t *testing.T) {
 	w.append(strings.ReplaceAll(passages(t, "prometheus.md", "dropleak"), "http://127.0.0.1:9090", prom.URL))
 	w.serve()
 	w.await(2*testbed.Patience, "the leak is found", "grower@web-1", dropletName, "Grows")
+	w.figures("grower@web-1")
 	said := w.follow("prometheus.md", "look")
 	for _, want := range []string{"sender", "prometheus  prometheus", "grower@web-1"} {
 		if !strings.Contains(said, want) {
@@ -90,7 +91,8 @@ func TestInfluxStory(t *testing.T) {
 		passages(t, "collectd.md", "collectd")+passages(t, "influxdb.md", "network")))
 	w.append(strings.ReplaceAll(passages(t, "influxdb.md", "dropleak"), "http://127.0.0.1:8086", db.URL))
 	w.serve()
-	w.await(2*time.Minute, "the leak is found", "mail", dropletName, "Grows", "which of them grows")
+	w.await(2*testbed.Patience, "the leak is found", "mail", dropletName, "Grows", "which of them grows")
+	w.figures("mail")
 	asked(t, db, passages(t, "influxdb.md", "users"), "statement_id\":1")
 	asked(t, db, strings.ReplaceAll(passages(t, "influxdb.md", "query"), "$range", "time > now() - 1h"), "statement_id")
 	if said := w.follow("influxdb.md", "look"); !strings.Contains(said, "influxdb  influxdb") || strings.Contains(said, "influxdb: ") {
@@ -150,6 +152,7 @@ func TestCollectdStory(t *testing.T) {
 		"FlushInterval 10", "FlushInterval 1", "/var/lib/collectd/csv", files).Replace(
 		passages(t, "collectd.md", "collectd")+passages(t, "collectd.md", "write_http")+passages(t, "collectd.md", "csv")))
 	w.await(2*testbed.Patience, "the leak is found", "mail", dropletName, "Grows", "which of them grows")
+	w.figures("mail")
 	w.sameAsFiles(files)
 	if said := w.follow("collectd.md", "look"); !strings.Contains(said, "collectd") {
 		t.Errorf("sources does not tell of collectd:\n%s", said)

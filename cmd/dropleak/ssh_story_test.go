@@ -126,12 +126,13 @@ func TestSSHStory(t *testing.T) {
 	w.write(h.Path("/etc/dropleak/ssh.allow"), passages(t, "ssh.md", "list"))
 	w.serve()
 	found := w.found("ssh")
+	w.figures(w.mailer)
 	if said := w.run("sources", "--config", w.config); !strings.Contains(said, "web-1-ssh") || strings.Contains(said, "web-1-ssh: ") {
 		t.Errorf("sources does not say that the source is well:\n%s", said)
 	}
 	old, other := h.MainPID(t, "celery@mail.service"), h.MainPID(t, "celery@video.service")
 	w.click(anna, found, report.ActionRestart)
-	w.await(2*testbed.Patience, "the run ends", w.mailer, "Memory freed, worker working", "→", "Snapshot `dropleak-")
+	t.Log(w.await(2*testbed.Patience, "the run ends", w.mailer, "Memory freed, worker working", "→", "Snapshot `dropleak-").Text)
 	if h.MainPID(t, "celery@mail.service") == old || h.MainPID(t, "celery@video.service") != other {
 		t.Errorf("systemd runs pids %d and %d, ran %d and %d", h.MainPID(t, "celery@mail.service"), h.MainPID(t, "celery@video.service"), old, other)
 	}

@@ -48,6 +48,7 @@ type town struct {
 	env     []string
 	service *testbed.Process
 	agent   *testbed.Process
+	served  time.Time
 	probe   string // the socket that the agent has the probe report to, where a worker has it
 	programs
 	// The workers' names are the town's own: others' workers may run on this
@@ -259,6 +260,18 @@ func (w *town) serve() {
 		}
 		return nil
 	})
+	w.served = time.Now()
+}
+
+// figures logs what docs/sources/README.md tells of a story: how long it took
+// from the start of the service to the report, and of how many samples.
+func (w *town) figures(worker string) {
+	w.t.Helper()
+	rows := strings.Count(w.run("export", "--config", w.config, "--worker", worker), "\n")
+	if rows == 0 {
+		w.t.Errorf("nothing is exported of %s", worker)
+	}
+	w.t.Logf("reported %.0f s after the start; %d samples of %s\n%s", time.Since(w.served).Seconds(), rows, worker, w.run("sources", "--config", w.config))
 }
 
 // startAgent starts the agent with a token of its own; allowed are the units

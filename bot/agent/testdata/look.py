@@ -1,6 +1,6 @@
 """Has the probe of this process looked at twice, in the place of an agent, and prints what it says. A folder comes first,
-then what the process is like: refuse has no room, beside runs other tasks, short has two of four looks cut short; else it leaks
-between the looks."""
+then what the process is like: refuse has no room, beside runs other tasks, short has two of four looks cut short, greedy a part that
+takes half a GiB, endless and busy one that never ends; else it leaks between the looks."""
 import json
 import os
 import socket
@@ -67,6 +67,10 @@ def objects(self):
     os._exit(0)
 
 
+def malloc(self):
+    kept.append(bytearray(512 << 20))
+
+
 whole = probe.Look.objects
 if kind == "short":
     for then in ("short", "whole", "short", "whole"):
@@ -75,6 +79,14 @@ if kind == "short":
         print()
     sys.stdout.flush()
     os._exit(0)
+if kind == "greedy":
+    probe.Look.malloc = malloc
+if kind == "endless":
+    probe.LONGEST = 2.0
+    probe.Look.objects = lambda self: any(iter(int, 1))
+if kind == "busy":
+    probe.BUSY = 1
+    probe.Look.objects = lambda self: any(iter(int, 1))
 if kind == "refuse":
     probe.status = lambda *keys: [1 << 50] * len(keys)
 look(1.4 if kind == "beside" else 300)
