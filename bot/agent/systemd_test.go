@@ -65,13 +65,14 @@ func TestShippedUnit(t *testing.T) {
 	for k, v := range app.Env() {
 		fmt.Fprintf(&env, "Environment=%q\n", k+"="+v)
 	}
-	worker := func(restarts string) string {
+	// Each has a queue of its own: of two on one queue, one may get nearly all tasks.
+	worker := func(queue, restarts string) string {
 		return "[Service]\nUser=nobody\nWorkingDirectory=/mnt\n" + env.String() + "ExecStart=" +
-			strings.ReplaceAll(strings.Join(app.Command(testbed.Worker{Name: "mail@h", Concurrency: 2, Queue: "mail", Args: []string{"-I", "dropleak_probe"}}), " "), "%", "%%") +
+			strings.ReplaceAll(strings.Join(app.Command(testbed.Worker{Name: queue + "@h", Concurrency: 2, Queue: queue, Args: []string{"-I", "dropleak_probe"}}), " "), "%", "%%") +
 			"\nTimeoutStopSec=33\nKillMode=mixed\nRestart=" + restarts + "\n"
 	}
-	m.Unit(t, "celery.service", worker("always"))
-	m.Unit(t, "other.service", worker("on-failure"))
+	m.Unit(t, "celery.service", worker("mail", "always"))
+	m.Unit(t, "other.service", worker("other", "on-failure"))
 	m.Exec(t, "systemctl", "start", "celery", "other", "dropleak-agent")
 
 	s.await(testbed.Patience, "a pass with the worker's PSS", func() bool {
