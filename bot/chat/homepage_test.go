@@ -72,7 +72,7 @@ func pages() map[string]*scene {
 	muted := mail()
 	muted.ID, muted.Subject.DropletName, muted.State, muted.By, muted.MuteWorse = "f9k4", "web-3", finding.Muted, "U0BEN", true
 	silent := finding.Finding{ID: "f1s1", Severity: finding.Low, Subject: finding.Subject{Kind: finding.KindSilent, DropletName: "web-9"},
-		State: finding.Open, Summary: "the agent has not reported since 22 Nov 11:55 UTC; nothing is known of its workers", Updated: noon}
+		State: finding.Open, Summary: "the agent has not reported since 22 Nov 11:55 UTC; nothing is known of its workers", Updated: noon, Began: noon.Add(-5 * time.Minute)}
 	inHand := under("snapshot")
 	inHand.Run, inHand.Finding, inHand.Plan.Worker = "r4y8", "f8k3", "billing"
 	full := func(mine bool) *scene {

@@ -140,7 +140,7 @@ func (l Look) buttons(f finding.Finding) []Press {
 // what says what is wrong: the facts of a leak in fields, or one sentence.
 func what(f finding.Finding) []slack.Block {
 	if f.Subject.Kind != finding.KindLeak {
-		return []slack.Block{Section(icon(f) + " " + Escape(sentence(f.Summary)))}
+		return []slack.Block{Section(strings.TrimSpace(icon(f) + " " + summary(f)))}
 	}
 	v := f.Verdict
 	lead := strings.TrimSpace(icon(f) + " " + Code(f.Subject.Worker) + " " + Reason(v.Reason))
@@ -155,6 +155,29 @@ func what(f finding.Finding) []slack.Block {
 		out = append(out, Context(Escape(strings.Join(v.Evidence[:min(2, len(v.Evidence))], " · "))))
 	}
 	return out
+}
+
+// summary is the one sentence of a finding without a verdict. That of silence
+// tells times, which stand in the reader's zone here.
+func summary(f finding.Finding) string {
+	silent := f.Subject.Kind == finding.KindSilent || f.Subject.Kind == finding.KindNoMetrics
+	if !silent || f.Began.IsZero() { // the times of one found by an earlier version are in its words alone
+		return Escape(sentence(f.Summary))
+	}
+	since, from := saysNoAgentSince, saysNoAgentFrom
+	switch {
+	case f.Subject.Kind == finding.KindNoMetrics:
+		since, from = saysNoMetricsSince, saysNoMetricsFrom
+	case f.Subject.Worker != "":
+		since, from = saysNoWorkerSince, saysNoWorkerFrom
+	}
+	switch {
+	case f.Heard.IsZero():
+		return fmt.Sprintf(since, Date(f.Began))
+	case f.State.Final():
+		return fmt.Sprintf(from, Date(f.Began), Date(f.Heard))
+	}
+	return fmt.Sprintf(from, Date(f.Began), Date(f.Heard)) + saysHeardAgain
 }
 
 // facts are the numbers people act on.

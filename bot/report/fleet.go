@@ -134,7 +134,7 @@ func Entry(f finding.Finding, at time.Time) slack.Block {
 	v := f.Verdict
 	switch {
 	case f.Subject.Kind != finding.KindLeak:
-		line += "\n" + Escape(sentence(f.Summary))
+		line += "\n" + summary(f)
 	case v.Rate != nil:
 		line += fmt.Sprintf(saysEntryNumbers, Rate(v.Rate.Value), Bytes(v.Footprint), Sure(v.Confidence))
 	}

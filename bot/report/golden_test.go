@@ -45,8 +45,12 @@ func with(change func(*finding.Finding)) finding.Finding {
 
 // other is a finding of a kind without a verdict.
 func other(kind finding.Kind, worker, summary string) finding.Finding {
-	return finding.Finding{ID: "f9z9", State: finding.Open, Severity: finding.Low, Opened: noon, LastSeen: noon, Summary: summary,
+	f := finding.Finding{ID: "f9z9", State: finding.Open, Severity: finding.Low, Opened: noon, LastSeen: noon, Summary: summary,
 		Subject: finding.Subject{Kind: kind, DropletID: "42", DropletName: "web-1", Worker: worker}}
+	if kind == finding.KindSilent || kind == finding.KindNoMetrics {
+		f.Began = noon.Add(-time.Hour)
+	}
+	return f
 }
 
 // heard is a finding about silence that is heard of again.
@@ -97,11 +101,16 @@ func messages() map[string]Message {
 		"finding-gone": look(with(func(f *finding.Finding) {
 			f.State, f.Why = finding.Gone, "the droplet left the fleet (it was destroyed or lost its tag)"
 		})),
-		"finding-older-chart":   look(with(func(f *finding.Finding) { f.Drawn = noon.Add(-3 * time.Hour) })),
-		"finding-no-run":        Finding(mail(), Look{At: noon, NoRun: "No way to restart mail on web-1 is configured."}),
-		"finding-story":         Finding(mail(), Look{At: noon, Picture: "F0CHART001", Story: "was restarted, 1.3 GiB freed", Before: "held 1.6 GiB, grew +44 MiB/h"}),
-		"finding-silent-agent":  Finding(other(finding.KindSilent, "", "the agent has not reported since 22 Nov 11:55 UTC; nothing is known of its workers"), Look{At: noon}),
-		"finding-silent":        Finding(other(finding.KindSilent, "mail", "this worker was there and has not been seen since 22 Nov 11:55 UTC, while its agent still reports"), Look{At: noon}),
+		"finding-older-chart":  look(with(func(f *finding.Finding) { f.Drawn = noon.Add(-3 * time.Hour) })),
+		"finding-no-run":       Finding(mail(), Look{At: noon, NoRun: "No way to restart mail on web-1 is configured."}),
+		"finding-story":        Finding(mail(), Look{At: noon, Picture: "F0CHART001", Story: "was restarted, 1.3 GiB freed", Before: "held 1.6 GiB, grew +44 MiB/h"}),
+		"finding-silent-agent": Finding(other(finding.KindSilent, "", "the agent has not reported since 22 Nov 11:00 UTC; nothing is known of its workers"), Look{At: noon}),
+		"finding-silent":       Finding(other(finding.KindSilent, "mail", "this worker was there and has not been seen since 22 Nov 11:55 UTC, while its agent still reports"), Look{At: noon}),
+		"finding-silent-before": Finding(func() finding.Finding {
+			f := other(finding.KindSilent, "", "the agent has not reported since 22 Nov 11:00 UTC; nothing is known of its workers")
+			f.Began = time.Time{} // found by an earlier version
+			return f
+		}(), Look{At: noon}),
 		"finding-no-metrics":    Finding(other(finding.KindNoMetrics, "", "no memory from DigitalOcean since 22 Nov 11:00 UTC; is its metrics agent running?"), Look{At: noon}),
 		"finding-metrics-again": Finding(heard(other(finding.KindNoMetrics, "", "no memory came from DigitalOcean from 22 Nov 11:00 UTC to 22 Nov 11:20 UTC; it is heard of again, and this closes at 22 Nov 12:20 UTC if it stays so")), Look{At: noon}),
 		"finding-heard-again": Finding(heard(other(finding.KindSilent, "mail", "this worker was not seen, while its agent reported, from 22 Nov 11:00 UTC to 22 Nov 11:20 UTC"), func(f *finding.Finding) {
@@ -126,7 +135,7 @@ func messages() map[string]Message {
 		"report-all":         Report(Digest{At: noon, Scanned: true, Workers: lines(31), All: true, Findings: append(many, with(func(f *finding.Finding) { f.State, f.By, f.MuteWorse = finding.Muted, "U0ANNA", true }))}),
 		"report-nothing-new": Report(Digest{At: noon, Scanned: true, Since: noon.Add(-24 * time.Hour), Workers: lines(3)}),
 		"report-since": Report(Digest{At: noon, Scanned: true, Since: noon.Add(-7 * 24 * time.Hour), Workers: lines(31), Findings: []finding.Finding{mail(),
-			other(finding.KindSilent, "", "the agent has not reported since 22 Nov 11:55 UTC; nothing is known of its workers")}, Changes: []string{"mail on web-1: new", "web on web-2: dismissed: a <load> test"}}),
+			other(finding.KindSilent, "", "the agent has not reported since 22 Nov 11:00 UTC; nothing is known of its workers")}, Changes: []string{"mail on web-1: new", "web on web-2: dismissed: a <load> test"}}),
 		"report-folding": Report(Digest{At: noon, Scanned: true, Workers: lines(31), Findings: many, Trouble: []string{"DigitalOcean has not answered for 20 min"}}),
 		"report-incident": Report(Digest{At: noon, Scanned: true, Workers: lines(31), Findings: []finding.Finding{
 			with(func(f *finding.Finding) { f.Incident = "f0" }), with(func(f *finding.Finding) { f.ID, f.Incident = "f1", "f0" }),
