@@ -45,3 +45,18 @@ func TestMedian(t *testing.T) {
 		}
 	})
 }
+
+// TestMedianBesideSample: where what a sample sees lies all above the middle,
+// the smaller of the two middle ones is not lost.
+func TestMedianBesideSample(t *testing.T) {
+	xs := make([]float64, 1024)
+	for i := range xs {
+		xs[i] = 1
+		if i%8 > 0 && i%8 <= 4 { // the sample takes every eighth
+			xs[i] = -1
+		}
+	}
+	if got := median(xs); got != 0 {
+		t.Errorf("%v, want the mean of -1 and 1", got)
+	}
+}
