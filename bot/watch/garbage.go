@@ -12,6 +12,13 @@ import (
 // this much the runtime's own rule asks for no more.
 const headroom = 64 << 20
 
+// kept is what a scan keeps of a droplet of sixteen workers, in bytes: verdicts
+// and what they say. By the runtime's rule the heap of a large fleet is, when
+// its scan ends, as large again as all of that; it may be so from the
+// beginning, while there is little to keep, at no more memory in all. Else the
+// verdicts of the first droplets are looked through hundreds of times.
+const kept = 22 << 10
+
 // paceEvery is after how many droplets the pace is set anew: what the scan
 // keeps grows by some MB meanwhile.
 const paceEvery = 100
@@ -21,19 +28,23 @@ const paceEvery = 100
 var pace struct {
 	sync.Mutex
 	scans      int
-	usual, now int // percent of the heap that lives; usual is what to return to
+	usual, now int    // percent of the heap that lives; usual is what to return to
+	end        uint64 // bytes that the heap may have when the scan ends
 }
 
-// atEase lets garbage gather until done is called, and again by what then
-// lives wherever the scan calls again.
-func atEase() (again, done func()) {
+// atEase lets garbage gather in a scan of so many droplets until done is
+// called, and again by what then lives wherever the scan calls again.
+func atEase(droplets int) (again, done func()) {
 	pace.Lock()
 	defer pace.Unlock()
 	if pace.scans++; pace.scans == 1 {
 		pace.usual = int(read("/gc/gogc:percent")) // -1: the operator wants none collected
-		pace.now = pace.usual
-		setPace()
+		pace.now, pace.end = pace.usual, 0
 	}
+	if pace.usual >= 0 {
+		pace.end = max(pace.end, (read("/gc/heap/live:bytes")+uint64(droplets)*kept)*uint64(100+min(pace.usual, 100))/100)
+	}
+	setPace()
 	again = func() {
 		pace.Lock()
 		defer pace.Unlock()
@@ -48,11 +59,13 @@ func atEase() (again, done func()) {
 	}
 }
 
-// setPace lets the heap grow to what leaves headroom, and to no less than
-// usual. It stops the world, and so leaves a pace that is nearly right.
+// setPace lets the heap grow to what leaves headroom, to what it will have in
+// the end anyway, and to no less than usual.
 func setPace() {
-	percent := max(pace.usual, int(headroom*100/max(read("/gc/heap/live:bytes"), 1<<20)))
-	if pace.usual >= 0 && (4*percent < 3*pace.now || 3*percent > 4*pace.now) {
+	live := max(read("/gc/heap/live:bytes"), 1<<20)
+	room := max(headroom, pace.end-min(live, pace.end))
+	percent := max(pace.usual, int(room*100/live))
+	if pace.usual >= 0 && percent != pace.now {
 		pace.now = percent
 		debug.SetGCPercent(percent)
 	}

@@ -15,9 +15,15 @@ func TestAtEase(t *testing.T) {
 	}
 	for _, usual := range []int{100, -1, 1 << 20} {
 		was := debug.SetGCPercent(usual)
-		_, first := atEase()
-		again, second := atEase()
+		_, first := atEase(1)
+		again, second := atEase(1)
 		again()
+		small := now()
+		_, third := atEase(100_000)
+		if got := now(); usual == 100 && got <= small || usual != 100 && got != usual {
+			t.Errorf("%d %% beside a large scan, %d %% before", got, small)
+		}
+		third()
 		first()
 		if got := now(); usual == 100 && got <= 100 || usual != 100 && got != usual {
 			t.Errorf("%d %% during scans, where %d %% is usual", got, usual)

@@ -188,7 +188,7 @@ func (w *Watch) Survey(ctx context.Context, at time.Time) (Summary, error) {
 
 func (w *Watch) survey(ctx context.Context, fleet Fleet, at time.Time) (s Summary, errs []error) {
 	s.At = at
-	again, done := atEase()
+	again, done := atEase(len(fleet.Droplets))
 	defer done()
 	for i, d := range fleet.Droplets {
 		if i > 0 && i%paceEvery == 0 {
