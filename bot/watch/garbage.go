@@ -64,7 +64,8 @@ func atEase(droplets int) (again, done func()) {
 func setPace() {
 	live := max(read("/gc/heap/live:bytes"), 1<<20)
 	room := max(headroom, pace.end-min(live, pace.end))
-	percent := max(pace.usual, int(room*100/live))
+	roots := read("/gc/scan/globals:bytes") + read("/gc/scan/stack:bytes") // the percentage is of these too
+	percent := max(pace.usual, int(room*100/(live+roots)))
 	if pace.usual >= 0 && percent != pace.now {
 		pace.now = percent
 		debug.SetGCPercent(percent)
