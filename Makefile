@@ -69,6 +69,6 @@ bench-slack: ## how long Slack waits for an ack while DROPLETS droplets (default
 	go test ./bot -run TestLoad -v -timeout 0 -args -load.droplets $(or $(DROPLETS),1000) -load.rounds 3 -load.steady 1000
 
 .PHONY: bench-fleet
-bench-fleet: ## measure one hourly cycle over FLEET series (default 17000), beside Prometheus and its rules, and scans of DROPLETS droplets (default 40)
+bench-fleet: ## measure one hourly cycle over FLEET series (default 17000), beside Prometheus and its rules, and scans of DROPLETS droplets (default 40), one of which takes them for 10,000
 	go test ./detector/rivals -run TestBenchFleet -v -timeout 0 -args -fleet $(or $(FLEET),17000) -whole 500 -prometheus $(or $(FLEET),17000)
-	go test ./bot/watch -run TestBenchScan -v -timeout 0 -args -droplets $(or $(DROPLETS),40)
+	go test ./bot/watch -run TestBenchScan -v -timeout 0 -args -droplets $(or $(DROPLETS),40) -whole 10000

@@ -23,7 +23,6 @@ import (
 	"github.com/dropleak/dropleak/bot/watch"
 	"github.com/dropleak/dropleak/detector"
 	"github.com/dropleak/dropleak/detector/sample"
-	"gonum.org/v1/gonum/stat"
 )
 
 var (
@@ -156,31 +155,6 @@ func footing(t testing.TB, f func()) (live, peak float64) {
 	return float64(m.HeapAlloc), peak * 1024
 }
 
-// memoryLine scans growing parts of the fleet and draws lines through what each
-// takes: what it would be for the whole fleet is read off them.
-func memoryLine(t *testing.T, droplets int, scan func(droplets int) watch.Summary) {
-	t.Helper()
-	var x, live, peak []float64
-	for part := 1; part <= 4; part++ {
-		n := max(droplets*part/4, 1)
-		var sum watch.Summary
-		l, p := footing(t, func() { sum = scan(n) })
-		runtime.KeepAlive(sum)
-		t.Logf("a scan of %d droplets: %.1f MB of heap live with its result, at most %.1f MB resident", n, l/1e6, p/1e6)
-		x, live, peak = append(x, float64(n)), append(live, l), append(peak, p)
-	}
-	if droplets < 4 {
-		return // no line
-	}
-	for _, y := range []struct {
-		what   string
-		points []float64
-	}{{"heap live", live}, {"resident", peak}} {
-		base, each := stat.LinearRegression(x, y.points, nil, false)
-		t.Logf("%s: %.1f MB and %.1f kB a droplet, %.0f MB for %d droplets", y.what, base/1e6, each/1e3, (base+each*fleetSize)/1e6, fleetSize)
-	}
-}
-
 // whole scans the droplets of the bed over and over, as if they were a fleet of
 // so many: each is read, judged and kept anew. Only the pages of their samples
 // are in memory sooner than those of so many would be.
@@ -295,14 +269,9 @@ func TestBenchScan(t *testing.T) {
 	if all := n * benchWorkers; sum.Workers() != all || leaks < all/40 || leaks > all/10+1 {
 		t.Errorf("%d of %d workers judged, %d called leaking; every twentieth was made so", sum.Workers(), all, leaks)
 	}
-	all := bed.fleet.Droplets
 	if *wholeFlag > 0 {
 		bed.whole(t, *wholeFlag)
 	}
-	memoryLine(t, n, func(k int) watch.Summary {
-		bed.fleet.Droplets = all[:k]
-		return bed.scan(t, bed.end)
-	})
 	size, err := bed.store.HistorySize(t.Context())
 	if err != nil {
 		t.Fatal(err)

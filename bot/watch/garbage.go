@@ -16,20 +16,19 @@ const headroom = 64 << 20
 // and what they say. By the runtime's rule the heap of a large fleet is, when
 // its scan ends, as large again as all of that; it may be nearly so from the
 // beginning, while there is little to keep, at no more memory in all. Else the
-// verdicts of the first droplets are looked through hundreds of times. Nearly:
-// with as much, 10,000 droplets took 607 MB in the beginning, and then less.
+// verdicts of the first droplets are looked through hundreds of times.
 const kept = 22 << 10
 
 // paceEvery is after how many droplets the pace is set anew: what the scan
-// keeps grows by some MB meanwhile.
-const paceEvery = 100
+// keeps grows by half a MB meanwhile.
+const paceEvery = 25
 
 // pace is how often garbage is collected, which is a setting of the whole
 // process: scans that run beside each other share it.
 var pace struct {
 	sync.Mutex
 	scans      int
-	usual, now int    // percent of the heap that lives; usual is what to return to
+	usual, now int    // percent of what lives; usual is what to return to
 	end        uint64 // bytes that the heap may have when the scan ends
 }
 
@@ -60,13 +59,17 @@ func atEase(droplets int) (again, done func()) {
 	}
 }
 
+// rooms is what the rooms of a droplet under way take, in bytes: the least that
+// lives while a scan runs, though a heap just collected be smaller.
+const rooms = 24 << 20
+
 // setPace lets the heap grow to what leaves headroom, to what it will have in
 // the end anyway, and to no less than usual.
 func setPace() {
-	live := max(read("/gc/heap/live:bytes"), 1<<20)
+	live := read("/gc/heap/live:bytes")
 	room := max(headroom, pace.end-min(live, pace.end))
 	roots := read("/gc/scan/globals:bytes") + read("/gc/scan/stack:bytes") // the percentage is of these too
-	percent := max(pace.usual, int(room*100/(live+roots)))
+	percent := max(pace.usual, int(room*100/max(live+roots, rooms)))
 	if pace.usual >= 0 && percent != pace.now {
 		pace.now = percent
 		debug.SetGCPercent(percent)
