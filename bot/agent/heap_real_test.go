@@ -14,20 +14,27 @@ import (
 	"github.com/dropleak/dropleak/bot/testbed"
 )
 
-// TestHeapOfTheFourLeaks: in real workers, one for each of the four classic
-// leaks and all pools but prefork once, the second look names what leaked, the
-// agent ships which task ran, and no value is told.
-func TestHeapOfTheFourLeaks(t *testing.T) {
-	t.Parallel()
+// probedBed is an agent beside an application of testdata with the probe in it.
+func probedBed(t *testing.T, application string) (*testbed.CeleryApp, *service) {
+	t.Helper()
 	app := testbed.Celery(t, testbed.Redis(t))
 	s := newService(t)
 	o := s.options(t)
 	o.Probe = filepath.Join(testbed.Folder(t), "probe.sock")
 	withProbe(t, app, o.Probe)
-	text, err := os.ReadFile(filepath.Join("testdata", "leaks.py"))
+	text, err := os.ReadFile(filepath.Join("testdata", application))
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(app.Dir, "app.py"), append(text, []byte(feeder)...), 0o644))
 	startAgent(t, o)
+	return app, s
+}
+
+// TestHeapOfTheFourLeaks: in real workers, one for each of the four classic
+// leaks and all pools but prefork once, the second look names what leaked, the
+// agent ships which task ran, and no value is told.
+func TestHeapOfTheFourLeaks(t *testing.T) {
+	t.Parallel()
+	app, s := probedBed(t, "leaks.py")
 	for _, tt := range []struct {
 		task, pool string
 		amount     int

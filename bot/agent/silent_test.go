@@ -2,8 +2,6 @@ package agent
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -11,21 +9,6 @@ import (
 	"github.com/dropleak/dropleak/bot/order"
 	"github.com/dropleak/dropleak/bot/testbed"
 )
-
-// silentBed is an agent beside the application of testdata/silent.py.
-func silentBed(t *testing.T) (*testbed.CeleryApp, *service) {
-	t.Helper()
-	app := testbed.Celery(t, testbed.Redis(t))
-	s := newService(t)
-	o := s.options(t)
-	o.Probe = filepath.Join(testbed.Folder(t), "probe.sock")
-	withProbe(t, app, o.Probe)
-	text, err := os.ReadFile(filepath.Join("testdata", "silent.py"))
-	must(t, err)
-	must(t, os.WriteFile(filepath.Join(app.Dir, "app.py"), append(text, []byte(feeder)...), 0o644))
-	startAgent(t, o)
-	return app, s
-}
 
 // awaitRuns waits until a worker has run a task so often.
 func awaitRuns(t *testing.T, s *service, worker, task string, least float64) {
@@ -42,7 +25,7 @@ func awaitRuns(t *testing.T, s *service, worker, task string, least float64) {
 // limit is ended by the process that made it, and the next look answers.
 func TestForkThatHangs(t *testing.T) {
 	t.Parallel()
-	app, s := silentBed(t)
+	app, s := probedBed(t, "silent.py")
 	name := unique("hangs")
 	app.Start(t, testbed.Worker{Name: name + "@bed", Queue: name, Concurrency: 1, User: "nobody"})
 	app.Feed(t, testbed.Load{Task: "silent.hang", Count: 1, Queue: name})
@@ -67,7 +50,7 @@ func TestForkThatHangs(t *testing.T) {
 // none does, that is said of all.
 func TestAnotherIsAsked(t *testing.T) {
 	t.Parallel()
-	app, s := silentBed(t)
+	app, s := probedBed(t, "silent.py")
 	name := unique("idles")
 	app.Start(t, testbed.Worker{Name: name + "@bed", Queue: name, Concurrency: 2, User: "nobody"})
 	// The same process gets nearly all of a quiet worker's tasks: only a busy worker uses both.
