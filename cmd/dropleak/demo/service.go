@@ -98,22 +98,30 @@ func (s *service) ready(ctx context.Context, c *child) error {
 		}
 		select {
 		case <-c.done:
-			return fmt.Errorf("the service did not start (%v): %s; its log is %s", c.cmd.ProcessState, lastLine(c.log.Name()), c.log.Name())
+			return fmt.Errorf("the service did not start (%v): %s%s", c.cmd.ProcessState, lastLines(c.log.Name()), s.w.kept(c.log.Name()))
 		case <-ctx.Done():
-			return fmt.Errorf("the service is not ready after %s; its log is %s", readyWithin, c.log.Name())
+			return fmt.Errorf("the service is not ready after %s: %s%s", readyWithin, lastLines(c.log.Name()), s.w.kept(c.log.Name()))
 		case <-tick.C:
 		}
 	}
 }
 
-// lastLine is what a log ends with: why a program that did not start did not.
-func lastLine(path string) string {
+// lastLines are what a log ends with: why a program that did not start did not.
+func lastLines(path string) string {
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()
 	}
 	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
-	return lines[len(lines)-1]
+	return strings.Join(lines[max(len(lines)-4, 0):], "\n")
+}
+
+// kept says where a log is, if it is still there when that is read.
+func (w *world) kept(log string) string {
+	if w.o.Keep == "" {
+		return ""
+	}
+	return "\nits log is " + log
 }
 
 // mind tells when the service ends that nobody stopped.

@@ -154,7 +154,26 @@ func (w *world) startCloud(context.Context) error {
 	return nil
 }
 
+// onLoopback refuses an address of the page that others could reach: whoever
+// opens it is Anna.
+func onLoopback(listen string) error {
+	if listen == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return fmt.Errorf("the page's address: %w", err)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("the page is for this machine alone, and %s can be reached by others: --listen takes an address on loopback, such as 127.0.0.1:0", listen)
+	}
+	return nil
+}
+
 func (w *world) startSlack(context.Context) error {
+	if err := onLoopback(w.o.Listen); err != nil {
+		return err
+	}
 	w.slack = slacksim.New(slacksim.Options{Hints: []string{"/leaks", "/leaks report", "/leaks worker " + leaker, "/leaks restart " + leaker}}).Kind()
 	w.slack.SetBanner(fmt.Sprintf("Simulated: Slack (this page), DigitalOcean with its snapshots, supervisord, and that %s is a droplet of 1 GiB. "+
 		"Real: the service, the agent, and processes that play Celery workers, of which %s really leaks. One second counts as %d minutes in forecasts and charts; the clock of a run is the real one.",
