@@ -297,13 +297,19 @@ func TestWhatHasNoMessageIsToldAgain(t *testing.T) {
 func TestWhatWasNotToldIsToldAgain(t *testing.T) {
 	b := newBed(t)
 	b.seen = []history.Presence{{DropletID: web.ID, Last: monday, Interval: time.Minute}}
-	b.scan(monday.Add(5 * time.Minute))
-	b.seen[0].Last, b.deaf = monday.Add(6*time.Minute), true
+	b.scan(monday.Add(20 * time.Minute))
+	heard := func(minute int) string {
+		at := monday.Add(time.Duration(minute) * time.Minute)
+		b.seen[0].Last = at
+		return b.scan(at)
+	}
+	for minute := 21; minute < 81; minute++ { // it is over when it has been heard for an hour
+		heard(minute)
+	}
 	for i, want := range []string{"resolved silent", "resolved silent", "resolved silent", ""} {
-		if b.deaf = i < 2; b.scan(monday.Add(time.Duration(6+i)*time.Minute)) != want {
+		if b.deaf = i < 2; heard(81+i) != want {
 			t.Errorf("scan %d: told %v, want %q", i, b.told, want)
 		}
-		b.seen[0].Last = b.seen[0].Last.Add(time.Minute)
 	}
 }
 
