@@ -572,6 +572,7 @@ class OnHand:
         self.pid = os.getpid()
         self.consumer = consumer
         self.told = 0.0
+        self.ran = False  # what was told last: that a task runs
         # Its only thread runs the tasks: nothing else is looked at meanwhile.
         self.alone = type(consumer.pool).__module__.endswith(".solo")
         self.soon(1.0)
@@ -592,13 +593,15 @@ class OnHand:
 
     def begins(self):
         """Called in a worker of one thread before it runs a task, which may take long."""
-        if self.pid == os.getpid() and time.monotonic() - self.told >= 1.0:
+        if self.pid == os.getpid() and (not self.ran or time.monotonic() - self.told >= 1.0):
             self.tell()
 
     def tell(self):
         began = time.monotonic()
         try:
-            current().tell(b"2 %d %d %d %d" % self.count())
+            counts = self.count()
+            self.ran = counts[0] > 0
+            current().tell(b"2 %d %d %d %d" % counts)
         except RuntimeError:
             pass  # another thread took a task in the midst of it: the next one will tell
         except Exception:  # another Celery than this was written for: a count must never end a worker
