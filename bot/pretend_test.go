@@ -13,6 +13,7 @@ import (
 
 	"github.com/dropleak/dropleak/bot/hub"
 	"github.com/dropleak/dropleak/bot/order"
+	"github.com/dropleak/dropleak/bot/testbed"
 	"github.com/dropleak/dropleak/detector/sample"
 )
 
@@ -80,10 +81,13 @@ func (p *pretend) sample(at time.Time) {
 		Droplet: &sample.Droplet{At: at, Droplet: id, Available: 3500*mib - leaked, Total: 4096 * mib, Shmem: sample.NaN, Slab: sample.NaN,
 			SwapUsed: sample.NaN, OOMKills: 0, Boot: main.Start.Add(-time.Hour)},
 	}
-	for err := p.s.history.Write(p.t.Context(), sample.Encode(pass)); err != nil && p.t.Context().Err() == nil; {
-		p.t.Logf("write a pass: %v", err) // a busy store; an agent keeps its pass, too
-		err = p.s.history.Write(p.t.Context(), sample.Encode(pass))
-	}
+	testbed.Eventually(p.t, testbed.Patience, func() error { // a busy store: an agent keeps its pass, too
+		err := p.s.history.Write(p.t.Context(), sample.Encode(pass))
+		if p.t.Context().Err() != nil {
+			return nil
+		}
+		return err
+	})
 }
 
 // run samples once a second and carries out orders until ctx ends.
@@ -158,7 +162,11 @@ func (p *pretend) tell(ctx context.Context, o order.Order, body []byte) error {
 		case http.StatusNoContent:
 			return nil
 		case http.StatusServiceUnavailable:
-			p.t.Logf("result of %s: the service is busy", o.Key())
+			select { // it is told to come again
+			case <-ctx.Done():
+				return nil
+			case <-time.After(time.Second):
+			}
 		default:
 			return fmt.Errorf("result of %s: status %d", o.Key(), done.StatusCode)
 		}

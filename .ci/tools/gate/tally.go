@@ -17,6 +17,9 @@ var needs = regexp.MustCompile(`^needs (DROPLEAK_CORPUS|DROPLEAK_OPENAPI|DROPLEA
 // located matches a line that t.Log, t.Skip and their like wrote, and captures its message.
 var located = regexp.MustCompile(`^\s+[\w.-]+\.go:\d+: (.*)\n?$`)
 
+// grave matches a line after which more than a wait has gone wrong: the tests behind it may not have run.
+var grave = regexp.MustCompile(`^(panic: |fatal error: |WARNING: DATA RACE)`)
+
 // event is one line of go test -json, as cmd/test2json documents it.
 type event struct {
 	Action     string
@@ -74,7 +77,7 @@ func (t *tally) read(r io.Reader, w io.Writer) error {
 
 func (t *tally) take(e event, w io.Writer) {
 	key := e.Package + " " + e.Test
-	t.outside = t.outside || e.Action == "build-fail" || strings.Contains(e.Output, "DATA RACE")
+	t.outside = t.outside || e.Action == "build-fail" || grave.MatchString(e.Output)
 	switch e.Action {
 	case "output":
 		t.output[key] = append(t.output[key], e.Output)
