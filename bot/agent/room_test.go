@@ -49,7 +49,7 @@ func TestRoomForAFork(t *testing.T) {
 		{"no limit", 200, leaf, map[string]string{unit + "max": "max\n", unit + "high": "max\n", unit + "stat": noStat, unit + "current": mib(9000)}, ""},
 		{"a limit with 1 MiB too little", 900, leaf, map[string]string{unit + "max": mib(400), unit + "high": "max\n", unit + "stat": noStat, unit + "current": mib(137)}, "its cgroup has 263 MiB left"},
 		{"a limit with just enough", 900, leaf, map[string]string{unit + "max": mib(400), unit + "high": "max\n", unit + "stat": noStat, unit + "current": mib(136)}, ""},
-		{"what it holds of files is given up", 900, leaf, map[string]string{unit + "max": mib(400), unit + "high": "max\n", unit + "stat": "anon 1\ninactive_file " + mib(200), unit + "current": mib(336)}, ""},
+		{"its inactive files are given up", 900, leaf, map[string]string{unit + "max": mib(400), unit + "high": "max\n", unit + "stat": "anon 1\ninactive_file " + mib(200), unit + "current": mib(336)}, ""},
 		{"throttled before", 900, leaf, map[string]string{unit + "max": mib(800), unit + "high": mib(300), unit + "stat": noStat, unit + "current": mib(100)}, "its cgroup has 200 MiB left"},
 		{"throttled already", 900, leaf, map[string]string{unit + "max": "max\n", unit + "high": mib(300), unit + "stat": noStat, unit + "current": mib(310)}, "its cgroup has 0 MiB left"},
 		{"a limit above", 900, leaf, map[string]string{unit + "max": "max\n", unit + "high": "max\n", unit + "stat": noStat, unit + "current": mib(100),

@@ -59,7 +59,7 @@ class Reporter:
 
     def end(self, task_id, name):
         with self.lock:
-            began_id, begun = self.begun.pop(runner(), (None, 0.0))
+            began_id, begun = self.begun.pop(self.ran(task_id), (None, 0.0))
             if began_id != task_id:
                 return  # it began before this process was watched
             count = self.counts.get(name)
@@ -74,6 +74,13 @@ class Reporter:
                 self.late.pop(name, None)
             if self.send(name, report) and self.late:
                 self.send(*self.late.popitem())
+
+    def ran(self, task_id):
+        """Who ran a task: whoever ends it, but where that is called otherwise since, as greenlet was imported meanwhile."""
+        now = runner()
+        if self.begun.get(now, (None,))[0] == task_id:
+            return now
+        return next((one for one, (began_id, _) in self.begun.items() if began_id == task_id), now)
 
     def send(self, name, report):
         if self.wire is None and not self.connect():
@@ -124,6 +131,7 @@ class Heap:
     """What this process holds, told when the agent asks."""
 
     def __init__(self):
+        self.lock = _thread.allocate_lock()  # held by the one thread that looks
         self.due = 0.0  # when to look at the file again
         self.ended = 0.0  # when the task before ended
         self.seen = 0  # which file was dealt with
@@ -136,10 +144,10 @@ class Heap:
         """Called when a task has ended and so many others run on in this process."""
         now = time.monotonic()
         every, self.ended = now - self.ended, now
-        if now < self.due:
+        if now < self.due or not self.lock.acquire(False):
             return
-        self.due = now + 1.0
         try:
+            self.due = now + 1.0
             if self.child:
                 self.reap(now)
             written = os.stat(ASK).st_mtime_ns
@@ -147,6 +155,8 @@ class Heap:
                 self.consider(written, running, every)
         except Exception:  # nobody asks; and a look must never end a task
             pass
+        finally:
+            self.lock.release()
 
     def consider(self, written, running, every):
         """Deals with a question, where a task ends every so many seconds."""
@@ -202,13 +212,16 @@ class Heap:
     def reap(self, now):
         import marshal
 
+        child = self.child  # read once: 0 would stand for the worker's whole process group
+        if child <= 0:
+            return
         try:
-            pid, _ = os.waitpid(self.child, os.WNOHANG)
+            pid, _ = os.waitpid(child, os.WNOHANG)
         except ChildProcessError:
-            pid = self.child  # somebody else reaped it
+            pid = child  # somebody else reaped it
         if pid == 0:
             if now > self.over:  # its own timer did not end it, or was not set yet
-                posix.kill(self.child, _signal.SIGKILL)
+                posix.kill(child, _signal.SIGKILL)
             return
         self.child = 0
         at, size = divmod(int.from_bytes(self.page[:8], "little"), 1 << 32)
@@ -262,7 +275,7 @@ def no_room(root=""):
 
 
 def left_in(group):
-    """Bytes that a cgroup may still take before it is throttled or killed, None where it has no limit. What it holds of files
+    """Bytes that a cgroup may still take before it is throttled or killed, None where it has no limit. Its inactive files
     it would give up first."""
 
     def read(name):
