@@ -155,11 +155,11 @@ func failedRun(f finding.Finding, v remedy.View) []alert.Alert {
 	return []alert.Alert{a}
 }
 
-// lostDroplet calls for an agent, or DigitalOcean's metrics of a droplet, that
-// is silent for too long, until it is heard of steadily: one that comes and
+// lostDroplet calls for a droplet whose agent, or everything else that told of
+// it, is silent for too long, until it is heard of steadily: one that comes and
 // goes does not call each time.
 func (s *Service) lostDroplet(f finding.Finding, rings map[string]bool) []alert.Alert {
-	lost := f.Subject.Kind == finding.KindSilent && f.Subject.Worker == "" || f.Subject.Kind == finding.KindNoMetrics
+	lost := f.Subject.Worker == "" && (f.Subject.Kind == finding.KindSilent || f.Subject.Kind == finding.KindNoMetrics)
 	if !lost || s.d.Alerts.LostAfter <= 0 {
 		return nil
 	}

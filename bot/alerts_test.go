@@ -115,6 +115,7 @@ func TestWanted(t *testing.T) {
 		"agent silent":          {open(silent("f1", finding.KindSilent, "", 11*time.Minute)), "lost_droplet finding/f1 error"},
 		"agent silent just now": {open(silent("f1", finding.KindSilent, "", 9*time.Minute)), ""},
 		"no metrics":            {open(silent("f1", finding.KindNoMetrics, "", time.Hour)), "lost_droplet finding/f1 error"},
+		"a worker's metrics":    {open(silent("f1", finding.KindNoMetrics, "mail", time.Hour)), ""},
 		"heard of again":        {open(comes("f1", time.Minute, time.Hour)), ""},
 		"heard while it rings":  {func(t *testing.T, st *store.Store) { rung(t, st); open(comes("f1", time.Minute, time.Hour))(t, st) }, "lost_droplet finding/f1 error"},
 		"silent again":          {open(comes("f1", 0, 9*time.Minute)), ""},

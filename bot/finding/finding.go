@@ -115,6 +115,7 @@ type Finding struct {
 	App, Unit string    // what Celery and the manager call it, where known
 	Began     time.Time // when its growth, or its silence, began, in real time; zero: not known
 	Heard     time.Time // of silence: since when it is heard of again; zero: it is not
+	Source    string    // of no metrics: the source that told last; empty: DigitalOcean's own
 	Incident  string    // the id of the incident it belongs to, see [Gather]; empty: none
 
 	Channel, MessageTS string    // the one Slack message of this finding; empty before it is posted

@@ -192,6 +192,8 @@ const (
 	// SourceImport marks what was imported from files: it ends where the
 	// files end, and its silence means nothing.
 	SourceImport = "import"
+	// SourceDigitalOcean marks DigitalOcean's own metrics.
+	SourceDigitalOcean = "digitalocean"
 )
 
 // text reports whether both engines can keep s as text.

@@ -165,7 +165,11 @@ func summary(f finding.Finding) string {
 		return Escape(sentence(f.Summary))
 	}
 	since, from := saysNoAgentSince, saysNoAgentFrom
+	var named []any
 	switch {
+	case f.Source != "":
+		since, from = saysNoSourceSince, saysNoSourceFrom
+		named = []any{Escape(f.Source)}
 	case f.Subject.Kind == finding.KindNoMetrics:
 		since, from = saysNoMetricsSince, saysNoMetricsFrom
 	case f.Subject.Worker != "":
@@ -173,11 +177,11 @@ func summary(f finding.Finding) string {
 	}
 	switch {
 	case f.Heard.IsZero():
-		return fmt.Sprintf(since, Date(f.Began))
+		return fmt.Sprintf(since, append(named, Date(f.Began))...)
 	case f.State.Final():
-		return fmt.Sprintf(from, Date(f.Began), Date(f.Heard))
+		return fmt.Sprintf(from, append(named, Date(f.Began), Date(f.Heard))...)
 	}
-	return fmt.Sprintf(from, Date(f.Began), Date(f.Heard)) + saysHeardAgain
+	return fmt.Sprintf(from, append(named, Date(f.Began), Date(f.Heard))...) + saysHeardAgain
 }
 
 // facts are the numbers people act on.

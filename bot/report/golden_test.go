@@ -111,7 +111,15 @@ func messages() map[string]Message {
 			f.Began = time.Time{} // found by an earlier version
 			return f
 		}(), Look{At: noon}),
-		"finding-no-metrics":    Finding(other(finding.KindNoMetrics, "", "no memory from DigitalOcean since 22 Nov 11:00 UTC; is its metrics agent running?"), Look{At: noon}),
+		"finding-no-metrics": Finding(other(finding.KindNoMetrics, "", "no memory from DigitalOcean since 22 Nov 11:00 UTC; is its metrics agent running?"), Look{At: noon}),
+		"finding-no-source": Finding(func() finding.Finding {
+			f := other(finding.KindNoMetrics, "mail", "nothing from the source prom<1> since 22 Nov 11:00 UTC; dropleak sources says how it stands")
+			f.Source = "prom<1>"
+			return f
+		}(), Look{At: noon}),
+		"finding-source-again": Finding(heard(other(finding.KindNoMetrics, "mail", "nothing came from the source prom<1> from 22 Nov 11:00 UTC to 22 Nov 11:20 UTC; it is heard of again"), func(f *finding.Finding) {
+			f.Source = "prom<1>"
+		}), Look{At: noon}),
 		"finding-metrics-again": Finding(heard(other(finding.KindNoMetrics, "", "no memory came from DigitalOcean from 22 Nov 11:00 UTC to 22 Nov 11:20 UTC; it is heard of again, and this closes at 22 Nov 12:20 UTC if it stays so")), Look{At: noon}),
 		"finding-heard-again": Finding(heard(other(finding.KindSilent, "mail", "this worker was not seen, while its agent reported, from 22 Nov 11:00 UTC to 22 Nov 11:20 UTC"), func(f *finding.Finding) {
 			f.State, f.Why = finding.Resolved, "it is heard of again"

@@ -149,6 +149,8 @@ const (
 	saysNoMetricsSince  = "No memory from DigitalOcean since %s; is its metrics agent running?"
 	saysNoWorkerSince   = "This worker was there and has not been seen since %s, while its agent still reports."
 	saysNoAgentSince    = "The agent has not reported since %s; nothing is known of its workers."
+	saysNoSourceSince   = "Nothing from the source %s since %s; `dropleak sources` says how it stands."
+	saysNoSourceFrom    = "Nothing came from the source %s from %s to %s."
 	saysNoMetricsFrom   = "No memory came from DigitalOcean from %s to %s."
 	saysNoWorkerFrom    = "This worker was not seen from %s to %s, while its agent reported."
 	saysNoAgentFrom     = "The agent did not report from %s to %s."

@@ -217,7 +217,7 @@ func seriesOf(m doclient.Memory) []sample.Series {
 	one := func(name string, samples []doclient.Sample) sample.Series {
 		s := sample.Series{Labels: []sample.Label{{Name: "__name__", Value: name},
 			{Name: "droplet", Value: strconv.FormatInt(m.DropletID, 10)},
-			{Name: history.LabelSource, Value: "digitalocean"}}}
+			{Name: history.LabelSource, Value: history.SourceDigitalOcean}}}
 		for _, x := range samples {
 			s.Points = append(s.Points, sample.Point{At: x.At.UnixMilli(), V: float64(x.Bytes)})
 		}

@@ -54,9 +54,9 @@ func (w *Watch) silence(ctx context.Context, fleet []Droplet, seen []history.Pre
 		}
 	}
 	var errs []error
-	for _, p := range seen {
+	for _, p := range w.newest(seen) {
 		d, ours := names[p.DropletID]
-		if !ours || p.Source == history.SourceImport || p.Worker != "" && agents[p.DropletID] {
+		if !ours || p.Worker != "" && agents[p.DropletID] {
 			continue
 		}
 		if p.Interval == 0 && p.Source == "" {
@@ -74,6 +74,43 @@ func (w *Watch) silence(ctx context.Context, fleet []Droplet, seen []history.Pre
 	return live, changes, errors.Join(errs...)
 }
 
+// newest leaves of what is not an agent's word the one that will be missed
+// last, for each droplet and worker: one source that goes on is enough, and a
+// name that a source had before, or one that was removed, misses nothing.
+func (w *Watch) newest(seen []history.Presence) (out []history.Presence) {
+	at := map[string]int{} // by subject, in out
+	for _, p := range seen {
+		if p.Source == history.SourceImport {
+			continue
+		}
+		key := subjectOf(Droplet{ID: p.DropletID}, p).Key()
+		i, known := at[key]
+		switch {
+		case !known:
+			at[key], out = len(out), append(out, p)
+		case p.Interval > 0 && (out[i].Interval == 0 || p.Last.Add(w.quiet(p)).After(out[i].Last.Add(w.quiet(out[i])))):
+			out[i] = p
+		}
+	}
+	return out
+}
+
+func subjectOf(d Droplet, p history.Presence) finding.Subject {
+	kind := finding.KindSilent
+	if p.Source != "" {
+		kind = finding.KindNoMetrics
+	}
+	return finding.Subject{Kind: kind, DropletID: d.ID, DropletName: d.Name, Worker: p.Worker}
+}
+
+// sourceOf is what a finding about silence calls a presence's source.
+func sourceOf(p history.Presence) string {
+	if p.Source == history.SourceDigitalOcean {
+		return ""
+	}
+	return p.Source
+}
+
 // Silent reports whether something was not heard of for three of its intervals.
 func Silent(p history.Presence, at time.Time) bool {
 	return p.Interval > 0 && at.Sub(p.Last) > max(missed*p.Interval, floor)
@@ -81,10 +118,7 @@ func Silent(p history.Presence, at time.Time) bool {
 
 // settleSilence returns the live finding about p, if any, and what changed.
 func (w *Watch) settleSilence(ctx context.Context, d Droplet, p history.Presence, at time.Time) (*finding.Finding, *Change, error) {
-	subject := finding.Subject{Kind: finding.KindSilent, DropletID: d.ID, DropletName: d.Name, Worker: p.Worker}
-	if p.Source != "" {
-		subject.Kind = finding.KindNoMetrics
-	}
+	subject := subjectOf(d, p)
 	f, err := w.o.Findings.LiveFinding(ctx, subject.Key())
 	silent := p.Interval > 0 && at.Sub(p.Last) > w.quiet(p)
 	switch found := err == nil; {
@@ -101,7 +135,8 @@ func (w *Watch) settleSilence(ctx context.Context, d Droplet, p history.Presence
 	if known, err := w.dismissed(ctx, subject); err != nil || known != nil && !p.Last.After(known.Closed) {
 		return nil, nil, err // somebody knows of this very silence
 	}
-	f = finding.Finding{Subject: subject, Summary: silenceSentence(p), Began: p.Last}
+	f = finding.Finding{Subject: subject, Source: sourceOf(p), Began: p.Last}
+	f.Summary = silenceSentence(f)
 	c, err := w.open(ctx, View{At: at, Droplet: d}, f, nil)
 	if c == nil {
 		return nil, nil, err
@@ -119,7 +154,8 @@ func (w *Watch) still(ctx context.Context, f finding.Finding, p history.Presence
 			return finding.ErrUnchanged
 		}
 		if !f.Heard.IsZero() {
-			what, f.Heard, f.Began, f.Summary, f.Updated = Hushed, time.Time{}, p.Last, silenceSentence(p), at
+			what, f.Heard, f.Began, f.Source, f.Updated = Hushed, time.Time{}, p.Last, sourceOf(p), at
+			f.Summary = silenceSentence(*f)
 		}
 		if f.Wake(false, at) {
 			what = Woken
@@ -150,10 +186,10 @@ func (w *Watch) heard(ctx context.Context, f finding.Finding, p history.Presence
 		case f.Heard.IsZero():
 			what, f.Heard, f.Updated = Heard, at, at
 			f.Summary = fmt.Sprintf("%s; it is heard of again, and this closes at %s if it stays so",
-				pastSentence(p, f.Began, at), moment(at.Add(w.steady(p))))
+				pastSentence(*f, at), moment(at.Add(w.steady(p))))
 			return nil
 		case at.Sub(f.Heard) >= w.steady(p):
-			what, f.Summary = Resolved, pastSentence(p, f.Began, f.Heard)
+			what, f.Summary = Resolved, pastSentence(*f, f.Heard)
 			return f.Resolve("it is heard of again", at)
 		}
 		return finding.ErrUnchanged
@@ -181,30 +217,34 @@ func (w *Watch) inHand(ctx context.Context, dropletID, worker string) bool {
 }
 
 // silenceSentence says since when, not for how long: it is read days later.
-func silenceSentence(p history.Presence) string {
-	since := moment(p.Last)
+func silenceSentence(f finding.Finding) string {
+	since := moment(f.Began)
 	switch {
-	case p.Source != "":
+	case f.Source != "":
+		return "nothing from the source " + f.Source + " since " + since + "; dropleak sources says how it stands"
+	case f.Subject.Kind == finding.KindNoMetrics:
 		return "no memory from DigitalOcean since " + since + "; is its metrics agent running?"
-	case p.Worker != "":
+	case f.Subject.Worker != "":
 		return "this worker was there and has not been seen since " + since + ", while its agent still reports"
 	}
 	return "the agent has not reported since " + since + "; nothing is known of its workers"
 }
 
 // pastSentence says from when to when it was silent.
-func pastSentence(p history.Presence, from, to time.Time) string {
+func pastSentence(f finding.Finding, to time.Time) string {
 	what := "the agent did not report"
 	switch {
-	case p.Source != "":
+	case f.Source != "":
+		what = "nothing came from the source " + f.Source
+	case f.Subject.Kind == finding.KindNoMetrics:
 		what = "no memory came from DigitalOcean"
-	case p.Worker != "":
+	case f.Subject.Worker != "":
 		what = "this worker was not seen, while its agent reported,"
 	}
-	if from.IsZero() { // found before that was kept
+	if f.Began.IsZero() { // found before that was kept
 		return what + " until " + moment(to)
 	}
-	return what + " from " + moment(from) + " to " + moment(to)
+	return what + " from " + moment(f.Began) + " to " + moment(to)
 }
 
 func moment(t time.Time) string { return t.UTC().Format("2 Jan 15:04 UTC") }

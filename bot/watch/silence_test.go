@@ -35,6 +35,15 @@ func TestSilence(t *testing.T) {
 		{"metrics that are late", []history.Presence{agent, fresh, ago("", "digitalocean", 15*time.Minute, 2*time.Minute)}, "", ""},
 		{"a droplet without metrics", []history.Presence{agent, fresh, ago("", "digitalocean", 16*time.Minute, 2*time.Minute)},
 			"opened no_metrics", "no memory from DigitalOcean since "},
+		{"a worker of a pulled source", []history.Presence{ago("", "digitalocean", time.Minute, 2*time.Minute), ago("mailer", "prometheus", 16*time.Minute, time.Minute)},
+			"opened no_metrics mailer", "nothing from the source prometheus since " + now.Add(-16*time.Minute).Format("2 Jan 15:04 UTC") + "; dropleak sources says"},
+		{"a droplet by its last source", []history.Presence{ago("", "digitalocean", time.Hour, 2*time.Minute), ago("", "prometheus", 20*time.Minute, time.Minute)},
+			"opened no_metrics", "nothing from the source prometheus since " + now.Add(-20*time.Minute).Format("2 Jan 15:04 UTC")},
+		{"the slowest source is missed last", []history.Presence{ago("", "digitalocean", 20*time.Minute, 2*time.Minute), ago("", "slow", 25*time.Minute, 10*time.Minute)}, "", ""},
+		{"a source that told once is none to wait for", []history.Presence{ago("", "trial", 16*time.Minute, 0), ago("", "digitalocean", 17*time.Minute, 2*time.Minute)},
+			"opened no_metrics", "no memory from DigitalOcean since "},
+		{"an import is no source", []history.Presence{ago("", "import", time.Minute, time.Minute), ago("", "digitalocean", 17*time.Minute, 2*time.Minute)},
+			"opened no_metrics", "no memory from DigitalOcean since "},
 		{"agent and metrics", []history.Presence{ago("", "", 6*time.Minute, time.Minute), ago("", "digitalocean", 16*time.Minute, 2*time.Minute)},
 			"opened no_metrics, opened silent", ""},
 		{"a hiccup of seconds", []history.Presence{ago("", "", 9*time.Second, time.Second)}, "", ""},
@@ -130,6 +139,41 @@ func TestSilenceThatComesAndGoes(t *testing.T) {
 			all, err := b.store.Findings(t.Context(), finding.Filter{})
 			if err != nil || tt.says != "" && !strings.HasPrefix(all[0].Summary, tt.says) {
 				t.Errorf("%v: it says %q, want %q", err, all[0].Summary, tt.says)
+			}
+		})
+	}
+}
+
+// A source that died, was renamed or removed is remembered for months. While
+// another tells of the same droplet and worker, nothing is amiss; and when that
+// one falls silent and comes back, this is told once each.
+func TestOneOfTwoSourcesIsSilent(t *testing.T) {
+	for name, other := range map[string]string{"it comes first": "alloy", "it comes last": "zabbix"} {
+		t.Run(name, func(t *testing.T) {
+			b := newBed(t)
+			dead := history.Presence{DropletID: web.ID, Source: other, Last: monday.Add(-72 * time.Hour), Interval: time.Minute}
+			worker := dead
+			worker.Worker = "mailer"
+			b.seen = []history.Presence{dead, {DropletID: web.ID, Source: "prometheus"}, worker, {DropletID: web.ID, Worker: "mailer", Source: "prometheus"}}
+			slices.SortStableFunc(b.seen, func(a, b history.Presence) int { return strings.Compare(a.Source, b.Source) })
+			var told []string
+			for after := time.Duration(0); after <= 4*time.Hour; after += 5 * time.Minute {
+				for i, p := range b.seen {
+					if quiet := after > time.Hour && after < 2*time.Hour; p.Source == "prometheus" && !quiet {
+						b.seen[i].Last, b.seen[i].Interval = monday.Add(after), 5*time.Minute
+					}
+				}
+				if said := b.scan(monday.Add(after)); said != "" {
+					told = append(told, after.String()+" "+said)
+				}
+			}
+			want := []string{"1h20m0s opened no_metrics, opened no_metrics mailer", "2h0m0s heard no_metrics, heard no_metrics mailer", "3h0m0s resolved no_metrics, resolved no_metrics mailer"}
+			if !slices.Equal(told, want) {
+				t.Errorf("told\n%s\nwant\n%s", strings.Join(told, "\n"), strings.Join(want, "\n"))
+			}
+			all, err := b.store.Findings(t.Context(), finding.Filter{})
+			if err != nil || len(all) != 2 || all[0].Summary != "nothing came from the source prometheus from 2 Mar 01:00 UTC to 2 Mar 02:00 UTC" {
+				t.Errorf("%v: it says %+v", err, all)
 			}
 		})
 	}
