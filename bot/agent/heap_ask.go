@@ -104,6 +104,9 @@ func (h *heap) await(l *net.UnixListener, q *question) (*net.UnixConn, error) {
 		conn, err := h.accept(l, q)
 		switch {
 		case err == nil:
+			// Another one asked would fork for nothing.
+			os.Remove(filepath.Join(h.dir, "ask"))
+			l.Close()
 			return conn, nil
 		case !errors.Is(err, os.ErrDeadlineExceeded), !time.Now().Before(q.until):
 			return nil, errors.New(h.silent(q, 0))

@@ -2,7 +2,10 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -136,6 +139,43 @@ func TestHeapOfAnother(t *testing.T) {
 	h.ask(ctx, n, time.Minute)
 	if time.Since(began) > 5*time.Second {
 		t.Error("an agent that ends waits for an answer")
+	}
+}
+
+// TestHeapOfOneAlone: once one process answers no other is kept: what it was
+// asked by is gone, and a second that had connected is hung up on, before it
+// forks or as soon as its fork speaks.
+func TestHeapOfOneAlone(t *testing.T) {
+	t.Parallel()
+	dir := testbed.Folder(t)
+	at := &net.UnixAddr{Name: filepath.Join(dir, "answer.sock"), Net: "unix"}
+	l, err := net.ListenUnix("unix", at)
+	must(t, err)
+	defer l.Close()
+	var both []*net.UnixConn
+	for range 2 {
+		conn, err := net.DialUnix("unix", nil, at)
+		must(t, err)
+		defer conn.Close()
+		both = append(both, conn)
+	}
+	h := &heap{dir: dir, tasks: &taskCounts{}, proc: os.DirFS("/proc")}
+	conn, err := h.await(l, &question{asked: []int{os.Getpid()}, until: time.Now().Add(testbed.Patience)})
+	must(t, err)
+	defer conn.Close()
+	for _, name := range []string{"ask", "answer.sock"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is there while an answer is read: %v", name, err)
+		}
+	}
+	must(t, both[1].SetReadDeadline(time.Now().Add(time.Second)))
+	if _, err := both[1].Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the second is not hung up on: %v", err)
+	}
+	_, err = both[0].Write([]byte("x"))
+	must(t, err)
+	if n, err := conn.Read(make([]byte, 1)); n != 1 || err != nil {
+		t.Errorf("the first is not heard: %d, %v", n, err)
 	}
 }
 
