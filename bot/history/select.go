@@ -61,7 +61,8 @@ func (h *History) selectInto(ctx context.Context, r *room, matchers []Matcher, f
 }
 
 // rawFrom is since when no chunk can have been made coarse, the retention of
-// raw samples having always been a day or what it is now.
+// raw samples having always been a day or what it is now. (Those that a clock
+// days ahead made coarse are not seen by a scan until they are a day old.)
 func (h *History) rawFrom(now time.Time) time.Time {
 	const day = time.Duration(coarseSpan) * time.Millisecond
 	return now.Add(-min(h.o.Raw, day)).UTC().Truncate(day)

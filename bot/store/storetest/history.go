@@ -248,6 +248,26 @@ func historyRetain(t *testing.T, dsn string) {
 	retain()
 	want.Points = slices.Insert(want.Points, 2, sample.Point{At: old.Add(10 * time.Minute).UnixMilli(), V: 2 * 4096})
 	wantSeries(t, "late and swept again", selectAll(t, h), want)
+	historyCoarseAskedFor(t, s, old, today)
+}
+
+// historyCoarseAskedFor selects from where only coarse samples are, up to the
+// first moment since when there can be none.
+func historyCoarseAskedFor(t *testing.T, s *store.Store, old, today time.Time) {
+	t.Helper()
+	h := history.New(s, history.Options{Hold: time.Nanosecond, Raw: 24 * time.Hour, Coarse: 240 * time.Hour})
+	edge := today.Add(-24*time.Hour - 5*time.Minute)
+	write(t, h, rss("42", "mailer", "0", grid(edge, time.Minute, 5, 300)...))
+	fold(t, h)
+	if err := h.Retain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for from, want := range map[time.Time]int{old: 14, old.Add(time.Minute): 13, edge: 11, edge.Add(5 * time.Minute): 10} {
+		got, err := h.Select(t.Context(), nil, from, today.Add(24*time.Hour))
+		if err != nil || len(got) != 1 || len(got[0].Points) != want {
+			t.Errorf("from %s: %d series, want %d points: %v, %v", from, len(got), want, got, err)
+		}
+	}
 }
 
 func historySeen(t *testing.T, dsn string) {
