@@ -125,14 +125,23 @@ func (s *Service) runSurvey(ctx context.Context) error {
 	}
 }
 
+// scanEvery is how far apart scans are from now on, in real time; 0: none is due.
+func (s *Service) scanEvery(now time.Time) time.Duration {
+	next := s.d.Scan.Next(now)
+	if next.IsZero() {
+		return 0
+	}
+	return s.d.Scale.Real(s.d.Scan.Next(next).Sub(next))
+}
+
 // survey looks at the fleet if what was last seen is older than two scans.
 func (s *Service) survey(ctx context.Context, now time.Time) error {
 	seen := s.started
 	if sum := s.latest.Load(); sum != nil {
 		seen = sum.At
 	}
-	next := s.d.Scan.Next(now)
-	if next.IsZero() || now.Sub(seen) <= 2*s.d.Scale.Real(s.d.Scan.Next(next).Sub(next)) {
+	every := s.scanEvery(now)
+	if every == 0 || now.Sub(seen) <= 2*every {
 		return nil
 	}
 	sum, err := s.watch.Survey(ctx, now)

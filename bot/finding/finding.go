@@ -95,7 +95,7 @@ type Finding struct {
 
 	Opened, Updated time.Time
 	Closed          time.Time // zero until final
-	LastSeen        time.Time // the last evaluation that still saw it
+	LastSeen        time.Time // the last evaluation that still saw it; of silence that heard of it again
 
 	Severity Severity
 	Verdict  detector.Verdict         // of the worker; zero for droplet findings

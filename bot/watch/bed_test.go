@@ -184,6 +184,7 @@ type bed struct {
 	deaf  bool // telling fails
 	scale schedule.Scale
 	limit float64
+	every time.Duration               // between scans, where they are far apart
 	most  func(limit float64) float64 // the threshold; nil: none
 }
 
@@ -199,6 +200,7 @@ func (b *bed) watch() *watch.Watch {
 		Fleet: func(context.Context) (watch.Fleet, error) {
 			return watch.Fleet{Droplets: b.fleet, Listed: b.at.Add(-b.aged)}, b.broken["fleet"]
 		},
+		Every: func(time.Time) time.Duration { return b.every },
 		Limit: func(watch.Droplet, string) float64 { return b.limit },
 		Threshold: func(_ watch.Droplet, _ string, limit float64) float64 {
 			if b.most == nil {

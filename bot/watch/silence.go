@@ -148,6 +148,9 @@ func (w *Watch) settleSilence(ctx context.Context, d Droplet, p history.Presence
 // still keeps a finding about silence that goes on or has begun again: one whose
 // mute has run out wakes, and one that has no message yet is told again.
 func (w *Watch) still(ctx context.Context, f finding.Finding, p history.Presence, at time.Time) (*finding.Finding, *Change, error) {
+	if !f.Heard.IsZero() && w.inHand(ctx, p.DropletID, p.Worker) {
+		return nil, nil, nil // as where it would be opened
+	}
 	what := Seen
 	f, err := finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
 		if what = Seen; f.State.Final() { // it may be asked again
@@ -176,23 +179,36 @@ func (w *Watch) still(ctx context.Context, f finding.Finding, p history.Presence
 	return &f, &Change{What: what, Finding: f}, nil
 }
 
+// apart is how far from one another two scans may lie that hear of something
+// and be of one piece. Farther apart nobody knows what was between: its agent
+// was silent, or no scan was made.
+func (w *Watch) apart(p history.Presence, at time.Time) time.Duration {
+	return max(w.quiet(p), w.o.Every(at)*3/2)
+}
+
 // heard notes that what was silent is heard of again, and resolves the finding
-// once that has lasted, unless somebody else ended it in the same moment.
+// once that has lasted in one piece, unless somebody else ended it in the same moment.
 func (w *Watch) heard(ctx context.Context, f finding.Finding, p history.Presence, at time.Time) (*Change, error) {
 	what := Seen
 	f, err := finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
-		switch what = Seen; {
-		case f.State.Final():
-		case f.Heard.IsZero():
-			what, f.Heard, f.Updated = Heard, at, at
-			f.Summary = fmt.Sprintf("%s; it is heard of again, and this closes at %s if it stays so",
+		what = Seen
+		if f.State.Final() {
+			return finding.ErrUnchanged
+		}
+		last := f.LastSeen
+		f.LastSeen = at
+		switch first := f.Heard.IsZero(); {
+		case first || at.Sub(last) > w.apart(p, at):
+			if first {
+				what, f.Updated = Heard, at
+			}
+			f.Heard, f.Summary = at, fmt.Sprintf("%s; it is heard of again, and this closes at %s if it stays so",
 				pastSentence(*f, at), moment(at.Add(w.steady(p))))
-			return nil
 		case at.Sub(f.Heard) >= w.steady(p):
 			what, f.Summary = Resolved, pastSentence(*f, f.Heard)
 			return f.Resolve("it is heard of again", at)
 		}
-		return finding.ErrUnchanged
+		return nil
 	})
 	if err != nil || what == Seen {
 		return nil, err

@@ -70,7 +70,7 @@ func TestSilence(t *testing.T) {
 func TestSilenceEnds(t *testing.T) {
 	b := newBed(t)
 	b.seen = []history.Presence{{DropletID: web.ID, Last: monday, Interval: time.Minute}}
-	b.deaf = true
+	b.deaf, b.every = true, time.Hour
 	for _, wait := range []time.Duration{6 * time.Minute, 7 * time.Minute} {
 		if told := b.scan(monday.Add(wait)); told != "opened silent" {
 			t.Fatalf("while Slack is away, told %q", told)
@@ -139,6 +139,51 @@ func TestSilenceThatComesAndGoes(t *testing.T) {
 			all, err := b.store.Findings(t.Context(), finding.Filter{})
 			if err != nil || tt.says != "" && !strings.HasPrefix(all[0].Summary, tt.says) {
 				t.Errorf("%v: it says %q, want %q", err, all[0].Summary, tt.says)
+			}
+		})
+	}
+}
+
+// Of an hour in which nobody could have heard the worker, since its agent was
+// silent or no scan was made, nobody knows: the hour begins anew.
+func TestHeardIsOfOnePiece(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		every          time.Duration // between scans
+		silent, unseen bool          // from 16 min to 80 min: the agent, and with it the worker; the service
+		want           string
+	}{
+		{"heard all the time", 5 * time.Minute, false, false, "1h10m0s resolved silent mailer"},
+		{"the agent is silent meanwhile", 5 * time.Minute, true, false,
+			"25m0s opened silent, 1h20m0s heard silent, 2h20m0s resolved silent, resolved silent mailer"},
+		{"the service is down meanwhile", 5 * time.Minute, false, true, "2h20m0s resolved silent mailer"},
+		{"scans are rare", time.Hour, false, false, "2h0m0s resolved silent mailer"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBed(t)
+			b.every = tt.every
+			b.seen = []history.Presence{{DropletID: web.ID, Last: monday, Interval: time.Minute}, {DropletID: web.ID, Worker: "mailer", Last: monday.Add(-10 * time.Minute), Interval: time.Minute}}
+			if told := b.scan(monday); told != "opened silent mailer" {
+				t.Fatalf("told %q", told)
+			}
+			var told []string
+			for after := 5 * time.Minute; after <= 150*time.Minute; after += 5 * time.Minute {
+				away := after > 15*time.Minute && after < 80*time.Minute
+				for i := range b.seen {
+					if after >= 10*time.Minute && !(away && tt.silent) || i == 0 && !away {
+						b.seen[i].Last = monday.Add(after)
+					}
+				}
+				if away && tt.unseen || after%tt.every != 0 {
+					continue
+				}
+				edits := b.scan(monday.Add(after))
+				if edits != "" && edits != "heard silent mailer" {
+					told = append(told, after.String()+" "+edits)
+				}
+			}
+			if got := strings.Join(told, ", "); got != tt.want {
+				t.Errorf("told %q, want %q", got, tt.want)
 			}
 		})
 	}
@@ -265,6 +310,35 @@ func TestSilenceOfARunInHand(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A restart by a run while the worker is heard of again is no silence either,
+// until the run has ended and the worker is not there.
+func TestHeardWorkerIsInHand(t *testing.T) {
+	b := leaking(t, 40, leak)
+	leaks := b.the()
+	b.workers[web.ID] = nil
+	at := monday.Add(hours(41))
+	b.seen = []history.Presence{{DropletID: web.ID, Worker: "mailer", Last: at.Add(-10 * time.Minute), Interval: time.Minute}}
+	scan := func(after time.Duration, heard bool, want string) {
+		t.Helper()
+		if heard {
+			b.seen[0].Last = at.Add(after)
+		}
+		if told := b.scan(at.Add(after)); told != want {
+			t.Errorf("after %v told %q, want %q", after, told, want)
+		}
+	}
+	scan(0, false, "opened silent mailer")
+	scan(5*time.Minute, true, "heard silent mailer")
+	b.change(leaks.ID, func(f *finding.Finding) {
+		if err := f.TakeInHand("run", "U1", at); err != nil {
+			t.Fatal(err)
+		}
+	})
+	scan(15*time.Minute, false, "")
+	b.change(leaks.ID, func(f *finding.Finding) { f.State = finding.Open })
+	scan(16*time.Minute, false, "hushed silent mailer")
 }
 
 // Growth that no worker explains gets the name of what grew.

@@ -60,9 +60,12 @@ type Options struct {
 	// Changed is told of each finding that is new, worse, better or over. An
 	// error is logged; what was not told is told again at the next scan.
 	Changed func(context.Context, Change) error
-	Window  time.Duration // how far back is judged, in scaled time; 0: 7 days
-	Scale   schedule.Scale
-	Log     *slog.Logger
+	// Every is how far apart scans are about a time, in real time; nil: not
+	// known. Between two that are farther apart nothing was heard.
+	Every  func(at time.Time) time.Duration
+	Window time.Duration // how far back is judged, in scaled time; 0: 7 days
+	Scale  schedule.Scale
+	Log    *slog.Logger
 }
 
 // Watch judges the fleet.
@@ -84,6 +87,9 @@ func New(o Options) *Watch {
 	}
 	if o.Threshold == nil {
 		o.Threshold = func(Droplet, string, float64) float64 { return 0 }
+	}
+	if o.Every == nil {
+		o.Every = func(time.Time) time.Duration { return 0 }
 	}
 	if o.Changed == nil {
 		o.Changed = func(context.Context, Change) error { return nil }
