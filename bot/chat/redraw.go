@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -37,12 +38,17 @@ const (
 	growthFor  = 80 * time.Hour // a little more than the longest calm that is waited for
 )
 
+// growthCursor is where it is kept up to when that was looked at, by any
+// replica: a moment that passed while the service was down is told of later.
+const growthCursor = "growth/told"
+
 // retellGrowth has the message of a run told again when the moment has come
 // that it names, from which on it can be known that growth has stopped.
 func (c *Chat) retellGrowth(ctx context.Context) {
 	tick := time.NewTicker(max(c.o.Scale.Real(growthTold), time.Second))
 	defer tick.Stop()
-	last := time.Now()
+	began := time.Now()
+	var last time.Time // up to when this process looked
 	for {
 		select {
 		case <-ctx.Done():
@@ -50,11 +56,45 @@ func (c *Chat) retellGrowth(ctx context.Context) {
 		case <-tick.C:
 		}
 		now := time.Now()
-		if err := c.retellBetween(ctx, last, now); err != nil && ctx.Err() == nil {
-			c.o.Log.Warn("tell again of runs whose growth can be told", "err", err)
+		from, err := c.growthFrom(ctx, last)
+		if err == nil {
+			err = c.retellBetween(ctx, cmp.Or(from, began), now)
+		}
+		if err != nil {
+			if ctx.Err() == nil {
+				c.o.Log.Warn("tell again of runs whose growth can be told", "err", err)
+			}
 			continue // at the next look
 		}
 		last = now
+		c.setGrowth(ctx, now)
+	}
+}
+
+// growthFrom is up to when it was looked whose growth can be told, by this
+// process or, where that is kept, by any; zero: by none.
+func (c *Chat) growthFrom(ctx context.Context, known time.Time) (time.Time, error) {
+	if c.o.Cursors == nil {
+		return known, nil
+	}
+	said, err := c.o.Cursors.Cursor(ctx, growthCursor)
+	if err != nil {
+		return known, err
+	}
+	if at, err := time.Parse(time.RFC3339Nano, said); err == nil && at.After(known) {
+		return at, nil
+	}
+	return known, nil
+}
+
+// setGrowth keeps it. Where it cannot be kept, a new process or another
+// replica tells it twice rather than never.
+func (c *Chat) setGrowth(ctx context.Context, at time.Time) {
+	if c.o.Cursors == nil {
+		return
+	}
+	if err := c.o.Cursors.SetCursor(context.WithoutCancel(ctx), growthCursor, at.UTC().Format(time.RFC3339Nano)); err != nil {
+		c.o.Log.Warn("remember whose growth was told", "err", err)
 	}
 }
 

@@ -1,10 +1,13 @@
 package chat_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/chat"
 	"github.com/dropleak/dropleak/bot/report"
 )
 
@@ -56,6 +59,42 @@ func TestGrowthIsToldAnew(t *testing.T) {
 			t.Errorf("edited %d times, want once", n)
 		}
 	})
+}
+
+// stuck is a cursor that cannot be moved.
+type stuck string
+
+func (s stuck) Cursor(context.Context, string) (string, error) { return string(s), nil }
+func (stuck) SetCursor(context.Context, string, string) error  { return errors.New("away") }
+
+// A moment that passed while the service was down is told of when it is back,
+// once, where it is remembered how far was looked.
+func TestGrowthIsToldAnewAfterAnAbsence(t *testing.T) {
+	for name, c := range map[string]struct {
+		cursors func(*desk) chat.Cursors
+		says    string
+		edits   int
+	}{
+		"remembered":               {func(d *desk) chat.Cursors { return d.store }, "not known yet", 1},
+		"it cannot be kept":        {func(*desk) chat.Cursors { return stuck(time.Now().Format(time.RFC3339Nano)) }, "not known yet", 2}, // by each process
+		"without a store":          {func(*desk) chat.Cursors { return nil }, "that it stopped is not known before", 0},
+		"while its store was away": {func(*desk) chat.Cursors { return forgetful{} }, "that it stopped is not known before", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, d *desk) {
+				d.far.tells = time.Now().Add(9 * time.Hour)
+				f := d.cured()
+				edits := len(d.sim.Calls("chat.update"))
+				d.nap(9*time.Hour, 5*time.Minute)
+				_, m := d.message(f.ID)
+				wantText(t, "after the absence", m.PlainText(), c.says)
+				d.nap(time.Hour, 5*time.Minute)
+				if n := len(d.sim.Calls("chat.update")) - edits; n != c.edits {
+					t.Errorf("edited %d times, want %d", n, c.edits)
+				}
+			}, func(d *desk) { d.cursors = c.cursors(d) })
+		})
+	}
 }
 
 // The question's buttons stand right below the first section, where a phone
