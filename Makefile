@@ -66,7 +66,7 @@ story: ## let the demo play itself, and check what happened
 
 .PHONY: bench-slack
 bench-slack: ## how long Slack waits for an ack while DROPLETS droplets (default 1000) are scanned and send samples
-	go test ./bot -run TestLoad -v -timeout 0 -args -load.droplets $(or $(DROPLETS),1000) -load.rounds 3 -load.steady 1000
+	go test ./bot -run TestLoad -v -timeout 0 -args -load.droplets $(or $(DROPLETS),1000) -load.crowd 100 -load.rounds 3 -load.steady 1000
 
 .PHONY: bench-fleet
 bench-fleet: ## measure one hourly cycle over FLEET series (default 17000), beside Prometheus and its rules, and scans of DROPLETS droplets (default 40), one of which takes them for 10,000
