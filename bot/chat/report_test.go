@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -86,7 +87,7 @@ func TestReportOnce(t *testing.T) {
 				t.Errorf("tag %q, due %v: %d reports, want %d", c.tag, c.due.Sub(due), n, c.want)
 			}
 		}
-	}, func(d *desk) { d.cursors = marks{} })
+	}, func(d *desk) { d.cursors = &marks{at: map[string]string{}} })
 }
 
 // TestReportAnswered: a response address shows no pictures, and the table all
@@ -221,19 +222,28 @@ func TestRowOfAnIncident(t *testing.T) {
 }
 
 // marks are cursors in memory.
-type marks map[string]string
+type marks struct {
+	mu sync.Mutex
+	at map[string]string
+}
 
-func (m marks) Cursor(_ context.Context, name string) (string, error) { return m[name], nil }
+func (m *marks) Cursor(_ context.Context, name string) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.at[name], nil
+}
 
-func (m marks) SetCursor(_ context.Context, name, at string) error {
-	m[name] = at
+func (m *marks) SetCursor(_ context.Context, name, at string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.at[name] = at
 	return nil
 }
 
 // TestSinceTheLastReport: what changed is told from one report of a channel to
 // its next, and of the droplets alone that the report is about.
 func TestSinceTheLastReport(t *testing.T) {
-	known := marks{}
+	known := &marks{at: map[string]string{}}
 	bubble(t, func(t *testing.T, d *desk) {
 		f, _ := d.opened("mail")
 		wantText(t, "the first", d.reports(ops, "").PlainText(), "In the last day", "mail on web-1: new")
@@ -260,9 +270,9 @@ func TestSinceTheLastReport(t *testing.T) {
 			t.Errorf("the report about a tag tells of others:\n%s", part)
 		}
 	}, func(d *desk) { d.cursors = known })
-	maps.DeleteFunc(known, func(name, _ string) bool { return !strings.HasPrefix(name, "report/") })
-	if len(known) != 3 {
-		t.Errorf("remembered: %v", known)
+	maps.DeleteFunc(known.at, func(name, _ string) bool { return !strings.HasPrefix(name, "report/") })
+	if len(known.at) != 3 {
+		t.Errorf("remembered: %v", known.at)
 	}
 }
 
