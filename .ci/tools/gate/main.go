@@ -2,14 +2,12 @@
 //
 // It prints one line a package, the whole output of every failed test, and a summary. A skipped test fails the gate,
 // for a test that does not run proves nothing; the one exception is a skip whose message says that it needs one of the
-// data sets named in needs, while the variable of that name is unset. With an argument it writes into the file of that
-// name which failed tests may be tried again.
+// data sets named in needs, while the variable of that name is unset.
 package main
 
 import (
 	"fmt"
 	"os"
-	"strings"
 )
 
 func main() {
@@ -18,13 +16,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "gate:", err)
 		os.Exit(1)
 	}
-	if tally.report(os.Stdout) {
-		return
+	if !tally.report(os.Stdout) {
+		os.Exit(1)
 	}
-	if lines := tally.again(); len(os.Args) > 1 && len(lines) > 0 {
-		if err := os.WriteFile(os.Args[1], []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
-			fmt.Fprintln(os.Stderr, "gate:", err)
-		}
-	}
-	os.Exit(1)
 }

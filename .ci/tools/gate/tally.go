@@ -17,9 +17,6 @@ var needs = regexp.MustCompile(`^needs (DROPLEAK_CORPUS|DROPLEAK_OPENAPI|DROPLEA
 // located matches a line that t.Log, t.Skip and their like wrote, and captures its message.
 var located = regexp.MustCompile(`^\s+[\w.-]+\.go:\d+: (.*)\n?$`)
 
-// grave matches a line after which more than a wait has gone wrong: the tests behind it may not have run.
-var grave = regexp.MustCompile(`^(panic: |fatal error: |WARNING: DATA RACE)`)
-
 // event is one line of go test -json, as cmd/test2json documents it.
 type event struct {
 	Action     string
@@ -41,7 +38,6 @@ type tally struct {
 	allowed  []string // skips that do not
 	slowest  []timed
 	packages int
-	outside  bool // something failed that is no test's: a build, a panic, a timeout, a race
 }
 
 type timed struct {
@@ -77,7 +73,6 @@ func (t *tally) read(r io.Reader, w io.Writer) error {
 
 func (t *tally) take(e event, w io.Writer) {
 	key := e.Package + " " + e.Test
-	t.outside = t.outside || e.Action == "build-fail" || grave.MatchString(e.Output)
 	switch e.Action {
 	case "output":
 		t.output[key] = append(t.output[key], e.Output)
@@ -106,7 +101,6 @@ func (t *tally) endPackage(e event, w io.Writer) {
 	fmt.Fprint(w, strings.Join(t.output[e.Package+" "], ""))
 	if !slices.ContainsFunc(t.failed, func(name string) bool { return strings.HasPrefix(name, e.Package+" ") }) {
 		t.failed = append(t.failed, e.Package+" (outside its tests)")
-		t.outside = true
 	}
 	t.printUnfinished(e.Package, w)
 }
@@ -115,7 +109,6 @@ func (t *tally) endPackage(e event, w io.Writer) {
 func (t *tally) printUnfinished(pkg string, w io.Writer) {
 	for key, lines := range t.output {
 		if strings.HasPrefix(key, pkg+" ") && key != pkg+" " {
-			t.outside = true
 			fmt.Fprintf(w, "--- unfinished: %s\n%s", key, strings.Join(lines, ""))
 		}
 	}

@@ -81,49 +81,6 @@ func TestGateReadsLastLineWithoutNewline(t *testing.T) {
 	}
 }
 
-// failing are the events of a test that fails, with its package.
-func failing(pkg, test, output string) string {
-	return `{"Action":"output","Package":"` + pkg + `","Test":"` + test + `","Output":"` + output + `\n"}
-{"Action":"fail","Package":"` + pkg + `","Test":"` + test + `"}
-{"Action":"fail","Package":"` + pkg + `"}
-`
-}
-
-func TestAgain(t *testing.T) {
-	for name, c := range map[string]struct{ events, want string }{
-		"one that waits":       {failing("m/bot/agent", "TestUnit", "    a_test.go:3: not within 5m"), "m/bot/agent TestUnit"},
-		"a story":              {failing("m/cmd/dropleak", "TestStory", ""), "m/cmd/dropleak TestStory"},
-		"a part and its whole": {failing("m/bot", "T/part", "") + failing("m/bot", "T", ""), "m/bot T"},
-		"two":                  {failing("m/bot", "A", "") + failing("m/bot/source", "B", ""), "m/bot A m/bot/source B"},
-		"three":                {failing("m/bot", "A", "") + failing("m/bot", "B", "") + failing("m/bot", "C", ""), ""},
-		"a law":                {failing("m/bot/remedy", "TestRuns", ""), ""},
-		"a verdict":            {failing("m/detector/synth", "TestFamilies", ""), ""},
-		"a kill":               {failing("m/cmd/dropleak/chaos", "TestChaos", ""), ""},
-		"the walls":            {failing("m/cmd", "TestWalls", ""), ""},
-		"words":                {failing("m/bot/chat", "TestGolden", ""), ""},
-		"a killed service":     {failing("m/cmd/dropleak", "TestReportOfAKilledService", ""), ""},
-		"a panic in a test":    {failing("m/bot", "A", "panic: boom [recovered]"), ""},
-		"a deadlock":           {failing("m/bot", "A", "fatal error: all goroutines are asleep - deadlock!"), ""},
-		"one and a law":        {failing("m/bot", "A", "") + failing("m/detector", "B", ""), ""},
-		"a race":               {failing("m/bot", "A", "WARNING: DATA RACE"), ""},
-		"a panic":              {failing("m/bot", "A", "") + `{"Action":"fail","Package":"m/bot/hub"}` + "\n", ""},
-		"one that hangs":       {`{"Action":"output","Package":"m/bot","Test":"H","Output":"waiting\n"}` + "\n" + failing("m/bot", "A", ""), ""},
-		"a build":              {`{"ImportPath":"q","Action":"build-fail"}` + "\n" + failing("m/bot", "A", ""), ""},
-		"a skip":               {events("skip", "    a_test.go:3: slow\\n") + failing("m/bot", "A", ""), ""},
-		"nothing failed":       {onePassed, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			tally := newTally(func(string) string { return "" })
-			if err := tally.read(strings.NewReader(strings.ReplaceAll(c.events, "\n\"}", "\\n\"}")), &strings.Builder{}); err != nil {
-				t.Fatal(err)
-			}
-			if got := strings.Join(tally.again(), " "); got != c.want {
-				t.Errorf("tries again %q, want %q", got, c.want)
-			}
-		})
-	}
-}
-
 func TestGateSaysWhatFailedFirst(t *testing.T) {
 	tally := newTally(func(string) string { return "" })
 	log := strings.Repeat(`{"Action":"output","Package":"p","Test":"T","Output":"        a long log\n"}`+"\n", 50)
