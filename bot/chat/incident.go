@@ -255,39 +255,3 @@ func (c *Chat) clickRollout(ctx context.Context, in slackapp.Envelope, k slackap
 	}
 	return true, c.decide(ctx, in, k.Who, k.Value, d)
 }
-
-// logRollout writes the news of a rolling restart into the incident's thread;
-// reminders and what a person must look at are shown in the channel too.
-func (c *Chat) logRollout(ctx context.Context, v remedy.RolloutView) error {
-	mark, text, news, late := "", "", time.Time{}, oldNews
-	switch {
-	case v.End != "":
-		mark, text, news = "end "+string(v.End), rolloutEnd(v), v.Ended
-	case v.Settled != nil:
-		mark, text = "approved", fmt.Sprintf(saysRolloutApprovedBy, rollVoters(v))
-	case v.Reminded != remedy.NoReminder:
-		mark, news, late = fmt.Sprint("reminder ", v.Reminded), v.Rang, oldBell
-		text = c.reminder(remedy.View{Reminded: v.Reminded, Exhausts: v.Exhausts, Plan: v.Turns[0].Plan})
-	}
-	if mark == "" || !news.IsZero() && time.Since(news) > late {
-		return nil
-	}
-	if old, err := c.told(ctx, v.ID, mark); err != nil || old == mark {
-		return err
-	}
-	members, err := c.o.Findings.Findings(ctx, finding.Filter{Incident: v.Incident})
-	if err != nil {
-		return err
-	}
-	place := placeOf(members)
-	if place.MessageTS == "" {
-		return nil
-	}
-	m := say(text)
-	m.Broadcast = v.End == remedy.RolloutHalted || v.Settled == nil && v.End == ""
-	if _, err := c.o.Slack.Reply(ctx, place.Channel, place.MessageTS, m); err != nil && !errors.Is(err, slackapp.ErrGone) {
-		return err
-	}
-	c.setTold(ctx, v.ID, mark, true)
-	return nil
-}

@@ -31,11 +31,11 @@ func (c *Chat) redraw(ctx context.Context) {
 	}
 }
 
-// growthTold is how often it is looked whose growth can be told of now, and
+// growthEvery is how often it is looked whose growth can be told of now, and
 // growthFor how far back runs are looked at. Scaled time.
 const (
-	growthTold = time.Minute
-	growthFor  = 80 * time.Hour // a little more than the longest calm that is waited for
+	growthEvery = time.Minute
+	growthFor   = 80 * time.Hour // a little more than the longest calm that is waited for
 )
 
 // growthCursor is where it is kept up to when that was looked at, by any
@@ -45,7 +45,7 @@ const growthCursor = "growth/told"
 // retellGrowth has the message of a run told again when the moment has come
 // that it names, from which on it can be known that growth has stopped.
 func (c *Chat) retellGrowth(ctx context.Context) {
-	tick := time.NewTicker(max(c.o.Scale.Real(growthTold), time.Second))
+	tick := time.NewTicker(max(c.o.Scale.Real(growthEvery), time.Second))
 	defer tick.Stop()
 	began := time.Now()
 	var last time.Time // up to when this process looked

@@ -1,8 +1,6 @@
 package chat
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,7 +11,6 @@ import (
 	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/report"
-	"github.com/dropleak/dropleak/bot/slackapp"
 )
 
 // ask is what a notification asks for.
@@ -319,91 +316,6 @@ func orElse(s, otherwise string) string {
 	return s
 }
 
-// log writes into the thread what a person scrolling back wants to find: who
-// approved, and how it ended, with the evidence that the restart destroyed.
-func (c *Chat) log(ctx context.Context, v remedy.View) error {
-	mark := v.Step
-	if v.Outcome != "" {
-		mark = string(v.Outcome)
-	}
-	news, late := v.Ended, oldNews
-	lasted, err := c.lasted(ctx, v)
-	switch {
-	case err != nil:
-		return err
-	case v.Relapse != nil:
-		mark, news = mark+" relapse", v.Relapse.At
-	case lasted != nil:
-		mark, news = mark+"-lasted", lasted.Closed
-	}
-	unanswered := v.Settled == nil && v.Outcome == ""
-	if unanswered {
-		mark, news, late = fmt.Sprint("reminder ", v.Reminded), v.Rang, oldBell
-	}
-	told := mark
-	if leaseOver(v) {
-		mark, news = mark+" lease "+string(v.Lease.End), v.Lease.Ended
-	}
-	if unanswered && v.Reminded == remedy.NoReminder || !news.IsZero() && time.Since(news) > late {
-		return nil
-	}
-	old, err := c.told(ctx, v.Run, mark)
-	if err != nil || old == mark {
-		return err
-	}
-	f, err := c.o.Findings.Finding(ctx, v.Finding)
-	if err != nil || f.MessageTS == "" {
-		return err
-	}
-	text := logLine(v)
-	if lasted != nil {
-		text = stays(*lasted, v)
-	}
-	if f.Incident != "" && text != "" { // its thread tells of many
-		text = "*" + report.Escape(v.Title()) + "*: " + text
-	}
-	switch {
-	case unanswered:
-		text = c.reminder(v)
-	case leaseOver(v) && old == told:
-		text = leaseEnd(v.Lease)
-	case leaseOver(v):
-		text += "\n" + leaseEnd(v.Lease)
-	}
-	if text != "" {
-		err := c.reply(ctx, f, v, say(text))
-		if err != nil {
-			return err
-		}
-	}
-	c.setTold(ctx, v.Run, mark, text != "")
-	return nil
-}
-
-const (
-	oldBell = 15 * time.Minute // nor a reminder, which rings in the channel
-	oldNews = 24 * time.Hour   // an end that nobody told of meanwhile is told of no more
-)
-
-// reply writes into the finding's thread; what a person must look at is shown
-// in the channel too. When somebody deleted the message, a new one begins a
-// new thread.
-func (c *Chat) reply(ctx context.Context, f finding.Finding, v remedy.View, m slackapp.Message) error {
-	m.Broadcast = loud(v.Outcome) || loudLease(v.Lease) || v.Settled == nil && v.Outcome == ""
-	_, err := c.o.Slack.Reply(ctx, f.Channel, f.MessageTS, m)
-	if !errors.Is(err, slackapp.ErrGone) {
-		return err
-	}
-	if err := c.show(ctx, f.ID, true); err != nil {
-		return err
-	}
-	if f, err = c.o.Findings.Finding(ctx, f.ID); err != nil {
-		return err
-	}
-	_, err = c.o.Slack.Reply(ctx, f.Channel, f.MessageTS, m)
-	return err
-}
-
 // loud outcomes leave something for a person to do now.
 func loud(o remedy.Outcome) bool {
 	switch o {
@@ -452,43 +364,4 @@ func before(v remedy.View) string {
 		s += fmt.Sprintf(saysBeforeGrew, report.Rate(*v.Before.Rate))
 	}
 	return s
-}
-
-func logLine(v remedy.View) string {
-	switch {
-	case v.Relapse != nil:
-		return relapse(v)
-	case v.Outcome != "":
-		text := icon(v.Outcome) + " " + report.Escape(sentence(v.Outcome.Words())) + whyOf(v)
-		if v.Settled != nil && began(v) {
-			text = voters(v) + ": " + text
-		}
-		if v.Evidence != nil {
-			text += "\n" + evidence(v)
-		}
-		return text
-	case v.Step == "line" && v.Only:
-		return fmt.Sprintf(saysSnapshotApproved, voters(v))
-	case v.Step == "line":
-		return fmt.Sprintf(saysApproved, voters(v))
-	case v.Step == "snapshot":
-		return fmt.Sprintf(saysSnapshotTaken, report.Code(v.SnapshotName))
-	case v.Step == "restart":
-		return fmt.Sprintf(saysOrderGoes, atLast(v.OnHand))
-	}
-	return ""
-}
-
-// evidence says what the worker held before it was restarted.
-func evidence(v remedy.View) string {
-	var lines []string
-	for _, p := range v.Evidence.Processes[:min(len(v.Evidence.Processes), 8)] {
-		line := fmt.Sprintf(saysEvidenceLine, report.Escape(p.Role), p.PID, report.Bytes(float64(p.Memory["heap"])), report.Bytes(float64(p.Memory["anonymous"])))
-		files := 0
-		for _, n := range p.Files {
-			files += n
-		}
-		lines = append(lines, fmt.Sprintf(saysEvidenceCounts, line, files, p.Threads))
-	}
-	return fmt.Sprintf(saysEvidenceBefore, strings.Join(lines, "\n"), heap(v.Evidence.Heap))
 }

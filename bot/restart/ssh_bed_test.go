@@ -178,43 +178,52 @@ func TestRestartOverSSH(t *testing.T) {
 		}
 	})
 	t.Run("the answer is lost", func(t *testing.T) { b.lost(t, "r3") })
-	t.Run("the words are lost", func(t *testing.T) {
-		now := b.target("r4", "supervisor:mail")
-		b.lose = func(w []string) (bool, bool) { return w[0] == "restart", false }
-		defer func() { b.lose = nil }()
-		if _, err := b.way().Order(ctx, now); err == nil {
-			t.Fatal("lost words are called taken")
-		}
-		if seen, err := b.way().Observe(ctx, now, time.Now()); err != nil || len(seen) != 0 {
-			t.Errorf("traces %+v of what never arrived, %v", seen, err)
-		}
-	})
-	t.Run("the connection ends in the act", func(t *testing.T) {
-		now := b.target("r5", "command:slow")
-		receipt, err := b.way().Order(ctx, now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.link.Close()
-		b.link = shell.NewDroplet(shell.Options{Address: b.sshd.Addr, User: b.sshd.User, KeyFile: b.sshd.KeyFile, KnownHosts: b.sshd.KnownHosts})
-		if r := b.ends(now, receipt); r.State != order.Done || r.New.PID == now.Expect.PID {
-			t.Errorf("result %+v", r)
-		}
-	})
+	t.Run("the words are lost", func(t *testing.T) { b.unheard(t, "r4") })
+	t.Run("the connection ends in the act", func(t *testing.T) { b.cutOff(t, "r5") })
 	t.Run("stopped and not started", func(t *testing.T) { b.stopped(t, "r6") })
-	t.Run("too often", func(t *testing.T) {
-		for _, run := range []string{"r7", "r8"} {
-			now := b.target(run, "supervisor:mail")
-			receipt, err := b.way().Order(ctx, now)
-			r := b.ends(now, receipt)
-			if want := map[string]order.State{"r7": order.Done, "r8": order.Refused}[run]; err != nil || r.State != want {
-				t.Errorf("%s: %+v, %v, want %s", run, r, err, want)
-			}
-			if run == "r8" && r.Reason != order.TooOften {
-				t.Errorf("%+v", r)
-			}
+	t.Run("too often", func(t *testing.T) { b.tooOften(t, "r7", "r8") })
+}
+
+// unheard loses the words of an order: nothing of it may be done.
+func (b *bed) unheard(t *testing.T, run string) {
+	now := b.target(run, "supervisor:mail")
+	b.lose = func(w []string) (bool, bool) { return w[0] == "restart", false }
+	defer func() { b.lose = nil }()
+	if _, err := b.way().Order(b.Context(), now); err == nil {
+		t.Fatal("lost words are called taken")
+	}
+	if seen, err := b.way().Observe(b.Context(), now, time.Now()); err != nil || len(seen) != 0 {
+		t.Errorf("traces %+v of what never arrived, %v", seen, err)
+	}
+}
+
+// cutOff ends the connection in the midst of a restart, and asks over another.
+func (b *bed) cutOff(t *testing.T, run string) {
+	now := b.target(run, "command:slow")
+	receipt, err := b.way().Order(b.Context(), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.link.Close()
+	b.link = shell.NewDroplet(shell.Options{Address: b.sshd.Addr, User: b.sshd.User, KeyFile: b.sshd.KeyFile, KnownHosts: b.sshd.KnownHosts})
+	if r := b.ends(now, receipt); r.State != order.Done || r.New.PID == now.Expect.PID {
+		t.Errorf("result %+v", r)
+	}
+}
+
+// tooOften orders the last restart that is allowed, and one beyond it.
+func (b *bed) tooOften(t *testing.T, last, beyond string) {
+	for _, run := range []string{last, beyond} {
+		now := b.target(run, "supervisor:mail")
+		receipt, err := b.way().Order(b.Context(), now)
+		r := b.ends(now, receipt)
+		if want := map[string]order.State{last: order.Done, beyond: order.Refused}[run]; err != nil || r.State != want {
+			t.Errorf("%s: %+v, %v, want %s", run, r, err, want)
 		}
-	})
+		if run == beyond && r.Reason != order.TooOften {
+			t.Errorf("%+v", r)
+		}
+	}
 }
 
 // engine is a container engine of the test's own: Debian's podman, which
