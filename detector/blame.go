@@ -24,34 +24,53 @@ func Blame(v Verdict, w Worker, at time.Time, o Options) Verdict {
 
 // taskSentence says how the tasks of a worker came to be judged.
 func taskSentence(v Verdict, w Worker, o Options) string {
-	rows, names, overlap := layTasks(w, o)
-	runs := 0
-	for _, t := range w.Tasks {
-		runs += t.runs()
+	laid := layTasks(w, o)
+	if laid.runs == 0 {
+		return fmt.Sprintf("None of the %s of tasks belongs to a process that was measured here: pid, start and time do not fit.", count(laid.astray, "run", "runs"))
 	}
-	counted := fmt.Sprintf("%s of %s were counted", count(runs, "run", "runs"), count(len(names), "task", "tasks"))
-	if overlap {
+	counted := fmt.Sprintf("%s of %s were counted", count(laid.runs, "run", "runs"), count(len(laid.names), "task", "tasks"))
+	if laid.astray > laid.runs/20 {
+		counted += fmt.Sprintf(" (%s more belong to no process that was measured here)", count(laid.astray, "run", "runs"))
+	}
+	if laid.overlap {
 		return counted + ", many of them beside one another in one process: its memory does not tell which of them leaks."
 	}
-	var leak, together []string
+	var leak []string
 	for _, t := range v.Tasks {
 		if t.Kind == TaskLeak {
 			leak = append(leak, fmt.Sprintf("one of %s leaves %s behind (%s to %s)", t.Task, size(t.BytesPerCall.Value),
 				size(t.BytesPerCall.Low), size(t.BytesPerCall.High)))
 		}
-		if len(t.Group) > 0 && len(together) == 0 {
-			together = append([]string{t.Task}, t.Group...)
-		}
+	}
+	together := ""
+	for _, g := range groups(v.Tasks) {
+		together += fmt.Sprintf("; %s run so much together that they cannot be told apart", strings.Join(g, " and "))
 	}
 	switch {
 	case len(leak) > 0:
 		how := "more than one of the other tasks does"
-		if len(names) == 1 {
+		if len(laid.names) == 1 {
 			how = "and no other task ran"
 		}
-		return fmt.Sprintf("%s in %s: %s, %s.", counted, count(len(rows), "span of time", "spans of time"), strings.Join(leak, ", "), how)
-	case len(together) > 0:
-		return fmt.Sprintf("%s; %s run so much together that they cannot be told apart.", counted, strings.Join(together, " and "))
+		return fmt.Sprintf("%s in %s: %s, %s%s.", counted, count(len(laid.rows), "span of time", "spans of time"), strings.Join(leak, ", "), how, together)
+	case together != "":
+		return counted + together + "."
 	}
 	return counted + "; what memory gained does not follow the runs of any of them closely enough to accuse it."
+}
+
+// groups lists the names that the data cannot separate, each group once.
+func groups(tasks []TaskVerdict) (out [][]string) {
+	told := map[string]bool{}
+	for _, t := range tasks {
+		if len(t.Group) == 0 || told[t.Task] {
+			continue
+		}
+		g := append([]string{t.Task}, t.Group...)
+		for _, name := range g {
+			told[name] = true
+		}
+		out = append(out, g)
+	}
+	return out
 }

@@ -81,3 +81,53 @@ func TestBlameNobody(t *testing.T) {
 		}
 	}
 }
+
+// TestBlameTogether: every group of tasks that the data cannot separate is
+// named, also where another task is accused.
+func TestBlameTogether(t *testing.T) {
+	w := shift(24, []string{"a", "b", "c", "d", "e"}, map[string]float64{"e": 120e3}, 2)
+	runs := w.Tasks
+	w.Tasks = nil
+	v := Judge(w, time.Time{}, Options{})
+	for _, r := range runs {
+		w.Tasks = append(w.Tasks, r)
+		if r.Task == "a" || r.Task == "b" {
+			r.Task, r.Begin, r.End = "with-"+r.Task, r.End, r.End.Add(time.Second)
+			w.Tasks = append(w.Tasks, r)
+		}
+	}
+	last := lastOf(Blame(v, w, time.Time{}, Options{}).Evidence)
+	for _, want := range []string{"one of e leaves ", "with-a", "with-b", " run so much together that they cannot be told apart; "} {
+		if !strings.Contains(last, want) {
+			t.Errorf("%q lacks %q", last, want)
+		}
+	}
+}
+
+// TestBlameStrangers: runs that fall into no life that was measured are not
+// counted, and it is said how many they are.
+func TestBlameStrangers(t *testing.T) {
+	w := shift(24, []string{"a", "b"}, map[string]float64{"b": 30e3}, 1)
+	runs := w.Tasks
+	w.Tasks = nil
+	bare := Judge(w, time.Time{}, Options{})
+	for i := range runs {
+		if i%4 == 0 {
+			runs[i].PID, runs[i].Task = 99, "elsewhere"
+		}
+	}
+	w.Tasks = runs
+	v := Blame(bare, w, time.Time{}, Options{})
+	if last := lastOf(v.Evidence); len(v.Tasks) != 2 || !strings.HasPrefix(last, "4320 runs of 2 tasks were counted (1440 runs more belong to no process that was measured here) in ") {
+		t.Errorf("%d tasks, %q", len(v.Tasks), last)
+	}
+	for i := range runs {
+		runs[i].PID = 99
+	}
+	v = Blame(bare, w, time.Time{}, Options{})
+	if last := lastOf(v.Evidence); len(v.Tasks) != 0 || !strings.HasPrefix(last, "None of the 5760 runs of tasks belongs to a process that was measured here") {
+		t.Errorf("%d tasks, %q", len(v.Tasks), last)
+	}
+}
+
+func lastOf(s []string) string { return s[len(s)-1] }

@@ -36,13 +36,13 @@ func attribute(w Worker, o Options) []TaskVerdict {
 	if len(w.Tasks) == 0 {
 		return nil
 	}
-	rows, names, overlap := layTasks(w, o)
-	out := make([]TaskVerdict, len(names))
-	for k, n := range names {
+	laid := layTasks(w, o)
+	out := make([]TaskVerdict, len(laid.names))
+	for k, n := range laid.names {
 		out[k] = TaskVerdict{Task: n, Kind: TaskUnsure}
 	}
-	if !overlap {
-		regressTasks(out, rows, o.defaults())
+	if !laid.overlap {
+		regressTasks(out, laid.rows, o.defaults())
 	}
 	slices.SortStableFunc(out, func(a, b TaskVerdict) int {
 		return -before2f(a.BytesPerCall.Value, b.BytesPerCall.Value)
@@ -50,17 +50,30 @@ func attribute(w Worker, o Options) []TaskVerdict {
 	return out
 }
 
-// layTasks lays growth and calls out by slots, and reports whether tasks ran
-// beside one another.
-func layTasks(w Worker, o Options) (rows []taskRow, names []string, overlap bool) {
-	names = taskNames(w.Tasks)
+// laidTasks is growth and calls laid out by slots.
+type laidTasks struct {
+	rows         []taskRow
+	names        []string // of the tasks that ran in a process that was measured
+	runs, astray int      // executions there, and those that belong to no process that was measured
+	overlap      bool     // many ran beside one another
+}
+
+func layTasks(w Worker, o Options) (laid laidTasks) {
 	lives := tidyLives(w.Lives)
-	runs := runsByLife(w.Tasks, lives)
-	for i, l := range lives {
-		overlap = overlap || overlapping(runs[i])
-		rows = append(rows, taskRows(i, l, runs[i], names, o)...)
+	byLife := runsByLife(w.Tasks, lives)
+	laid.names = taskNames(slices.Concat(byLife...))
+	for _, t := range w.Tasks {
+		laid.astray += t.runs()
 	}
-	return rows, names, overlap
+	for i, l := range lives {
+		for _, t := range byLife[i] {
+			laid.runs += t.runs()
+		}
+		laid.overlap = laid.overlap || overlapping(byLife[i])
+		laid.rows = append(laid.rows, taskRows(i, l, byLife[i], laid.names, o)...)
+	}
+	laid.astray -= laid.runs
+	return laid
 }
 
 func before2f(a, b float64) int {
@@ -386,8 +399,7 @@ func collinear(cols [][]float64, all []TaskVerdict, i int) []string {
 	return names
 }
 
-// settleTasks lets no task be accused in a worker that does not leak, nor one
-// whose calls explain little of what it leaks.
+// settleTasks lets no task be accused in a worker that does not leak.
 func settleTasks(v *Verdict) {
 	tasks := slices.Clone(v.Tasks)
 	for i := range tasks {
