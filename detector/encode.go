@@ -17,7 +17,7 @@ import (
 //	version, index, unit of times, lives, totals
 //	life    pid, start, role, slot, readings, metric, three extents, blocks
 //	total   metric, members, the life whose blocks are the same or blocks, N, Mid
-//	blocks  count, First by second difference, Last-First, Low, Swap, CPU
+//	blocks  count, and where there are any: First by second difference, Last-First, Low, Swap, CPU
 //
 // Whole numbers are varints; a nought stands for itself and is followed by
 // how many more there are. Times count from the chunk's beginning.
@@ -142,6 +142,9 @@ func appendText(b []byte, s string) []byte {
 
 func appendBlocks(b []byte, k clock, n int, at func(int) *Block) []byte {
 	b = binary.AppendUvarint(b, uint64(n))
+	if n == 0 { // of a process that nothing usable was read of
+		return b
+	}
 	b = appendWhole(b, n, func(i int) int64 {
 		if i == 0 {
 			return k.since(at(0).First)

@@ -54,6 +54,13 @@ func TestChunksComeBack(t *testing.T) {
 	ws := nodes()
 	ws["odd"] = odd
 	ws["nobody told"] = Worker{Lives: []Life{{Slot: "0", Samples: odd.Lives[0].Samples}, {Slot: "1", Samples: odd.Lives[1].Samples}}}
+	// A process that could not be read for a whole chunk: exporters write 0.
+	ws["unread"] = change(node(13, level(80)), func(l int, s Sample) Sample {
+		if l == 1 && s.At.Hour() >= 6 {
+			s.RSS, s.PSS, s.USS = 0, math.NaN(), math.NaN()
+		}
+		return s
+	})
 	for name, w := range ws {
 		for _, o := range []Options{{}, {Metric: "rss"}, {Metric: "pss"}, {Metric: "uss"}} {
 			want := chunksOf(w, o)
