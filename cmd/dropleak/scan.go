@@ -110,8 +110,10 @@ func (f *scanFlags) check(args []string) error {
 		}
 		f.limitBytes = float64(size)
 	}
-	if f.compare && len(args) != 2 {
-		return errors.New("--compare takes two files: BEFORE AFTER")
+	if f.compare {
+		if err := f.checkCompare(args); err != nil {
+			return err
+		}
 	}
 	if f.png != "" {
 		if info, err := os.Stat(filepath.Dir(f.png)); err != nil || !info.IsDir() {
@@ -124,6 +126,19 @@ func (f *scanFlags) check(args []string) error {
 			return fmt.Errorf("--tasks %w", err)
 		}
 		f.runs = runs
+	}
+	return nil
+}
+
+// checkCompare refuses what would be asked for and not done.
+func (f *scanFlags) checkCompare(args []string) error {
+	for name, value := range map[string]string{"limit": f.limit, "png": f.png, "tasks": f.tasks} {
+		if value != "" {
+			return fmt.Errorf("--compare tells growth before and after and knows no --%s: ask for that in a scan by itself", name)
+		}
+	}
+	if len(args) != 2 {
+		return errors.New("--compare takes two files: BEFORE AFTER")
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/dropleak/dropleak/detector/formats"
@@ -20,8 +21,11 @@ import (
 // decides what it is.
 func expand(args []string, stdin io.Reader, format formats.Format) ([]formats.Source, error) {
 	var found []formats.Source
-	for _, arg := range args {
+	for i, arg := range args {
 		if arg == "-" {
+			if slices.Contains(args[:i], arg) {
+				return nil, errors.New("- stands for standard input, which can be read only once")
+			}
 			s, err := standardInput(stdin, format)
 			if err != nil {
 				return nil, err
@@ -42,23 +46,27 @@ func expand(args []string, stdin io.Reader, format formats.Format) ([]formats.So
 			found = append(found, formats.One(fileAt(arg, info), format))
 			continue
 		}
-		files, err := walk(arg)
-		if err != nil {
-			return nil, err
-		}
+		files := walk(arg)
 		if len(files) == 0 {
-			return nil, fmt.Errorf("%s holds no files", arg)
+			found = append(found, formats.Source{Path: arg, Err: errors.New("the directory holds no files")})
 		}
 		found = append(found, formats.Gather(arg, files, format)...)
 	}
 	return found, nil
 }
 
-func walk(dir string) (found []formats.File, err error) {
-	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+// walk finds the files below a directory. One that cannot be looked at, or a
+// directory that cannot be read, is a file that cannot be opened: the others
+// are judged all the same.
+func walk(dir string) (found []formats.File) {
+	broken := func(path string, err error) {
+		found = append(found, formats.File{Path: path, Open: func() (io.ReadCloser, error) { return nil, err }})
+	}
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
-			return err
+			broken(path, err)
+			return nil
 		case strings.HasPrefix(d.Name(), ".") && path != dir && d.IsDir():
 			return filepath.SkipDir
 		case strings.HasPrefix(d.Name(), ".") && path != dir, d.IsDir():
@@ -67,13 +75,23 @@ func walk(dir string) (found []formats.File, err error) {
 		info, err := os.Stat(path) // through a link
 		switch {
 		case err != nil:
-			found = append(found, formats.File{Path: path, Open: func() (io.ReadCloser, error) { return nil, err }})
+			broken(path, err)
 		case info.Mode().IsRegular():
 			found = append(found, fileAt(path, info))
 		}
 		return nil
 	})
-	return found, err
+	return found
+}
+
+// withoutPath is an error about a file without the file's path, which stands
+// before it where it is told.
+func withoutPath(err error, path string) error {
+	var about *fs.PathError
+	if errors.As(err, &about) && about.Path == path {
+		return about.Err
+	}
+	return err
 }
 
 func fileAt(path string, info fs.FileInfo) formats.File {

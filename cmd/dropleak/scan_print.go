@@ -20,13 +20,16 @@ func printScan(s streams, f scanFlags, files []judged) error {
 	for _, file := range files {
 		printNotes(s, file)
 		if file.err != nil {
-			fmt.Fprintf(s.talk, "dropleak: %s: %v\n", file.path, file.err)
+			fmt.Fprintf(s.talk, "dropleak: %s: %s\n", printable(file.path), printable(file.err.Error()))
 		}
 	}
 	if f.json {
 		return printJSON(s, scanJSON(files))
 	}
-	return printTable(s, files)
+	if err := printTable(s, files); err != nil {
+		return err
+	}
+	return printTasks(s, files)
 }
 
 // notesAlike is how many notes that differ in their line and what they quote
@@ -119,7 +122,35 @@ func printTable(s streams, files []judged) error {
 		if r.verdict.HoursNeeded != nil && !strings.Contains(why, "more would tell") {
 			why += fmt.Sprintf(" About %.0f h more would tell.", *r.verdict.HoursNeeded)
 		}
-		fmt.Fprintf(s.out, "%s: %s\n", printable(r.worker.Name), why)
+		fmt.Fprintf(s.out, "%s: %s\n", printable(r.worker.Name), printable(why))
+	}
+	return nil
+}
+
+// printTasks ranks the tasks of every worker by what a call leaves behind.
+func printTasks(s streams, files []judged) error {
+	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	head := "\nWORKER\tTASK\tVERDICT\tA CALL LEAVES\t90 % INTERVAL\tNOT TOLD APART FROM\n"
+	for _, file := range files {
+		for _, one := range file.workers {
+			for _, t := range one.verdict.Tasks {
+				b, interval, beside := report.Bytes(t.BytesPerCall.Value), "-", "-"
+				if t.BytesPerCall == (detector.Interval{}) {
+					b = "-"
+				} else {
+					interval = report.Bytes(t.BytesPerCall.Low) + " to " + report.Bytes(t.BytesPerCall.High)
+				}
+				if len(t.Group) > 0 {
+					beside = strings.Join(t.Group, ", ")
+				}
+				fmt.Fprint(w, head)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(one.worker.Name), printable(t.Task), t.Kind, b, interval, printable(beside))
+				head = ""
+			}
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("print: %w", err)
 	}
 	return nil
 }
@@ -179,7 +210,7 @@ func intervalOf(i *detector.Interval) *intervalJSON {
 	return &intervalJSON{i.Low, i.Value, i.High}
 }
 
-// printCompare prints whether a fix worked. Exit 0 only when it did.
+// printCompare prints whether a fix worked. Its exit code is 1 when it did not.
 func printCompare(s streams, f scanFlags, args []string, c detector.Comparison) error {
 	if f.json {
 		evidence := c.Evidence

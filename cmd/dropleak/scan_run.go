@@ -80,7 +80,7 @@ func scanExit(files []judged) error {
 // judgeSource reads one source and judges the workers in it, worst first.
 func judgeSource(source formats.Source, f scanFlags) judged {
 	reading, err := source.Read(f.reading())
-	file := judged{path: source.Path, err: err, notes: reading.Notes}
+	file := judged{path: source.Path, err: withoutPath(err, source.Path), notes: reading.Notes}
 	if err != nil {
 		return file
 	}
@@ -89,9 +89,12 @@ func judgeSource(source formats.Source, f scanFlags) judged {
 		workers = []detector.Worker{{Name: source.Name}} // lines that grew, and no measure of when
 	}
 	for _, w := range workers {
-		w.Tasks, w.Held = f.runs, heldBy(w, reading.Held)
+		w.Held = heldBy(w, reading.Held)
 		w.Limit = scanLimit(f, w, reading.Droplets)
-		one := judgedWorker{worker: w, verdict: detector.Judge(w, lastSample(w), f.options(reading.ValueOnly))}
+		o := f.options(reading.ValueOnly)
+		one := judgedWorker{worker: w, verdict: detector.Judge(w, lastSample(w), o)}
+		w.Tasks = f.runs
+		one.verdict = detector.Blame(one.verdict, w, lastSample(w), o)
 		if len(workers) == 1 {
 			one.verdict.Evidence = append(one.verdict.Evidence, reading.Evidence...)
 			one.marks = marksOf(reading.Calls)
@@ -183,7 +186,7 @@ func scanCompare(s streams, f scanFlags, args []string) error {
 	for i, source := range sources {
 		reading, err := source.Read(f.reading())
 		if err != nil {
-			return usage(fmt.Errorf("%s: %w", source.Path, err))
+			return usage(fmt.Errorf("%s: %w", source.Path, withoutPath(err, source.Path)))
 		}
 		workers := history.FromSamples(reading.Processes)
 		if len(workers) != 1 {

@@ -40,7 +40,9 @@ func decodeTasks(r io.Reader) ([]detector.TaskRun, error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	var runs []detector.TaskRun
-	for n := 1; lines.Scan(); n++ {
+	n := 0
+	for lines.Scan() {
+		n++
 		if len(lines.Bytes()) == 0 {
 			continue
 		}
@@ -55,17 +57,36 @@ func decodeTasks(r io.Reader) ([]detector.TaskRun, error) {
 		if l.End != nil {
 			end = *l.End
 		}
-		runs = append(runs, detector.TaskRun{PID: l.PID, Start: moment(l.Start), Task: l.Task, Begin: moment(*l.Begin), End: moment(end)})
+		run := detector.TaskRun{PID: l.PID, Start: moment(l.Start), Task: l.Task, Begin: instant(*l.Begin), End: instant(end)}
+		if run.Begin.IsZero() || run.End.IsZero() {
+			return nil, fmt.Errorf("line %d: begin and end are out of range; they are seconds, not milliseconds", n)
+		}
+		if run.End.Before(run.Begin) {
+			return nil, fmt.Errorf("line %d: it ends before it begins", n)
+		}
+		runs = append(runs, run)
 	}
 	if err := lines.Err(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("line %d: %w", n+1, err)
+	}
+	if len(runs) == 0 {
+		return nil, errors.New("no execution in it")
 	}
 	return runs, nil
 }
 
 // moment turns seconds into a time; zero stays "unknown".
 func moment(s float64) time.Time {
-	if s == 0 || math.Abs(s) > 1e11 || math.IsNaN(s) {
+	if s == 0 {
+		return time.Time{}
+	}
+	return instant(s)
+}
+
+// instant turns seconds on any origin into a time, the zero time where there
+// is no such.
+func instant(s float64) time.Time {
+	if math.Abs(s) > 1e11 || math.IsNaN(s) {
 		return time.Time{}
 	}
 	return time.UnixMilli(int64(math.Round(s * 1000))).UTC()
