@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/dropleak/dropleak/detector"
 )
 
 // TestLockedFolder: a folder that may not be read is told of, and what stands
@@ -80,6 +82,10 @@ func TestNothingSteersTheTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, talk bytes.Buffer
+	said := judged{workers: []judgedWorker{{verdict: detector.Verdict{Evidence: []string{"one of z\x1b[2J leaves 1 KiB"}}}}}
+	if err := printTable(streams{out: &out}, []judged{said}); err != nil {
+		t.Fatal(err)
+	}
 	run(t.Context(), []string{"scan", "--tasks", tasks, file, filepath.Join(dir, "no\x1bthing")}, nil, &out, &talk)
 	if all := out.String() + talk.String(); strings.Contains(all, "\x1b") || !strings.Contains(all, "a?[31mb") || !strings.Contains(all, "x?[2Jy") || !strings.Contains(all, "no?thing") {
 		t.Errorf("%q", all)
