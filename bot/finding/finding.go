@@ -16,15 +16,19 @@ type Kind string
 // The kinds. KindSilent is its own finding because silence never reads as
 // health; KindUnexplained is growth of a droplet that no worker explains;
 // KindThreshold is a worker that holds what its operator called too much,
-// whether it leaks or not.
+// whether it leaks or not; KindSource is a source that is silent as a whole.
 const (
 	KindLeak        Kind = "leak"
 	KindThreshold   Kind = "threshold"
 	KindUnexplained Kind = "unexplained"
 	KindSilent      Kind = "silent"
 	KindNoMetrics   Kind = "no_metrics"
+	KindSource      Kind = "source"
 	KindClone       Kind = "clone"
 )
+
+// OfSilence reports whether it is that something was heard of and no longer is.
+func (k Kind) OfSilence() bool { return k == KindSilent || k == KindNoMetrics || k == KindSource }
 
 // OfWorker reports whether it is trouble that a restart of the worker may end.
 func (k Kind) OfWorker() bool { return k == KindLeak || k == KindThreshold }
@@ -59,23 +63,30 @@ const (
 )
 
 // Subject is what a finding is about. Worker is empty for a finding about a
-// droplet as a whole.
+// droplet as a whole, and so is the droplet for one about a source.
 type Subject struct {
 	Kind        Kind
 	DropletID   string // DigitalOcean's id in decimal, as in every label
 	DropletName string
 	Worker      string
+	Source      string `json:",omitempty"` // of KindSource: what history calls it
 }
 
 // Key identifies the subject: at most one finding that is not final exists
 // for a key.
 func (s Subject) Key() string {
+	if s.Kind == KindSource {
+		return string(s.Kind) + "/" + s.Source
+	}
 	return string(s.Kind) + "/" + s.DropletID + "/" + s.Worker
 }
 
 // Title names the subject for people: "worker on droplet", or whichever of
-// the two is known.
+// the two is known, or "source name".
 func (s Subject) Title() string {
+	if s.Kind == KindSource {
+		return "source " + s.Source
+	}
 	name := cmp.Or(s.DropletName, s.DropletID)
 	switch {
 	case s.Worker == "":
@@ -117,10 +128,19 @@ type Finding struct {
 	Heard     time.Time // of silence: since when it is heard of again; zero: it is not
 	Source    string    // of no metrics: the source that told last; empty: DigitalOcean's own
 	Incident  string    // the id of the incident it belongs to, see [Gather]; empty: none
+	Outage    *Outage   `json:",omitempty"` // of a source
 
 	Channel, MessageTS string    // the one Slack message of this finding; empty before it is posted
 	Picture            string    // Slack file id of its newest chart; empty for none
 	Drawn              time.Time // as of when Picture is
+}
+
+// Outage is how a source that is silent stands, and what that costs.
+type Outage struct {
+	Workers, Droplets int    // that nobody else tells of: workers, and the droplets of these, or droplets alone where Workers is 0
+	Sends             bool   // it tells by itself; else it is asked
+	Answers           bool   // it is asked and answers, with nothing new
+	Trouble           string // what came instead of an answer, in the words of whoever asked
 }
 
 // Filter narrows a list of findings. Zero fields do not narrow.

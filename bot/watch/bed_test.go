@@ -1,6 +1,7 @@
 package watch_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -186,6 +187,8 @@ type bed struct {
 	limit float64
 	every time.Duration               // between scans, where they are far apart
 	most  func(limit float64) float64 // the threshold; nil: none
+
+	sources []watch.Source // who is expected to tell; nil: whoever told
 }
 
 var web = watch.Droplet{ID: "1", Name: "web-1"}
@@ -196,7 +199,8 @@ func newBed(t *testing.T, workers ...detector.Worker) *bed {
 }
 
 func (b *bed) watch() *watch.Watch {
-	return watch.New(watch.Options{Series: b.series, Findings: b.store, Scale: b.scale,
+	return watch.New(watch.Options{Sources: func(context.Context) ([]watch.Source, error) { return b.sources, b.broken["sources"] },
+		Series: b.series, Findings: b.store, Scale: b.scale,
 		Fleet: func(context.Context) (watch.Fleet, error) {
 			return watch.Fleet{Droplets: b.fleet, Listed: b.at.Add(-b.aged)}, b.broken["fleet"]
 		},
@@ -238,7 +242,8 @@ func (b *bed) scanned(at time.Time) (string, error) {
 	_, err := b.w.Scan(b.t.Context(), at)
 	var words []string
 	for _, c := range b.told {
-		words = append(words, strings.TrimSpace(fmt.Sprintf("%s %s %s", c.What, c.Finding.Subject.Kind, c.Finding.Subject.Worker)))
+		s := c.Finding.Subject
+		words = append(words, strings.TrimSpace(fmt.Sprintf("%s %s %s", c.What, s.Kind, cmp.Or(s.Source, s.Worker))))
 	}
 	slices.Sort(words)
 	return strings.Join(words, ", "), err

@@ -16,10 +16,10 @@ import (
 const grace = 10 * time.Minute
 
 // departures ends the findings about what is no longer watched: droplets that
-// were destroyed or lost the tag, and workers so long unheard of that history
-// has forgotten them. Nobody knows whether those were cured, and the finding
+// were destroyed or lost the tag, sources that were removed, and workers so long
+// unheard of that history has forgotten them. Nobody knows whether those were cured, and the finding
 // says so. What a run has in hand waits for the run.
-func (w *Watch) departures(ctx context.Context, fleet Fleet, seen []history.Presence, at time.Time) (changes []Change, err error) {
+func (w *Watch) departures(ctx context.Context, fleet Fleet, seen []history.Presence, sources []Source, at time.Time) (changes []Change, err error) {
 	live, err := w.o.Findings.Findings(ctx, finding.Filter{Live: true})
 	if err != nil {
 		return nil, fmt.Errorf("look for what has left: %w", err)
@@ -32,6 +32,8 @@ func (w *Watch) departures(ctx context.Context, fleet Fleet, seen []history.Pres
 			if fleet.Listed.Sub(first) >= w.o.Scale.Real(grace) {
 				why = "the droplet left the fleet (it was destroyed or lost its tag)"
 			}
+		} else if name := removed(f, seen, sources); name != "" {
+			why = "the source " + name + " was removed: the configuration, or a good token, names it no more"
 		} else if w.forgotten(f, seen, at) {
 			why = "nothing was heard of it for so long that its history is gone"
 		}
@@ -59,7 +61,7 @@ func (w *Watch) away(fleet Fleet, live []finding.Finding) map[string]time.Time {
 	now := map[string]time.Time{}
 	for _, f := range live {
 		id := f.Subject.DropletID
-		if ours[id] || f.Subject.Kind == finding.KindClone { // a clone is for a person to judge
+		if ours[id] || id == "" || f.Subject.Kind == finding.KindClone { // a clone is for a person to judge
 			continue
 		}
 		if now[id] = fleet.Listed; !w.absent[id].IsZero() {
@@ -70,14 +72,36 @@ func (w *Watch) away(fleet Fleet, live []finding.Finding) map[string]time.Time {
 	return now
 }
 
+// removed returns the source by whose removal a finding about silence has lost
+// its subject; "" where somebody is still expected to tell of it.
+func removed(f finding.Finding, seen []history.Presence, sources []Source) string {
+	s, gone := f.Subject, ""
+	if s.Kind == finding.KindSource && !expected(sources, s.Source) {
+		return s.Source
+	}
+	if s.Kind != finding.KindNoMetrics && (s.Kind != finding.KindSilent || s.Worker == "") {
+		return ""
+	}
+	for _, p := range seen {
+		switch {
+		case p.DropletID != s.DropletID || p.Worker != s.Worker || p.Source == history.SourceImport || s.Worker == "" && p.Source == "":
+		case expected(sources, p.Source):
+			return ""
+		default:
+			gone = p.Source
+		}
+	}
+	return gone
+}
+
 // forgotten reports whether history no longer knows what a finding is about.
 func (w *Watch) forgotten(f finding.Finding, seen []history.Presence, at time.Time) bool {
 	about := func(history.Presence) bool { return true }
 	switch f.Subject.Kind {
 	case finding.KindSilent:
-		about = func(p history.Presence) bool { return p.Source == "" }
+		about = func(p history.Presence) bool { return p.Source == "" || p.Worker != "" }
 	case finding.KindNoMetrics:
-		about = func(p history.Presence) bool { return p.Source != "" }
+		about = func(p history.Presence) bool { return p.Source != "" || p.Worker != "" }
 	case finding.KindLeak, finding.KindThreshold:
 		if at.Sub(f.LastSeen) <= w.o.Scale.Real(w.o.Window) {
 			return false // it is still judged

@@ -38,61 +38,41 @@ func (w *Watch) steady(p history.Presence) time.Duration {
 	return max(w.o.Scale.Real(steady), 3*w.quiet(p))
 }
 
-// silence opens a finding for each worker, agent or droplet that was there
-// and no longer is, and resolves it when it has been heard of again for a
-// while. Workers of a silent agent are not named one by one.
-func (w *Watch) silence(ctx context.Context, fleet []Droplet, seen []history.Presence, at time.Time) (live []finding.Finding, changes []Change, err error) {
-	names := map[string]Droplet{}
-	for _, d := range fleet {
-		names[d.ID] = d
+// settled is what became of something: the live finding about its silence, if
+// it is silent, and what changed.
+type settled struct {
+	live   *finding.Finding
+	change *Change
+}
+
+// silence opens a finding for each source, agent, droplet or worker that was
+// there and no longer is, and resolves it when it has been heard of again for
+// a while. What a silent agent or source told of is not named one by one.
+func (w *Watch) silence(ctx context.Context, fleet []Droplet, seen []history.Presence, sources []Source, at time.Time) (live []finding.Finding, changes []Change, err error) {
+	all, err := w.o.Findings.Findings(ctx, finding.Filter{Live: true})
+	if err != nil {
+		return nil, nil, fmt.Errorf("settle silence: %w", err)
 	}
-	agents := map[string]bool{}         // droplet ids whose agent is silent
-	every := map[string]time.Duration{} // droplet ids' interval between passes
-	for _, p := range seen {
-		if p.Worker == "" && p.Source == "" {
-			agents[p.DropletID], every[p.DropletID] = Silent(p, at), p.Interval
-		}
+	by := map[string]finding.Finding{} // by subject
+	for _, f := range all {
+		by[f.Subject.Key()] = f
 	}
-	var errs []error
-	for _, p := range w.newest(seen) {
-		d, ours := names[p.DropletID]
-		if !ours || p.Worker != "" && agents[p.DropletID] {
-			continue
+	r := w.roll(fleet, seen, sources, at)
+	out, err := w.sourcesSilent(ctx, r, by)
+	errs := []error{err}
+	for _, u := range r.units {
+		s, err := w.settleSilence(ctx, u, by, at)
+		out, errs = append(out, s), append(errs, err)
+	}
+	for _, s := range out {
+		if s.change != nil {
+			changes = append(changes, *s.change)
 		}
-		if p.Interval == 0 && p.Source == "" {
-			p.Interval = every[p.DropletID] // heard of once: its agent's passes tell
-		}
-		f, c, err := w.settleSilence(ctx, d, p, at)
-		errs = append(errs, err)
-		if c != nil {
-			changes = append(changes, *c)
-		}
-		if f != nil {
-			live = append(live, *f)
+		if s.live != nil {
+			live = append(live, *s.live)
 		}
 	}
 	return live, changes, errors.Join(errs...)
-}
-
-// newest leaves of what is not an agent's word the one that will be missed
-// last, for each droplet and worker: one source that goes on is enough, and a
-// name that a source had before, or one that was removed, misses nothing.
-func (w *Watch) newest(seen []history.Presence) (out []history.Presence) {
-	at := map[string]int{} // by subject, in out
-	for _, p := range seen {
-		if p.Source == history.SourceImport {
-			continue
-		}
-		key := subjectOf(Droplet{ID: p.DropletID}, p).Key()
-		i, known := at[key]
-		switch {
-		case !known:
-			at[key], out = len(out), append(out, p)
-		case p.Interval > 0 && (out[i].Interval == 0 || p.Last.Add(w.quiet(p)).After(out[i].Last.Add(w.quiet(out[i])))):
-			out[i] = p
-		}
-	}
-	return out
 }
 
 func subjectOf(d Droplet, p history.Presence) finding.Subject {
@@ -116,67 +96,97 @@ func Silent(p history.Presence, at time.Time) bool {
 	return p.Interval > 0 && at.Sub(p.Last) > max(missed*p.Interval, floor)
 }
 
-// settleSilence returns the live finding about p, if any, and what changed.
-func (w *Watch) settleSilence(ctx context.Context, d Droplet, p history.Presence, at time.Time) (*finding.Finding, *Change, error) {
-	subject := subjectOf(d, p)
-	f, err := w.o.Findings.LiveFinding(ctx, subject.Key())
-	silent := p.Interval > 0 && at.Sub(p.Last) > w.quiet(p)
-	switch found := err == nil; {
-	case !found && !errors.Is(err, finding.ErrNotFound):
-		return nil, nil, fmt.Errorf("settle silence of %s: %w", subject.Title(), err)
-	case found && silent:
-		return w.still(ctx, f, p, at)
+// settleSilence keeps the finding about the silence of one unit. A worker has
+// one, whoever told of it when that began.
+func (w *Watch) settleSilence(ctx context.Context, u unit, by map[string]finding.Finding, at time.Time) (s settled, err error) {
+	subject := u.subject()
+	f, found := by[subject.Key()]
+	if other := subject; !found && subject.Worker != "" {
+		other.Kind = finding.KindSilent
+		if subject.Kind == finding.KindSilent {
+			other.Kind = finding.KindNoMetrics
+		}
+		f, found = by[other.Key()]
+	}
+	switch {
+	case u.hearing == unknown:
+		return s, nil
+	case found && u.hearing == missing:
+		return w.still(ctx, f, u.p, nil, at)
 	case found:
-		c, err := w.heard(ctx, f, p, at)
-		return nil, c, err
-	case !silent || w.inHand(ctx, d.ID, p.Worker):
-		return nil, nil, nil
+		s.change, err = w.heard(ctx, f, u.p, at)
+		return s, err
+	case u.hearing == heard || w.inHand(ctx, u.droplet.ID, u.p.Worker):
+		return s, nil
 	}
-	if known, err := w.dismissed(ctx, subject); err != nil || known != nil && !p.Last.After(known.Closed) {
-		return nil, nil, err // somebody knows of this very silence
+	return w.fallSilent(ctx, u.droplet, finding.Finding{Subject: subject, Source: sourceOf(u.p), Began: u.p.Last}, at)
+}
+
+// fallSilent opens a finding about a silence.
+func (w *Watch) fallSilent(ctx context.Context, d Droplet, f finding.Finding, at time.Time) (settled, error) {
+	if known, err := w.dismissed(ctx, f.Subject); err != nil || known != nil && !f.Began.After(known.Closed) {
+		return settled{}, err // somebody knows of this very silence
 	}
-	f = finding.Finding{Subject: subject, Source: sourceOf(p), Began: p.Last}
 	f.Summary = silenceSentence(f)
 	c, err := w.open(ctx, View{At: at, Droplet: d}, f, nil)
 	if c == nil {
-		return nil, nil, err
+		return settled{}, err
 	}
 	c.View = nil
-	return &c.Finding, c, nil
+	return settled{&c.Finding, c}, nil
 }
 
 // still keeps a finding about silence that goes on or has begun again: one whose
-// mute has run out wakes, and one that has no message yet is told again.
-func (w *Watch) still(ctx context.Context, f finding.Finding, p history.Presence, at time.Time) (*finding.Finding, *Change, error) {
-	if !f.Heard.IsZero() && w.inHand(ctx, p.DropletID, p.Worker) {
-		return nil, nil, nil // as where it would be opened
+// mute has run out wakes, and one that has no message yet is told again. Of a
+// source, now is what that leaves unwatched by now.
+func (w *Watch) still(ctx context.Context, f finding.Finding, p history.Presence, now *finding.Outage, at time.Time) (settled, error) {
+	if !f.Heard.IsZero() && now == nil && w.inHand(ctx, p.DropletID, p.Worker) {
+		return settled{}, nil // as where it would be opened
 	}
-	what := Seen
+	what, changed := Seen, false
 	f, err := finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
-		if what = Seen; f.State.Final() { // it may be asked again
+		if what, changed = Seen, false; f.State.Final() { // it may be asked again
 			return finding.ErrUnchanged
 		}
 		if !f.Heard.IsZero() {
-			what, f.Heard, f.Began, f.Source, f.Updated = Hushed, time.Time{}, p.Last, sourceOf(p), at
+			what, f.Heard, f.Began, f.Updated = Hushed, time.Time{}, p.Last, at
+			if now == nil {
+				f.Source = sourceOf(p)
+			}
+		}
+		if changed = now != nil && (what == Hushed || outgrown(f.Outage, *now)); changed {
+			f.Outage, f.Updated = now, at
+		}
+		if changed || what == Hushed {
 			f.Summary = silenceSentence(*f)
 		}
 		if f.Wake(false, at) {
 			what = Woken
 		}
-		if what == Seen {
+		if what == Seen && !changed {
 			return finding.ErrUnchanged
 		}
 		return nil
 	})
 	switch {
 	case err != nil || f.State.Final():
-		return nil, nil, err
+		return settled{}, err
 	case f.MessageTS == "":
 		what = Opened
-	case what == Seen:
-		return &f, nil, nil
+	case what == Seen && !changed:
+		return settled{live: &f}, nil
 	}
-	return &f, &Change{What: what, Finding: f}, nil
+	return settled{&f, &Change{What: what, Finding: f}}, nil
+}
+
+// outgrown reports whether what was said of an outage is no longer so. How the
+// trouble is worded may differ at each try.
+func outgrown(was *finding.Outage, now finding.Outage) bool {
+	if was == nil {
+		return true
+	}
+	now.Trouble = was.Trouble
+	return *was != now
 }
 
 // apart is how far from one another two scans may lie that hear of something
@@ -236,6 +246,8 @@ func (w *Watch) inHand(ctx context.Context, dropletID, worker string) bool {
 func silenceSentence(f finding.Finding) string {
 	since := moment(f.Began)
 	switch {
+	case f.Outage != nil:
+		return outageSentence(f)
 	case f.Source != "":
 		return "nothing from the source " + f.Source + " since " + since + "; dropleak sources says how it stands"
 	case f.Subject.Kind == finding.KindNoMetrics:
@@ -250,6 +262,8 @@ func silenceSentence(f finding.Finding) string {
 func pastSentence(f finding.Finding, to time.Time) string {
 	what := "the agent did not report"
 	switch {
+	case f.Outage != nil:
+		what = "nothing came from the source " + f.Subject.Source
 	case f.Source != "":
 		what = "nothing came from the source " + f.Source
 	case f.Subject.Kind == finding.KindNoMetrics:

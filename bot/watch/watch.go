@@ -51,6 +51,9 @@ type Options struct {
 	// Fleet lists the droplets that are watched. The list may be an old one,
 	// while there is none newer.
 	Fleet func(context.Context) (Fleet, error)
+	// Sources lists who is expected to tell of the droplets, beside their
+	// agents; nil: whoever ever told.
+	Sources func(context.Context) ([]Source, error)
 	// Limit returns the configured memory limit of a worker in bytes, 0 for
 	// none.
 	Limit func(d Droplet, worker string) float64
@@ -164,21 +167,29 @@ func (w *Watch) Scan(ctx context.Context, at time.Time) (Summary, error) {
 		errs = append(errs, err)
 		s.Changes = append(s.Changes, changes...)
 	}
-	seen, err := w.o.Series.Seen(ctx)
-	if err != nil {
-		errs = append(errs, fmt.Errorf("scan for silence: %w", err))
-	} else {
-		silent, changes, err := w.silence(ctx, fleet.Droplets, seen, at)
-		errs = append(errs, err)
-		s.Silent, s.Changes = silent, append(s.Changes, changes...)
-		left, err := w.departures(ctx, fleet, seen, at)
-		errs = append(errs, err)
-		s.Changes = append(s.Changes, left...)
-	}
+	errs = append(errs, w.listen(ctx, fleet, &s))
 	s.Changes, err = w.gather(ctx, s.Changes)
 	errs = append(errs, err)
 	w.tell(ctx, s.Changes)
 	return s, errors.Join(errs...)
+}
+
+// listen settles the findings about what is silent and what has left.
+func (w *Watch) listen(ctx context.Context, fleet Fleet, s *Summary) error {
+	seen, err := w.o.Series.Seen(ctx)
+	if err != nil {
+		return fmt.Errorf("scan for silence: %w", err)
+	}
+	var sources []Source
+	if w.o.Sources != nil {
+		if sources, err = w.o.Sources(ctx); err != nil {
+			return fmt.Errorf("scan for silence: list sources: %w", err)
+		}
+	}
+	silent, changes, err := w.silence(ctx, fleet.Droplets, seen, sources, s.At)
+	left, gone := w.departures(ctx, fleet, seen, sources, s.At)
+	s.Silent, s.Changes = silent, slices.Concat(s.Changes, changes, left)
+	return errors.Join(err, gone)
 }
 
 // Survey judges every droplet of the fleet as of now and settles nothing: for
