@@ -301,8 +301,12 @@ func (s *Service) trouble() (out []string) {
 	if st.Droplets == 0 && !st.Listed.IsZero() {
 		out = append(out, fmt.Sprintf("no droplet carries the tag %s: nothing is watched", s.d.Tag))
 	}
+	outages, err := s.outages(context.Background())
+	if err != nil {
+		out = append(out, "findings: "+err.Error())
+	}
 	for _, f := range s.feeds {
-		if why := f.State().Error; why != "" {
+		if why := f.State().Error; why != "" && outages[f.Name()] == nil { // else a finding says so
 			out = append(out, fmt.Sprintf("the source %s: %s", f.Name(), why))
 		}
 	}

@@ -57,7 +57,7 @@ func (s *Service) wanted(ctx context.Context) ([]alert.Alert, error) {
 		if ran && run.Finding == f.ID {
 			out = append(out, failedRun(f, run)...)
 		}
-		out = append(out, s.lostDroplet(f, rings)...)
+		out = append(out, s.lost(f, rings)...)
 	}
 	lost, err := s.lostSlack(ctx)
 	if err != nil {
@@ -91,7 +91,7 @@ func rankOf(s alert.Severity) int {
 // about is an alert about a finding. Findings of one incident are one alert.
 func about(f finding.Finding, kind alert.Kind, severity alert.Severity, title string) alert.Alert {
 	return alert.Alert{Key: "finding/" + cmp.Or(f.Incident, f.ID), Kind: kind, Severity: severity, Title: title, Since: f.Opened,
-		Droplet: f.Subject.DropletName, DropletID: f.Subject.DropletID, Worker: f.Subject.Worker, Finding: f.ID}
+		Droplet: f.Subject.DropletName, DropletID: f.Subject.DropletID, Worker: f.Subject.Worker, Source: f.Subject.Source, Finding: f.ID}
 }
 
 // runningOut calls for a finding with too little time left, until it is closed
@@ -155,15 +155,18 @@ func failedRun(f finding.Finding, v remedy.View) []alert.Alert {
 	return []alert.Alert{a}
 }
 
-// lostDroplet calls for a droplet whose agent, or everything else that told of
-// it, is silent for too long, until it is heard of steadily: one that comes and
-// goes does not call each time.
-func (s *Service) lostDroplet(f finding.Finding, rings map[string]bool) []alert.Alert {
-	lost := f.Subject.Worker == "" && (f.Subject.Kind == finding.KindSilent || f.Subject.Kind == finding.KindNoMetrics)
-	if !lost || s.d.Alerts.LostAfter <= 0 {
+// lost calls for a source, and for a droplet whose agent, or everything else
+// that told of it, that is silent for too long, until it is heard of steadily:
+// one that comes and goes does not call each time.
+func (s *Service) lost(f finding.Finding, rings map[string]bool) []alert.Alert {
+	kind := alert.LostDroplet
+	if f.Subject.Kind == finding.KindSource {
+		kind = alert.LostSource
+	}
+	if f.Subject.Worker != "" || !f.Subject.Kind.OfSilence() || s.d.Alerts.LostAfter <= 0 {
 		return nil
 	}
-	a := about(f, alert.LostDroplet, alert.Error, report.Headline(f, f.LastSeen))
+	a := about(f, kind, alert.Error, report.Headline(f, f.LastSeen))
 	a.Detail = f.Summary
 	since := f.Opened
 	if !f.Began.IsZero() {

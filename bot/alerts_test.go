@@ -42,6 +42,14 @@ func silent(id string, kind finding.Kind, worker string, ago time.Duration) find
 	})
 }
 
+// outage is a source that is silent and leaves workers unwatched.
+func outage(ago time.Duration) finding.Finding {
+	f := silent("f1", finding.KindSource, "", ago)
+	f.Subject = finding.Subject{Kind: finding.KindSource, Source: "prometheus-main"}
+	f.Outage = &finding.Outage{Workers: 12, Droplets: 5, Trouble: "connection refused"}
+	return f
+}
+
 // comes is an agent that was found silent hours ago, was heard of since, and
 // is, or is not any more.
 func comes(id string, heard, silent time.Duration) finding.Finding {
@@ -99,28 +107,30 @@ func TestWanted(t *testing.T) {
 		have func(*testing.T, *store.Store)
 		want string
 	}{
-		"nothing is wrong":      {open(), ""},
-		"enough time":           {open(running("f1", 3*time.Hour)), ""},
-		"too little":            {open(running("f1", 110*time.Minute)), "running_out finding/f1 error"},
-		"hardly any":            {open(running("f1", 20*time.Minute)), "running_out finding/f1 critical"},
-		"muted by a person":     {open(running("f1", time.Minute, func(f *finding.Finding) { f.State = finding.Muted })), ""},
-		"closed":                {open(running("f1", time.Minute, func(f *finding.Finding) { f.State = finding.Resolved })), ""},
-		"wavers while it rings": {func(t *testing.T, st *store.Store) { rung(t, st); open(running("f1", 150*time.Minute))(t, st) }, "running_out finding/f1 error"},
-		"one incident":          {open(member("f1", "4711", 90*time.Minute), member("f2", "4712", 20*time.Minute), member("f3", "4713", 9*time.Hour)), "running_out finding/f1 critical"},
-		"not running":           {ran(9*time.Hour, remedy.NotRunning), "failed_run finding/f1/run critical"},
-		"failed":                {ran(9*time.Hour, remedy.Failed), "failed_run finding/f1/run error"},
-		"then it went well":     {ran(9*time.Hour, remedy.NotRunning, remedy.FreedWorking), ""},
-		"cancelled by people":   {ran(9*time.Hour, remedy.Cancelled), ""},
-		"both":                  {ran(time.Minute, remedy.NotFreed), "failed_run finding/f1/run error, running_out finding/f1 critical"},
-		"agent silent":          {open(silent("f1", finding.KindSilent, "", 11*time.Minute)), "lost_droplet finding/f1 error"},
-		"agent silent just now": {open(silent("f1", finding.KindSilent, "", 9*time.Minute)), ""},
-		"no metrics":            {open(silent("f1", finding.KindNoMetrics, "", time.Hour)), "lost_droplet finding/f1 error"},
-		"a worker's metrics":    {open(silent("f1", finding.KindNoMetrics, "mail", time.Hour)), ""},
-		"heard of again":        {open(comes("f1", time.Minute, time.Hour)), ""},
-		"heard while it rings":  {func(t *testing.T, st *store.Store) { rung(t, st); open(comes("f1", time.Minute, time.Hour))(t, st) }, "lost_droplet finding/f1 error"},
-		"silent again":          {open(comes("f1", 0, 9*time.Minute)), ""},
-		"silent again for long": {open(comes("f1", 0, 11*time.Minute)), "lost_droplet finding/f1 error"},
-		"a worker silent":       {open(silent("f1", finding.KindSilent, "mail", time.Hour)), ""},
+		"nothing is wrong":         {open(), ""},
+		"enough time":              {open(running("f1", 3*time.Hour)), ""},
+		"too little":               {open(running("f1", 110*time.Minute)), "running_out finding/f1 error"},
+		"hardly any":               {open(running("f1", 20*time.Minute)), "running_out finding/f1 critical"},
+		"muted by a person":        {open(running("f1", time.Minute, func(f *finding.Finding) { f.State = finding.Muted })), ""},
+		"closed":                   {open(running("f1", time.Minute, func(f *finding.Finding) { f.State = finding.Resolved })), ""},
+		"wavers while it rings":    {func(t *testing.T, st *store.Store) { rung(t, st); open(running("f1", 150*time.Minute))(t, st) }, "running_out finding/f1 error"},
+		"one incident":             {open(member("f1", "4711", 90*time.Minute), member("f2", "4712", 20*time.Minute), member("f3", "4713", 9*time.Hour)), "running_out finding/f1 critical"},
+		"not running":              {ran(9*time.Hour, remedy.NotRunning), "failed_run finding/f1/run critical"},
+		"failed":                   {ran(9*time.Hour, remedy.Failed), "failed_run finding/f1/run error"},
+		"then it went well":        {ran(9*time.Hour, remedy.NotRunning, remedy.FreedWorking), ""},
+		"cancelled by people":      {ran(9*time.Hour, remedy.Cancelled), ""},
+		"both":                     {ran(time.Minute, remedy.NotFreed), "failed_run finding/f1/run error, running_out finding/f1 critical"},
+		"agent silent":             {open(silent("f1", finding.KindSilent, "", 11*time.Minute)), "lost_droplet finding/f1 error"},
+		"agent silent just now":    {open(silent("f1", finding.KindSilent, "", 9*time.Minute)), ""},
+		"no metrics":               {open(silent("f1", finding.KindNoMetrics, "", time.Hour)), "lost_droplet finding/f1 error"},
+		"a worker's metrics":       {open(silent("f1", finding.KindNoMetrics, "mail", time.Hour)), ""},
+		"heard of again":           {open(comes("f1", time.Minute, time.Hour)), ""},
+		"heard while it rings":     {func(t *testing.T, st *store.Store) { rung(t, st); open(comes("f1", time.Minute, time.Hour))(t, st) }, "lost_droplet finding/f1 error"},
+		"silent again":             {open(comes("f1", 0, 9*time.Minute)), ""},
+		"silent again for long":    {open(comes("f1", 0, 11*time.Minute)), "lost_droplet finding/f1 error"},
+		"a source silent":          {open(outage(11 * time.Minute)), "lost_source finding/f1 error"},
+		"a source silent just now": {open(outage(9 * time.Minute)), ""},
+		"a worker silent":          {open(silent("f1", finding.KindSilent, "mail", time.Hour)), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, st := assembled(t, func(d *Deps) { d.Alerts = Alerts{Below: 2 * time.Hour, LostAfter: 10 * time.Minute} })

@@ -143,7 +143,7 @@ func New(ctx context.Context, d Deps) (*Service, error) {
 	s.source = source.NewDigitalOcean(source.DigitalOceanOptions{Cloud: d.Reader, Tag: d.Tag, Sink: s.history,
 		Cursors: d.Store, Scale: d.Scale, Log: d.Log})
 	s.hub = hub.New(d.Store, s.history, hub.Options{InTag: s.inTag, Locate: s.locateIn, OnClone: s.clone, Log: d.Log})
-	s.watch = watch.New(watch.Options{Series: s.history, Findings: d.Store, Fleet: s.fleet, Limit: s.limit, Threshold: s.threshold,
+	s.watch = watch.New(watch.Options{Series: s.history, Findings: d.Store, Fleet: s.fleet, Sources: s.expected, Limit: s.limit, Threshold: s.threshold,
 		Changed: s.findingChanged, Every: s.scanEvery, Scale: d.Scale, Log: d.Log})
 	if err := s.assembleFeeds(); err != nil {
 		return nil, err

@@ -3,15 +3,20 @@ package bot
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/history"
+	"github.com/dropleak/dropleak/bot/hub"
 	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/watch"
 )
 
 // How the App Home tells of sources. Times are of the last span that began,
@@ -39,6 +44,51 @@ func (s *Service) sources() []string {
 		s.log.Error("sources not told in the App Home", "error", err)
 	}
 	return append(out, told...)
+}
+
+// expected lists who is to tell of the fleet beside the agents: what the
+// configuration names, and whoever holds a good token of a sender.
+func (s *Service) expected(ctx context.Context) ([]watch.Source, error) {
+	st := s.source.Status()
+	out := []watch.Source{{Name: history.SourceDigitalOcean, Asked: st.Asked, Answered: st.Pulled}}
+	if st.Err != nil {
+		out[0].Trouble = brief(st.Err.Error())
+	}
+	for _, f := range s.feeds {
+		st := f.State()
+		out = append(out, watch.Source{Name: f.Name(), Asked: st.Asked, Answered: st.Answered, Trouble: brief(st.Error)})
+	}
+	tokens, err := s.d.Store.Tokens(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var sent time.Time
+	senders := false
+	for _, t := range tokens {
+		if t.Kind == hub.Sender && t.Revoked.IsZero() {
+			senders = true
+			sent = latest(sent, t.Seen.At)
+		}
+	}
+	if senders {
+		for _, name := range hub.SenderSources {
+			out = append(out, watch.Source{Name: name, Sends: true, Answered: sent})
+		}
+	}
+	return out, nil
+}
+
+// brief is the first line of an error, for a sentence to hold.
+func brief(trouble string) string {
+	first, _, _ := strings.Cut(trouble, "\n")
+	return report.Plain(first, 200)
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // pulled says of each pulled source how it stands.
@@ -158,9 +208,11 @@ func (s *Service) called(id string) string {
 type feedMetrics struct{ s *Service }
 
 var (
-	feedAnswered = feedDesc("last_answer_timestamp_seconds", "When a pulled source last answered; 0: never since the start.")
-	feedNewest   = feedDesc("newest_sample_timestamp_seconds", "The newest sample of a pulled source that was kept; 0: none since the start.")
-	feedLacks    = feedDesc("missing", "What a pulled source lacks: queries without data, hosts that are no droplet of ours, series without a worker, an answer.")
+	feedAnswered  = feedDesc("last_answer_timestamp_seconds", "When a pulled source last answered; 0: never since the start.")
+	feedNewest    = feedDesc("newest_sample_timestamp_seconds", "The newest sample of a pulled source that was kept; 0: none since the start.")
+	feedUnwatched = feedDesc("unwatched_workers", "Workers that nobody tells of while a source that told of them is silent.")
+	feedSilent    = feedDesc("silent", "1 while there is a finding that a source is silent and leaves workers or droplets unwatched.")
+	feedLacks     = feedDesc("missing", "What a pulled source lacks: queries without data, hosts that are no droplet of ours, series without a worker, an answer.")
 )
 
 func feedDesc(name, help string) *prometheus.Desc {
@@ -172,6 +224,8 @@ func (feedMetrics) Describe(out chan<- *prometheus.Desc) {
 	out <- feedAnswered
 	out <- feedNewest
 	out <- feedLacks
+	out <- feedSilent
+	out <- feedUnwatched
 }
 
 // Collect implements [prometheus.Collector].
@@ -186,4 +240,40 @@ func (m feedMetrics) Collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, f.Name())
 		}
 	}
+	m.collectSilent(out)
+}
+
+// collectSilent tells of every source that is expected to tell.
+func (m feedMetrics) collectSilent(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	sources, err := m.s.expected(ctx)
+	outages, oerr := m.s.outages(ctx)
+	if err := errors.Join(err, oerr); err != nil {
+		m.s.log.Error("silent sources are not on the metrics page", "err", err)
+		return
+	}
+	for _, x := range sources {
+		silent, workers := 0.0, 0.0
+		if o := outages[x.Name]; o != nil {
+			silent, workers = 1, float64(o.Workers)
+		}
+		out <- prometheus.MustNewConstMetric(feedSilent, prometheus.GaugeValue, silent, x.Name)
+		out <- prometheus.MustNewConstMetric(feedUnwatched, prometheus.GaugeValue, workers, x.Name)
+	}
+}
+
+// outages are those of the sources that are silent now, by source.
+func (s *Service) outages(ctx context.Context) (map[string]*finding.Outage, error) {
+	live, err := s.d.Store.Findings(ctx, finding.Filter{Live: true})
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]*finding.Outage{}
+	for _, f := range live {
+		if f.Subject.Kind == finding.KindSource && f.Heard.IsZero() {
+			out[f.Subject.Source] = f.Outage
+		}
+	}
+	return out, nil
 }

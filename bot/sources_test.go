@@ -2,12 +2,19 @@ package bot
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dropleak/dropleak/bot/history"
+	"github.com/dropleak/dropleak/bot/hub"
+	"github.com/dropleak/dropleak/bot/source"
+	"github.com/dropleak/dropleak/bot/watch"
 	"github.com/dropleak/dropleak/detector/sample"
 )
 
@@ -59,4 +66,87 @@ func TestSourcesInTheHome(t *testing.T) {
 	if err != nil || len(later) != homeTold+1 || later[homeTold] != "and 3 more: see dropleak sources" {
 		t.Errorf("of %d: %q, %v", homeTold+3, later, err)
 	}
+}
+
+// TestExpectedSources: DigitalOcean, what the configuration has the service
+// pull, and senders while one of them holds a good token.
+func TestExpectedSources(t *testing.T) {
+	page := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(page.Close)
+	s, st := assembled(t, func(d *Deps) {
+		d.Pulls = []Pull{{Type: "exporter", Name: "memory", URL: page.URL, Access: source.Access{}, Every: time.Minute, Droplet: "4711"}}
+	})
+	expect := func(want ...string) []watch.Source {
+		t.Helper()
+		got, err := s.expected(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, x := range got {
+			names = append(names, x.Name)
+		}
+		if !slices.Equal(names, want) {
+			t.Errorf("expects %q, want %q", names, want)
+		}
+		return got
+	}
+	if got := expect("digitalocean", "memory"); !got[0].Asked.IsZero() || !got[1].Asked.IsZero() {
+		t.Errorf("before anybody was asked: %+v", got)
+	}
+	if err := s.source.Pull(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.feeds[0].Pull(t.Context()); err == nil {
+		t.Fatal("the exporter answers")
+	}
+	if got := expect("digitalocean", "memory"); got[0].Answered.IsZero() || !got[1].Answered.IsZero() || got[1].Asked.IsZero() || !strings.Contains(got[1].Trouble, "404") {
+		t.Errorf("asked: %+v", got)
+	}
+	made, _, err := hub.Create(t.Context(), st, hub.Token{Name: "prometheus", Kind: hub.Sender, Tag: "dropleak"})
+	if err == nil {
+		err = st.TouchToken(t.Context(), made.ID, hub.Seen{At: time.Now()})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := expect("digitalocean", "memory", "sender", "collectd"); !got[2].Sends || got[2].Answered.IsZero() {
+		t.Errorf("a sender: %+v", got[2])
+	}
+	if err := st.RevokeToken(t.Context(), made.ID, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	expect("digitalocean", "memory")
+}
+
+// TestASilentSourceIsToldOnce: the report's trouble leaves it to the finding,
+// and the metrics page says what it costs.
+func TestASilentSourceIsToldOnce(t *testing.T) {
+	page := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(page.Close)
+	s, st := assembled(t, func(d *Deps) {
+		d.Pulls = []Pull{{Type: "exporter", Name: "prometheus-main", URL: page.URL, Access: source.Access{}, Every: time.Minute, Droplet: "4711"}}
+	})
+	if err := s.feeds[0].Pull(t.Context()); err == nil {
+		t.Fatal("the exporter answers")
+	}
+	shows := func(silent, workers int, trouble bool) {
+		t.Helper()
+		rec := httptest.NewRecorder()
+		s.Metrics().ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+		for _, line := range []string{fmt.Sprintf("dropleak_source_silent{source=\"prometheus-main\"} %d\n", silent),
+			fmt.Sprintf("dropleak_source_unwatched_workers{source=\"prometheus-main\"} %d\n", workers), "dropleak_source_silent{source=\"digitalocean\"} 0\n"} {
+			if !strings.Contains(rec.Body.String(), line) {
+				t.Errorf("the metrics page lacks %s", line)
+			}
+		}
+		if got := strings.Contains(strings.Join(s.trouble(), "\n"), "the source prometheus-main"); got != trouble {
+			t.Errorf("among the report's trouble: %v", got)
+		}
+	}
+	shows(0, 0, true)
+	if err := st.OpenFinding(t.Context(), outage(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	shows(1, 12, false)
 }

@@ -23,6 +23,7 @@ const (
 	FailedRun   Kind = "failed_run"   // a run that left something for a person to do
 	LostSlack   Kind = "lost_slack"   // nothing was heard from Slack
 	LostDroplet Kind = "lost_droplet" // nothing was heard from a droplet
+	LostSource  Kind = "lost_source"  // nothing was heard from a source that tells of droplets
 
 	OverdueReport Kind = "overdue_report" // Slack does not take a scheduled report
 	Trial         Kind = "trial"          // somebody tries whether the endpoint answers
@@ -50,6 +51,7 @@ type Alert struct {
 	Droplet   string    `json:"droplet,omitempty"` // name
 	DropletID string    `json:"droplet_id,omitempty"`
 	Worker    string    `json:"worker,omitempty"`
+	Source    string    `json:"source,omitempty"`
 	Finding   string    `json:"finding,omitempty"`
 	Run       string    `json:"run,omitempty"`
 }

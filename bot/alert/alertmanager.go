@@ -36,7 +36,8 @@ func (m Alertmanager) Refresh() time.Duration { return again }
 
 // names are what the kinds are called in routes.
 var names = map[Kind]string{RunningOut: "DropleakRunningOut", FailedRun: "DropleakFailedRun", LostSlack: "DropleakLostSlack",
-	LostDroplet: "DropleakLostDroplet", OverdueReport: "DropleakOverdueReport", Trial: "DropleakTrial"}
+	LostDroplet: "DropleakLostDroplet", LostSource: "DropleakLostSource",
+	OverdueReport: "DropleakOverdueReport", Trial: "DropleakTrial"}
 
 // Send implements [Endpoint]. Labels are the identity of an alert there: what
 // may change stands in the annotations. One that becomes more urgent is
@@ -45,7 +46,7 @@ func (m Alertmanager) Send(ctx context.Context, d Due) error {
 	a := d.Alert
 	p := posted{Labels: map[string]string{"alertname": names[a.Kind], "key": a.Key, "severity": string(a.Severity), "service": "dropleak"},
 		Annotations: map[string]string{"summary": a.Title}, StartsAt: a.Since, EndsAt: d.Changed}
-	for k, v := range map[string]string{"droplet": a.Droplet, "droplet_id": a.DropletID, "worker": a.Worker} {
+	for k, v := range map[string]string{"droplet": a.Droplet, "droplet_id": a.DropletID, "worker": a.Worker, "source": a.Source} {
 		if v != "" {
 			p.Labels[k] = v
 		}

@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -55,7 +56,7 @@ func (p PagerDuty) Send(ctx context.Context, d Due) error {
 		}
 		e.Action, e.Client = "trigger", "dropleak"
 		e.Payload = &payload{Summary: cut(a.Title, maxSummary), Source: source, Severity: a.Severity, Timestamp: a.Since.UTC().Format(time.RFC3339),
-			Component: a.Worker, Group: p.Source, Class: string(a.Kind), Details: details(a)}
+			Component: cmp.Or(a.Worker, a.Source), Group: p.Source, Class: string(a.Kind), Details: details(a)}
 	}
 	return post(ctx, p.Client, strings.TrimRight(p.URL, "/")+"/v2/enqueue", e, nil)
 }

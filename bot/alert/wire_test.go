@@ -104,6 +104,22 @@ func TestWire(t *testing.T) {
 	}
 }
 
+// TestASourceIsNamed: where there is neither droplet nor worker, an alert names
+// the source, to route by.
+func TestASourceIsNamed(t *testing.T) {
+	for want, at := range map[string]func(url string) Endpoint{
+		`"source":"prometheus-main"`:    func(u string) Endpoint { return Webhook{URL: u, Secret: []byte("0123456789abcdef")} },
+		`"component":"prometheus-main"`: func(u string) Endpoint { return PagerDuty{URL: u, Source: "celery"} },
+		`"alertname":"DropleakLostSource","key":"finding/f5s5","service":"dropleak","severity":"error","source":"prometheus-main"`: func(u string) Endpoint { return Alertmanager{URL: u} },
+	} {
+		s := newSink(t)
+		if err := at(s.URL).Send(t.Context(), Due{Firing: true, Changed: noon, Alert: Alert{Key: "finding/f5s5", Kind: LostSource, Severity: Error,
+			Title: "source prometheus-main does not answer", Since: noon, Source: "prometheus-main"}}); err != nil || !strings.Contains(string(s.body), want) {
+			t.Errorf("%v, no %s in\n%s", err, want, s.body)
+		}
+	}
+}
+
 // ends takes the moment of the call out of an Alertmanager's alert.
 func ends(body string) string {
 	var posts []map[string]any

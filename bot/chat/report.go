@@ -122,8 +122,8 @@ func (c *Chat) digest(ctx context.Context, tag string, since time.Time) (report.
 		if !part.holds(f) {
 			continue
 		}
-		if f.Subject.Kind == finding.KindSilent && f.Heard.IsZero() {
-			d.Unseen++
+		if f.Heard.IsZero() {
+			d.Unseen += notSeen(f)
 		}
 		d.Findings, d.Pictures[f.ID] = append(d.Findings, f), f.Picture
 	}
@@ -132,6 +132,17 @@ func (c *Chat) digest(ctx context.Context, tag string, since time.Time) (report.
 		return d.Findings[i].State != finding.Muted && d.Findings[j].State == finding.Muted
 	})
 	return report.Report(d), err
+}
+
+// notSeen counts what a finding says is not seen: a source takes its workers along.
+func notSeen(f finding.Finding) int {
+	switch {
+	case f.Subject.Kind == finding.KindSilent:
+		return 1
+	case f.Outage != nil:
+		return f.Outage.Workers
+	}
+	return 0
 }
 
 // part is what a report is about: droplets that carry a tag, or all.

@@ -39,6 +39,9 @@ func (h *Hub) serveWrite(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
+// SenderSources are what history calls what senders bring, one for each way.
+var SenderSources = []string{remoteWrite.source, collectd.source}
+
 var remoteWrite = intake{source: "sender", message: message, unpack: (*Hub).unpack}
 
 // write stores a request's samples and returns how many, -1 before it is

@@ -141,6 +141,15 @@ func Picture(file, alt string) *slack.ImageBlock {
 	return &slack.ImageBlock{Type: slack.MBTImage, AltText: Plain(alt, 2000), SlackFile: &slack.SlackFileObject{ID: file}}
 }
 
+// Moment shows a moment in plain text, with the abbreviation of its zone; nil
+// is UTC.
+func Moment(t time.Time, zone *time.Location) string {
+	if zone == nil {
+		zone = time.UTC
+	}
+	return t.In(zone).Format("2 Jan 15:04 MST")
+}
+
 // Date shows a moment in the reader's time zone; elsewhere in UTC.
 func Date(t time.Time) string {
 	return fmt.Sprintf("<!date^%d^{date_short_pretty} {time}|%s>", t.Unix(), t.UTC().Format("2 Jan 15:04 UTC"))

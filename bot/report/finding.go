@@ -157,33 +157,6 @@ func what(f finding.Finding) []slack.Block {
 	return out
 }
 
-// summary is the one sentence of a finding without a verdict. That of silence
-// tells times, which stand in the reader's zone here.
-func summary(f finding.Finding) string {
-	silent := f.Subject.Kind == finding.KindSilent || f.Subject.Kind == finding.KindNoMetrics
-	if !silent || f.Began.IsZero() { // the times of one found by an earlier version are in its words alone
-		return Escape(sentence(f.Summary))
-	}
-	since, from := saysNoAgentSince, saysNoAgentFrom
-	var named []any
-	switch {
-	case f.Source != "":
-		since, from = saysNoSourceSince, saysNoSourceFrom
-		named = []any{Escape(f.Source)}
-	case f.Subject.Kind == finding.KindNoMetrics:
-		since, from = saysNoMetricsSince, saysNoMetricsFrom
-	case f.Subject.Worker != "":
-		since, from = saysNoWorkerSince, saysNoWorkerFrom
-	}
-	switch {
-	case f.Heard.IsZero():
-		return fmt.Sprintf(since, append(named, Date(f.Began))...)
-	case f.State.Final():
-		return fmt.Sprintf(from, append(named, Date(f.Began), Date(f.Heard))...)
-	}
-	return fmt.Sprintf(from, append(named, Date(f.Began), Date(f.Heard))...) + saysHeardAgain
-}
-
 // facts are the numbers people act on.
 func facts(f finding.Finding) []string {
 	v := f.Verdict
@@ -248,6 +221,9 @@ func Alt(f finding.Finding, at time.Time) string {
 // Details are the evidence behind a finding, for its thread or a modal.
 func Details(f finding.Finding) []slack.Block {
 	v := f.Verdict
+	if f.Subject.Kind.OfSilence() {
+		return []slack.Block{Section(summary(f))} // nothing was judged
+	}
 	blocks := []slack.Block{Section(fmt.Sprintf(saysWhyPart, bullets(v.Evidence)))}
 	if ps := processLines(v); len(ps) > 0 {
 		blocks = append(blocks, Section(fmt.Sprintf(saysProcessesPart, bullets(ps))))

@@ -53,6 +53,12 @@ func other(kind finding.Kind, worker, summary string) finding.Finding {
 	return f
 }
 
+// source is a finding about a source that is silent.
+func source(o finding.Outage) finding.Finding {
+	return finding.Finding{ID: "f5s5", State: finding.Open, Severity: finding.High, Opened: noon, LastSeen: noon, Began: noon.Add(-time.Hour), Outage: &o,
+		Subject: finding.Subject{Kind: finding.KindSource, Source: "prometheus-main"}}
+}
+
 // heard is a finding about silence that is heard of again.
 func heard(f finding.Finding, change ...func(*finding.Finding)) finding.Finding {
 	f.Heard = noon.Add(-40 * time.Minute)
@@ -124,11 +130,20 @@ func messages() map[string]Message {
 		"finding-heard-again": Finding(heard(other(finding.KindSilent, "mail", "this worker was not seen, while its agent reported, from 22 Nov 11:00 UTC to 22 Nov 11:20 UTC"), func(f *finding.Finding) {
 			f.State, f.Why = finding.Resolved, "it is heard of again"
 		}), Look{At: noon}),
-		"finding-unexplained": Finding(other(finding.KindUnexplained, "", "memory grows and no Celery worker explains it; the likeliest is postgres"), Look{At: noon}),
-		"finding-threshold":   Finding(other(finding.KindThreshold, "mail", "it holds 482 MiB, at or over the threshold of 410 MiB that its configuration sets (it may use 512 MiB). This is a threshold and not a leak; the trend says: level"), Look{At: noon}),
-		"finding-clone":       Finding(other(finding.KindClone, "", "a droplet made from its snapshot reports with its token; it is not believed"), Look{At: noon}),
-		"report-well":         Report(Digest{At: noon, Scanned: true, Workers: closest, Unseen: 2, Audit: "17 3f9a", Changes: []string{"mail on web-1: resolved: level for 12 h"}}),
-		"advice":              advice(Advise(advised())),
+		"finding-source":         Finding(source(finding.Outage{Workers: 12, Droplets: 5, Trouble: "Get \"http://10.0.0.9:9090/api\": connection <refused>"}), Look{At: noon}),
+		"finding-source-answers": Finding(source(finding.Outage{Droplets: 5, Answers: true}), Look{At: noon}),
+		"finding-source-sender":  Finding(source(finding.Outage{Workers: 1, Droplets: 1, Sends: true}), Look{At: noon}),
+		"finding-source-back":    Finding(heard(source(finding.Outage{Workers: 12, Droplets: 5})), Look{At: noon}),
+		"finding-source-over": Finding(heard(source(finding.Outage{Workers: 12, Droplets: 5}), func(f *finding.Finding) {
+			f.State, f.Why = finding.Resolved, "it is heard of again"
+		}), Look{At: noon}),
+		"finding-source-details": {Text: "details", Blocks: Details(source(finding.Outage{Workers: 12, Droplets: 5}))},
+		"report-source":          Report(Digest{At: noon, Scanned: true, Workers: lines(31), Unseen: 12, Findings: []finding.Finding{mail(), source(finding.Outage{Workers: 12, Droplets: 5})}}),
+		"finding-unexplained":    Finding(other(finding.KindUnexplained, "", "memory grows and no Celery worker explains it; the likeliest is postgres"), Look{At: noon}),
+		"finding-threshold":      Finding(other(finding.KindThreshold, "mail", "it holds 482 MiB, at or over the threshold of 410 MiB that its configuration sets (it may use 512 MiB). This is a threshold and not a leak; the trend says: level"), Look{At: noon}),
+		"finding-clone":          Finding(other(finding.KindClone, "", "a droplet made from its snapshot reports with its token; it is not believed"), Look{At: noon}),
+		"report-well":            Report(Digest{At: noon, Scanned: true, Workers: closest, Unseen: 2, Audit: "17 3f9a", Changes: []string{"mail on web-1: resolved: level for 12 h"}}),
+		"advice":                 advice(Advise(advised())),
 		"advice-gevent": advice(Advise(advised(func(c *Case) {
 			c.Worker.Pool, c.Verdict.Tasks, c.Manager, c.Unit = detector.PoolGevent, nil, "supervisor", "celery:mail"
 			c.Open = []Open{{PID: 100, Role: detector.RoleParent, All: 812, Files: 20, InSockets: 780}}

@@ -151,6 +151,13 @@ const (
 	saysNoAgentSince    = "The agent has not reported since %s; nothing is known of its workers."
 	saysNoSourceSince   = "Nothing from the source %s since %s; `dropleak sources` says how it stands."
 	saysNoSourceFrom    = "Nothing came from the source %s from %s to %s."
+	saysOutageSince     = "Nothing from the source %s since %s%s: *%s.* %s"
+	saysOutageTrouble   = " (%s)"
+	saysOutageAnswers   = ", though it answers"
+	saysMendAsked       = "See that it runs and can be reached from where dropleak runs; `dropleak sources` says how it stands."
+	saysMendAnswers     = "See that it still measures them; `dropleak sources` says how it stands."
+	saysMendSender      = "See that its senders run and that their tokens are good; `dropleak token list` says when each was last used."
+	saysMendCloud       = "See that DigitalOcean's API answers, and takes the token that reads."
 	saysNoMetricsFrom   = "No memory came from DigitalOcean from %s to %s."
 	saysNoWorkerFrom    = "This worker was not seen from %s to %s, while its agent reported."
 	saysNoAgentFrom     = "The agent did not report from %s to %s."
@@ -313,6 +320,8 @@ func headline(f finding.Finding, title string, at time.Time) string {
 	switch f.Subject.Kind {
 	case finding.KindSilent, finding.KindNoMetrics:
 		return title + " " + silence(f)
+	case finding.KindSource:
+		return title + " " + outage(f)
 	case finding.KindUnexplained:
 		return title + ": memory grows and no worker explains it"
 	case finding.KindThreshold:
@@ -342,6 +351,31 @@ func silence(f finding.Finding) string {
 	return "is not seen any more"
 }
 
+// outage says after its name how a source stands that is silent as a whole.
+func outage(f finding.Finding) string {
+	o := f.Outage
+	switch {
+	case o == nil || !f.Heard.IsZero():
+		return "is heard of again"
+	case o.Sends:
+		return "has gone silent: " + unwatched(*o)
+	case o.Answers:
+		return "tells nothing new: " + unwatched(*o)
+	}
+	return "does not answer: " + unwatched(*o)
+}
+
+// unwatched says what nobody else tells of.
+func unwatched(o finding.Outage) string {
+	switch o.Workers {
+	case 0:
+		return fmt.Sprintf("memory of %s is not watched", count(o.Droplets, "droplet"))
+	case 1:
+		return "1 worker on 1 droplet is not watched"
+	}
+	return fmt.Sprintf("%s on %s are not watched", count(o.Workers, "worker"), count(o.Droplets, "droplet"))
+}
+
 // Notice is what a notification says. Its first 80 characters hold the
 // worker, the time left and the ask, whatever the names are.
 func Notice(f finding.Finding, at time.Time, ask string) string {
@@ -367,7 +401,7 @@ const (
 // brief names a finding's subject within a notification's room.
 func brief(f finding.Finding) string {
 	s := f.Subject
-	s.Worker, s.DropletName = Plain(s.Worker, briefWorker), Plain(s.DropletName, briefDroplet)
+	s.Worker, s.DropletName, s.Source = Plain(s.Worker, briefWorker), Plain(s.DropletName, briefDroplet), Plain(s.Source, briefWorker)
 	return s.Title()
 }
 

@@ -66,6 +66,7 @@ type DigitalOcean struct {
 	listErr error          // of the last list
 	missing map[int64]bool // droplets that gave no data at the last pull
 	err     error          // of the last pull
+	asked   time.Time      // when the last pull ended
 	pulled  time.Time      // when the last pull that worked ended
 }
 
@@ -83,6 +84,7 @@ type Status struct {
 	Listed   time.Time // when DigitalOcean gave the list of droplets that serves; zero before any
 	Old      bool      // that list is an older one, because the last one could not be had
 	Missing  []int64   // droplets without memory metrics, ascending
+	Asked    time.Time // when every droplet was last asked about, in vain or not; zero: not since the start
 	Pulled   time.Time // when every droplet was last pulled without an error
 	Err      error     // of the last pull, or of the last list
 }
@@ -92,7 +94,7 @@ func (d *DigitalOcean) Status() Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := Status{Droplets: len(d.fleet.Droplets), Listed: d.fleet.Listed, Old: d.listErr != nil && !d.fleet.Listed.IsZero(),
-		Pulled: d.pulled, Err: cmp.Or(d.err, d.listErr)}
+		Asked: d.asked, Pulled: d.pulled, Err: cmp.Or(d.err, d.listErr)}
 	for _, droplet := range d.fleet.Droplets { // those that lost the tag are forgotten
 		if d.missing[droplet.ID] {
 			s.Missing = append(s.Missing, droplet.ID)
@@ -146,11 +148,15 @@ func (d *DigitalOcean) Pull(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("droplet %s: %w", droplet.Name, err))
 		}
 	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	err = errors.Join(errs...)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.asked = time.Now()
 	if d.err = err; err == nil {
-		d.pulled = time.Now()
+		d.pulled = d.asked
 	}
 	return err
 }

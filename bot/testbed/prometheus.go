@@ -13,7 +13,22 @@ import (
 // PrometheusServer is a Prometheus of the test's own. It takes remote writes, and samples up to an hour late.
 type PrometheusServer struct {
 	*Process
-	URL string // without a path
+	URL   string // without a path
+	again func() (*Process, error)
+}
+
+// StartAgain starts a Prometheus that was stopped, at the same address and with what it has stored.
+func (s *PrometheusServer) StartAgain(t testing.TB) {
+	t.Helper()
+	p, err := s.again()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Process = p
+	t.Cleanup(func() { p.end(t) })
+	if err := p.await(t.Context(), answers(t.Context(), s.URL+"/-/ready")); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Prometheus starts a Prometheus that scrapes the targets (host:port) every second and lives as long as the test.
@@ -33,8 +48,11 @@ func PrometheusWith(t testing.TB, text string) *PrometheusServer {
 	server.Process = onFreePort(t, func(port int) (*Process, func() error, error) {
 		listen := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		server.URL = "http://" + listen
-		p, err := launch("prometheus", dir, exec.Command(bin, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
-			"--web.listen-address="+listen, "--web.enable-remote-write-receiver"))
+		server.again = func() (*Process, error) {
+			return launch("prometheus", dir, exec.Command(bin, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
+				"--web.listen-address="+listen, "--web.enable-remote-write-receiver"))
+		}
+		p, err := server.again()
 		return p, answers(t.Context(), server.URL+"/-/ready"), err
 	})
 	return server

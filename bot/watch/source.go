@@ -171,7 +171,7 @@ func outageSentence(f finding.Finding) string {
 	what := fmt.Sprintf("%s on %s are not watched", count(o.Workers, "worker"), count(o.Droplets, "droplet"))
 	switch {
 	case o.Workers == 1:
-		what = fmt.Sprintf("1 worker on %s is not watched", count(o.Droplets, "droplet"))
+		what = "1 worker on 1 droplet is not watched"
 	case o.Workers == 0:
 		what = fmt.Sprintf("the memory of %s is not watched", count(o.Droplets, "droplet"))
 	}

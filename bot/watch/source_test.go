@@ -151,6 +151,24 @@ func TestASourceComesBack(t *testing.T) {
 	}
 }
 
+// A silent source that nothing depends on any more is no trouble.
+func TestASilentSourceIsReplaced(t *testing.T) {
+	b := town(t)
+	at := monday.Add(time.Hour)
+	b.pass(at, []string{"prometheus"})
+	b.scan(at)
+	for _, p := range b.seen {
+		p.Source = "standby"
+		b.seen = append(b.seen, p)
+	}
+	b.sources = append(b.sources, watch.Source{Name: "standby"})
+	at = at.Add(5 * time.Minute)
+	b.pass(at, []string{"prometheus"})
+	if told := b.scan(at); told != "resolved source prometheus" || b.ended().Why != "all that it told of is told of by others" {
+		t.Errorf("told %q", told)
+	}
+}
+
 // A worker that had gone before its source did keeps its own finding, and is
 // judged again when the source goes on.
 func TestAWorkerGoneBeforeItsSource(t *testing.T) {

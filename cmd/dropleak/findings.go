@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -36,7 +37,8 @@ func findingsCommand(s streams) *cobra.Command {
 		GroupID: "operate",
 		Short:   "List what dropleak believes is wrong",
 		Long: `Findings lists what is open, acknowledged, muted or in hand; with --all what was
-resolved, dismissed or is gone too. Without a further word it reads the store
+resolved, dismissed or is gone too. What is silent has a line below that says
+since when and what to do, in the time zone of the terminal. Without a further word it reads the store
 and changes nothing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -66,6 +68,8 @@ type findingJSON struct {
 	DropletID string           `json:"droplet_id"`
 	Droplet   string           `json:"droplet"`
 	Worker    string           `json:"worker"`
+	Source    string           `json:"source"`    // that is silent, or that told last of what is
+	Unwatched *unwatchedJSON   `json:"unwatched"` // while a source is silent
 	Verdict   detector.Kind    `json:"verdict,omitempty"`
 	Reason    detector.Reason  `json:"reason,omitempty"`
 	Rate      *float64         `json:"rate_bytes_per_hour"`
@@ -82,12 +86,25 @@ type findingJSON struct {
 	Run       string           `json:"run"`
 }
 
+// unwatchedJSON is what nobody else tells of while a source is silent.
+type unwatchedJSON struct {
+	Workers  int `json:"workers"`
+	Droplets int `json:"droplets"`
+}
+
+func unwatched(o *finding.Outage) *unwatchedJSON {
+	if o == nil {
+		return nil
+	}
+	return &unwatchedJSON{o.Workers, o.Droplets}
+}
+
 func findingsJSON(found []finding.Finding) []findingJSON {
 	out := []findingJSON{}
 	for _, f := range found {
 		j := findingJSON{ID: f.ID, Kind: f.Subject.Kind, State: f.State, Severity: f.Severity,
 			DropletID: f.Subject.DropletID, Droplet: f.Subject.DropletName, Worker: f.Subject.Worker,
-			Verdict: f.Verdict.Kind, Reason: f.Verdict.Reason, OOMKills: f.OOMKills,
+			Source: cmp.Or(f.Subject.Source, f.Source), Unwatched: unwatched(f.Outage), Verdict: f.Verdict.Kind, Reason: f.Verdict.Reason, OOMKills: f.OOMKills,
 			Evidence: append([]string{}, f.Verdict.Evidence...), Tasks: taskResults(f.Verdict), Summary: f.Summary,
 			Opened: f.Opened, LastSeen: f.LastSeen, Closed: given(f.Closed), By: f.By, Why: f.Why, Run: f.RunID}
 		if f.Verdict.Rate != nil {
@@ -121,10 +138,26 @@ func printFindings(s streams, found []finding.Finding, at time.Time) error {
 		if d, ok := finding.Left(f.Verdict.Exhaustion, at); ok {
 			left = report.Duration(d)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s ago\t%s\n", f.Severity, f.Subject.Kind, f.State, printable(f.Subject.DropletName),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s ago\t%s\n", f.Severity, f.Subject.Kind, f.State, printable(whereOf(f.Subject)),
 			dash(printable(f.Subject.Worker)), rateText(f.Verdict.Rate), left, report.Duration(at.Sub(f.Opened)), f.ID)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, f := range found {
+		if f.Subject.Kind.OfSilence() && !f.State.Final() {
+			fmt.Fprintf(s.out, "%s: %s\n", f.ID, printable(report.Summary(f, time.Local)))
+		}
+	}
+	return nil
+}
+
+// whereOf is the droplet of a finding, or the source that it is about.
+func whereOf(s finding.Subject) string {
+	if s.Kind == finding.KindSource {
+		return s.Title()
+	}
+	return s.DropletName
 }
 
 // dash stands for nothing in a table.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/bot/hub"
 	"github.com/dropleak/dropleak/bot/report"
@@ -30,8 +31,10 @@ together. A droplet without a
 worker is the droplet's own memory. Then come the sources that the configuration
 has the service pull: when they were asked and what their newest sample is, and
 a line for each thing that is missing: no answer, no data, no droplet of ours,
-no worker named. An agent whose clock is more than 30 s off is warned of. With
---json there is a line of "kind": "pull" for each of them. It reads the store and changes nothing.`,
+no worker named. Last comes a line for each source that is silent, with the
+workers that are not watched meanwhile. An agent whose clock is more than 30 s off is warned of. With
+--json there is a line of "kind": "pull" for each pulled source, and one of
+"kind": "silent" for each that is. It reads the store and changes nothing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withConfig(cmd.Context(), s, f.config, func(c configs.Config, st *store.Store) error {
@@ -51,18 +54,25 @@ no worker named. An agent whose clock is more than 30 s off is warned of. With
 				if err != nil {
 					return err
 				}
+				live, err := st.Findings(cmd.Context(), finding.Filter{Live: true})
+				if err != nil {
+					return err
+				}
 				now := time.Now()
 				whole, err := coverage(cmd.Context(), c, st, seen, now)
 				if err != nil {
 					return err
 				}
 				if f.json {
-					return printJSON(s, append(sourcesJSON(seen, agents, whole), pullsJSON(pulls)...))
+					return printJSON(s, append(append(sourcesJSON(seen, agents, whole), pullsJSON(pulls)...), outagesJSON(live)...))
 				}
 				if err := printSources(s, seen, agents, whole, now); err != nil {
 					return err
 				}
-				return printPulls(s, pulls, now)
+				if err := printPulls(s, pulls, now); err != nil {
+					return err
+				}
+				return printOutages(s, live)
 			})
 		},
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/source"
 )
 
@@ -32,5 +33,35 @@ func TestPulledSources(t *testing.T) {
 	all := d.list(2)
 	if p := all[0]; p["kind"] != "pull" || p["source"] != "prometheus" || p["samples"] != 3.0 || len(p["trouble"].([]any)) != 4 {
 		t.Errorf("%v", p)
+	}
+}
+
+// A source that is silent as a whole stands under both lists with what that
+// costs, since when by the terminal's clock; --json keeps to UTC.
+func TestSilentSource(t *testing.T) {
+	here := time.Local
+	t.Cleanup(func() { time.Local = here })
+	time.Local = time.FixedZone("CET", 3600)
+	d := newDesk(t, "")
+	s := d.open()
+	defer s.Close()
+	began := time.Date(2026, 11, 28, 23, 30, 0, 0, time.UTC)
+	f := finding.Finding{ID: "f-source", State: finding.Open, Severity: finding.High, Opened: began, Began: began,
+		Subject: finding.Subject{Kind: finding.KindSource, Source: "prom\x1b[2J"}, Outage: &finding.Outage{Workers: 12, Droplets: 5, Trouble: "connection refused"}}
+	if err := s.OpenFinding(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	said := "Nothing from the source prom[2J since 29 Nov 00:30 CET (connection refused): 12 workers on 5 droplets are not watched. See that it runs"
+	d.run(0, "findings")
+	d.says("high", "source prom?[2J", "f-source: "+said)
+	d.run(0, "sources")
+	d.says("prom?[2J: " + said)
+	d.run(0, "findings", "--json")
+	if x := d.list(1)[0]; x["source"] != "prom\x1b[2J" || x["unwatched"].(map[string]any)["workers"] != 12.0 {
+		t.Errorf("%v", x)
+	}
+	d.run(0, "sources", "--json")
+	if x := d.list(1)[0]; x["kind"] != "silent" || x["since"] != "2026-11-28T23:30:00Z" || x["workers"] != 12.0 || x["droplets"] != 5.0 || x["finding"] != "f-source" {
+		t.Errorf("%v", x)
 	}
 }

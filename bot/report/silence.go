@@ -1,0 +1,87 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/finding"
+)
+
+// tongue is how a sentence shows moments and outside names.
+type tongue struct {
+	date func(time.Time) string
+	name func(string) string
+}
+
+// summary is the one sentence of a finding without a verdict, for Slack. That
+// of silence tells times, which stand in the reader's zone.
+func summary(f finding.Finding) string {
+	if !told(f) {
+		return Escape(sentence(f.Summary))
+	}
+	return silenceWords(f, tongue{Date, Escape})
+}
+
+// Summary is the same in plain text, with times in a zone.
+func Summary(f finding.Finding, zone *time.Location) string {
+	if !told(f) {
+		return sentence(f.Summary)
+	}
+	said := silenceWords(f, tongue{func(t time.Time) string { return Moment(t, zone) }, func(s string) string { return Plain(s, 500) }})
+	return strings.NewReplacer("`", "", "*", "").Replace(said)
+}
+
+// told reports whether a finding keeps the times of a silence: those of one
+// found by an earlier version are in its words alone.
+func told(f finding.Finding) bool {
+	return f.Subject.Kind.OfSilence() && !f.Began.IsZero()
+}
+
+func silenceWords(f finding.Finding, in tongue) string {
+	if f.Outage != nil && f.Heard.IsZero() {
+		return outageWords(f, in)
+	}
+	since, from := saysNoAgentSince, saysNoAgentFrom
+	var named []any
+	switch {
+	case f.Subject.Source != "":
+		since, from = saysNoSourceSince, saysNoSourceFrom
+		named = []any{in.name(f.Subject.Source)}
+	case f.Source != "":
+		since, from = saysNoSourceSince, saysNoSourceFrom
+		named = []any{in.name(f.Source)}
+	case f.Subject.Kind == finding.KindNoMetrics:
+		since, from = saysNoMetricsSince, saysNoMetricsFrom
+	case f.Subject.Worker != "":
+		since, from = saysNoWorkerSince, saysNoWorkerFrom
+	}
+	switch {
+	case f.Heard.IsZero():
+		return fmt.Sprintf(since, append(named, in.date(f.Began))...)
+	case f.State.Final():
+		return fmt.Sprintf(from, append(named, in.date(f.Began), in.date(f.Heard))...)
+	}
+	return fmt.Sprintf(from, append(named, in.date(f.Began), in.date(f.Heard))...) + saysHeardAgain
+}
+
+// outageWords say since when a source is silent, what that leaves unwatched,
+// and what to do.
+func outageWords(f finding.Finding, in tongue) string {
+	o, how, mend := f.Outage, "", saysMendAsked
+	switch {
+	case o.Sends:
+		mend = saysMendSender
+	case o.Answers:
+		how, mend = saysOutageAnswers, saysMendAnswers
+	case o.Trouble != "":
+		how = fmt.Sprintf(saysOutageTrouble, in.name(o.Trouble))
+	}
+	if f.Subject.Source == cloudSource {
+		mend = saysMendCloud
+	}
+	return fmt.Sprintf(saysOutageSince, in.name(f.Subject.Source), in.date(f.Began), how, unwatched(*o), mend)
+}
+
+// cloudSource is what history calls DigitalOcean's own metrics.
+const cloudSource = "digitalocean"
