@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/order"
 	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/report"
@@ -51,5 +52,18 @@ func TestOnHandInWords(t *testing.T) {
 	}
 	if got := atLast(&remedy.OnHand{Untold: []string{"mail"}}) + atLast(nil); got != "" {
 		t.Errorf("what is not known is told: %s", got)
+	}
+}
+
+// A report counts what a silent source told of among what is not seen.
+func TestNotSeen(t *testing.T) {
+	for kind, want := range map[finding.Kind]int{finding.KindSilent: 1, finding.KindSource: 12, finding.KindNoMetrics: 0, finding.KindLeak: 0} {
+		f := finding.Finding{Subject: finding.Subject{Kind: kind}}
+		if kind == finding.KindSource {
+			f.Outage = &finding.Outage{Workers: 12, Droplets: 5}
+		}
+		if got := notSeen(f); got != want {
+			t.Errorf("%s: %d not seen, want %d", kind, got, want)
+		}
 	}
 }

@@ -68,19 +68,19 @@ func silenceWords(f finding.Finding, in tongue) string {
 // outageWords say since when a source is silent, what that leaves unwatched,
 // and what to do.
 func outageWords(f finding.Finding, in tongue) string {
-	o, how, mend := f.Outage, "", saysMendAsked
+	o, how, mend, trouble := f.Outage, "", saysMendAsked, ""
 	switch {
 	case o.Sends:
 		mend = saysMendSender
 	case o.Answers:
 		how, mend = saysOutageAnswers, saysMendAnswers
 	case o.Trouble != "":
-		how = fmt.Sprintf(saysOutageTrouble, in.name(o.Trouble))
+		trouble = fmt.Sprintf(saysOutageTrouble, strings.TrimRight(in.name(o.Trouble), "."))
 	}
 	if f.Subject.Source == cloudSource {
 		mend = saysMendCloud
 	}
-	return fmt.Sprintf(saysOutageSince, in.name(f.Subject.Source), in.date(f.Began), how, unwatched(*o), mend)
+	return fmt.Sprintf(saysOutageSince, in.name(f.Subject.Source), in.date(f.Began), how, unwatched(*o), mend, trouble)
 }
 
 // cloudSource is what history calls DigitalOcean's own metrics.

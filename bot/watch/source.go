@@ -181,10 +181,12 @@ func outageSentence(f finding.Finding) string {
 		return said + ": " + what + "; see that its senders run and that their tokens are good"
 	case o.Answers:
 		return said + ", though it answers: " + what + "; see that it still measures them"
-	case o.Trouble != "":
-		said += " (" + o.Trouble + ")"
 	}
-	return said + ": " + what + "; see that it runs and can be reached, dropleak sources says how it stands"
+	said += ": " + what + "; see that it runs and can be reached, dropleak sources says how it stands"
+	if o.Trouble != "" {
+		said += "; in place of an answer came: " + o.Trouble
+	}
+	return said
 }
 
 func count(n int, noun string) string {

@@ -63,13 +63,13 @@ func TestASilentSource(t *testing.T) {
 		says  string
 	}{
 		{"the source", []string{"prometheus"}, nil, nil, "20m0s opened source prometheus",
-			"nothing from the source prometheus since 2 Mar 00:00 UTC (connection refused): 6 workers on 3 droplets are not watched; see that it runs and can be reached, dropleak sources says"},
+			"nothing from the source prometheus since 2 Mar 00:00 UTC: 6 workers on 3 droplets are not watched; see that it runs and can be reached, dropleak sources says how it stands; in place of an answer came: connection refused"},
 		{"what it asks", []string{"data of prometheus"}, nil, nil, "20m0s opened source prometheus", "though it answers: 6 workers on 3 droplets are not watched; see that it still measures them"},
 		{"a worker", []string{"prometheus/1/mail"}, nil, nil, "20m0s opened no_metrics mail", ""},
 		{"a droplet of it", []string{"prometheus/1"}, nil, nil, "20m0s opened no_metrics mail, opened no_metrics video", ""},
 		{"DigitalOcean", []string{"digitalocean"}, nil, func(b *bed) {
 			b.seen = slices.DeleteFunc(b.seen, func(p history.Presence) bool { return p.Source == "prometheus" })
-		}, "20m0s opened source digitalocean", "nothing from the source digitalocean since 2 Mar 00:00 UTC (connection refused): the memory of 3 droplets is not watched"},
+		}, "20m0s opened source digitalocean", "nothing from the source digitalocean since 2 Mar 00:00 UTC: the memory of 3 droplets is not watched"},
 		{"all of it", []string{"digitalocean", "prometheus"}, nil, nil, "20m0s opened source digitalocean, opened source prometheus", ""},
 		{"the agent goes on", []string{"prometheus"}, []history.Presence{agent(""), agent("mail")}, nil, "20m0s opened source prometheus", "5 workers on 3 droplets are not watched"},
 		{"others tell of all of it", []string{"prometheus"}, nil, func(b *bed) {

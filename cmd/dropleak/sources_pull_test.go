@@ -51,7 +51,7 @@ func TestSilentSource(t *testing.T) {
 	if err := s.OpenFinding(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}
-	said := "Nothing from the source prom[2J since 29 Nov 00:30 CET (connection refused): 12 workers on 5 droplets are not watched. See that it runs"
+	said := "Nothing from the source prom[2J since 29 Nov 00:30 CET: 12 workers on 5 droplets are not watched. See that it runs"
 	d.run(0, "findings")
 	d.says("high", "source prom?[2J", "f-source: "+said)
 	d.run(0, "sources")
