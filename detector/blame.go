@@ -29,7 +29,7 @@ func taskSentence(v Verdict, w Worker, o Options) string {
 		return fmt.Sprintf("None of the %s of tasks belongs to a process that was measured here: pid, start and time do not fit.", count(laid.astray, "run", "runs"))
 	}
 	counted := fmt.Sprintf("%s of %s were counted", count(laid.runs, "run", "runs"), count(len(laid.names), "task", "tasks"))
-	if laid.astray > laid.runs/20 {
+	if laid.astray > laid.runs/o.defaults().besidePart {
 		counted += fmt.Sprintf(" (%s more belong to no process that was measured here)", count(laid.astray, "run", "runs"))
 	}
 	if laid.overlap {

@@ -8,7 +8,7 @@ import "math"
 // growth everywhere and misses a leak that runs a third of the time; stairs
 // rise at once; a random walk gives back.
 func inBursts(c curve, w trend, th thresholds) bool {
-	return w.growth+w.jumped >= 8*th.material && bursts(c, &w, th)
+	return w.growth+w.jumped >= th.burstGrowth*th.material && bursts(c, &w, th)
 }
 
 // bursts is inBursts but for the growth, which takes longest to measure.
@@ -18,7 +18,7 @@ func bursts(c curve, w *trend, th thresholds) bool {
 	}
 	h := hourly(c)
 	up, down := ups(h)
-	if down > 0.05*up || up < 8*th.material {
+	if down > th.burstBack*up || up < th.burstGrowth*th.material {
 		return false
 	}
 	episodes, now, quiet, late := 0, 0.0, 0, 0.0
@@ -27,21 +27,21 @@ func bursts(c curve, w *trend, th thresholds) bool {
 		if i > 2*len(h)/3 {
 			late += d
 		}
-		if d > 0.02*up {
+		if d > th.burstHour*up {
 			now, quiet = now+d, 0
 			continue
 		}
-		if quiet++; quiet == 2 {
-			if now >= 0.1*up {
+		if quiet++; quiet == th.burstQuiet {
+			if now >= th.burstEach*up {
 				episodes++
 			}
 			now = 0
 		}
 	}
-	if now >= 0.1*up {
+	if now >= th.burstEach*up {
 		episodes++
 	}
-	return episodes >= 3 && late >= th.lastThird*up
+	return episodes >= th.burstTimes && late >= th.lastThird*up
 }
 
 // hourly returns the low quantile of each hour.

@@ -31,10 +31,10 @@ func (b *bench) ceiling() (bytes float64, name string) {
 	return b.sum.High, "MemoryHigh"
 }
 
-// level reports whether the sum has stopped growing in the last two hours.
+// level reports whether the sum has stopped growing of late.
 func (b *bench) level() bool {
-	c := b.steady().since(b.now - 2)
-	return c.len() >= 6 && senLine(c.t, c.lo).slope*2 < b.th.material
+	c := b.steady().since(b.now - b.th.levelHours)
+	return c.len() >= 6 && senLine(c.t, c.lo).slope*b.th.levelHours < b.th.material
 }
 
 // pressure is the mean share of time stalled on memory in the last hour.

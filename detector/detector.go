@@ -239,7 +239,7 @@ type Share struct {
 type DropletVerdict struct {
 	Kind        Kind
 	Reason      Reason
-	Confidence  float64
+	Confidence  float64   // 0..1, calibrated
 	Rate        *Interval // growth of used = total - available, bytes per hour
 	Onset       *time.Time
 	Exhaustion  *Exhaustion
@@ -248,6 +248,9 @@ type DropletVerdict struct {
 	Unexplained float64 // share of the growth that nothing measured explains, 0..1
 	Suspect     string  // the likeliest name behind growth that no worker explains; "" for none
 	Evidence    []string
+
+	MinDetectable *float64 // bytes per hour; nil with no data
+	HoursNeeded   *float64 // with Unsure: hours more until the data can tell
 }
 
 // Recovery answers "did memory come back?" after a restart.

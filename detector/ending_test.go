@@ -41,7 +41,7 @@ func TestExtraordinary(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		y := levels.Draw(rt, "y")
 		by := 4096 * rapid.OneOf(rapid.Float64Range(0, 120), rapid.Map(rapid.IntRange(0, 12), func(k int) float64 { return 6 * normalMAD * float64(k) })).Draw(rt, "by")
-		if got, want := extraordinary(y, by), !(by < 6*ordinary(y)); got != want {
+		if got, want := extraordinary(y, by, Options{}.defaults()), !(by < 6*ordinary(y)); got != want {
 			rt.Errorf("%v, a rise of %v: %v, want %v", y, by, got, want)
 		}
 	})

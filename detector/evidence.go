@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 )
 
 // Size writes bytes for people: binary units, three digits.
@@ -85,18 +86,31 @@ func (b *bench) explain(v *Verdict) {
 		say("PSS was not measured: the sum over processes counts shared pages once for each.")
 	}
 	switch {
+	case v.Exhaustion != nil && size(v.Footprint) == size(v.Exhaustion.Limit.Bytes):
+		say("It holds all of its limit of %s (%s) already.", size(v.Exhaustion.Limit.Bytes), v.Exhaustion.Limit.Source)
 	case v.Exhaustion != nil && v.Footprint >= v.Exhaustion.Limit.Bytes:
 		say("It holds %s, above its limit of %s (%s) already.", size(v.Footprint), size(v.Exhaustion.Limit.Bytes), v.Exhaustion.Limit.Source)
 	case v.Exhaustion != nil:
-		say("At this pace the limit of %s (%s) is reached in %s.", size(v.Exhaustion.Limit.Bytes), v.Exhaustion.Limit.Source,
-			span(v.Exhaustion.Expected.Sub(b.time(b.now)).Hours()))
+		say("At this pace the limit of %s (%s) is reached in %s%s.", size(v.Exhaustion.Limit.Bytes), v.Exhaustion.Limit.Source,
+			b.until(v.Exhaustion.Expected), b.between(*v.Exhaustion))
 	}
 	if v.Kind == Unsure && v.HoursNeeded != nil {
 		say("About %s more would tell.", span(*v.HoursNeeded))
 	}
-	if v.MinDetectable != nil && !v.Kind.Leaks() {
+	if v.MinDetectable != nil && !v.Kind.Leaks() && v.Reason != ReasonTooShort { // in so short a time none is
 		say("Growth below %s an hour would not be visible in these data.", size(*v.MinDetectable))
 	}
+}
+
+// until is how long it is from now to a moment.
+func (b *bench) until(t time.Time) string { return span(t.Sub(b.time(b.now)).Hours()) }
+
+// between is the 90 % interval of a time to exhaustion.
+func (b *bench) between(e Exhaustion) string {
+	if e.Latest.IsZero() {
+		return ", and not before " + b.until(e.Earliest)
+	}
+	return fmt.Sprintf(" (%s to %s)", b.until(e.Earliest), b.until(e.Latest))
 }
 
 // grouped reports whether any reading is that of a group.
@@ -164,6 +178,11 @@ func (b *bench) sentence(p judged) string {
 			who += fmt.Sprintf(" (%s)", p.life.Role)
 		}
 	}
+	return b.story(who, "it is only %s old", p)
+}
+
+// story tells of whom the series is; young says how young it is.
+func (b *bench) story(who, young string, p judged) string {
 	w := p.win
 	hours := span(w.to - w.from)
 	switch {
@@ -171,10 +190,10 @@ func (b *bench) sentence(p judged) string {
 		return fmt.Sprintf("%s grew %s in %s, %s an hour, and %s; a warm-up would have slowed.", who, size(w.growth), hours, size(w.fit.slope), keptPace(w.halves))
 	case p.kind == Unsure && p.reason == ReasonWarmUp && p.like != 0:
 		return fmt.Sprintf("%s grew %s in %s; its sibling %d gained %s and then stopped, so this may be the same warm-up.", who, size(w.growth), hours, p.like, size(p.likeGain))
-	case p.kind == Unsure && p.reason == ReasonWarmUp && p.lag > 1.5:
+	case p.kind == Unsure && p.reason == ReasonWarmUp && p.lag > b.th.lagSlow:
 		return fmt.Sprintf("%s grew %s in %s without slowing, but it does 1/%.0f of the work of its busiest sibling, so it is as if it were %s old, and a warm-up could still do that.", who, size(w.growth), hours, p.lag, span(p.age/p.lag))
 	case p.kind == Unsure && p.reason == ReasonWarmUp:
-		return fmt.Sprintf("%s grew %s in %s without slowing, but it is only %s old and a warm-up could still do that.", who, size(w.growth), hours, span(p.age))
+		return fmt.Sprintf("%s grew %s in %s without slowing, but %s and a warm-up could still do that.", who, size(w.growth), hours, fmt.Sprintf(young, span(p.age)))
 	case p.kind == Unsure && p.reason == ReasonTooShort:
 		return fmt.Sprintf("%s was measured for %s only.", who, span(p.curve.span()))
 	case p.reason == ReasonLoad && p.held != nil:
@@ -182,13 +201,17 @@ func (b *bench) sentence(p judged) string {
 	case p.kind == Unsure && p.reason == ReasonLoad:
 		return fmt.Sprintf("%s grew %s in %s while the worker used more and more CPU time; the two cannot be told apart until the load stops rising.", who, size(w.growth), hours)
 	case p.kind == Unsure && p.doubted:
-		return fmt.Sprintf("%s grew %s in %s and has not slowed, but beside its ups and downs of %s that is not yet enough to be sure.", who, size(w.growth), hours, size(w.sigma))
+		asked := b.th.sure
+		if p.age >= b.th.warmDay {
+			asked = b.th.sureOld
+		}
+		return fmt.Sprintf("%s grew %s in %s and has not slowed, but of growth so young, beside ups and downs of %s, about %s passes by itself; it is called a leak when less than %s would.", who, size(w.growth), hours, size(w.sigma), passing(p.score), passing(asked))
 	case p.kind == Unsure:
-		return fmt.Sprintf("%s grew %s in %s, but a moment ago the same test still said: %s.", who, size(w.growth), hours, plain(p.reason))
+		return fmt.Sprintf("%s grew %s in %s; but judged as of %s earlier it was not yet a leak (%s).", who, size(w.growth), hours, span(p.back), plain(p.reason))
 	case p.reason == ReasonWarmUp && b.down:
 		return fmt.Sprintf("%s gained %s in %s; the second half ran at %.0f %% of the first half's pace.", who, size(p.gain()), hours, 100*math.Max(w.halves, 0))
 	case p.reason == ReasonWarmUp:
-		return fmt.Sprintf("%s gained %s in %s and has slowed: the second half ran at %.0f %% of the first half's pace and the last third brought %.0f %% of the gain; a leak would have gone on.", who, size(p.gain()), hours, 100*math.Max(w.halves, 0), 100*clamp(w.lastThird, 0, 1))
+		return fmt.Sprintf("%s gained %s in %s and has slowed: %s; a leak would have gone on.", who, size(p.gain()), hours, w.slowing(b.th))
 	case p.reason == ReasonStep:
 		around := "between and after them"
 		if w.jumps == 1 {
@@ -202,16 +225,31 @@ func (b *bench) sentence(p judged) string {
 	case p.reason == ReasonSeasonal && p.swing > 0:
 		return fmt.Sprintf("%s goes up and down by %s every day and moved by %s in %s beyond that.", who, size(p.swing), size(w.growth), hours)
 	case p.reason == ReasonLoad:
-		return fmt.Sprintf("%s grew %s in %s, but more than %.0f %% of that follows the CPU time the worker used.", who, size(w.growth), hours, 100*b.th.loadShare)
+		return fmt.Sprintf("%s grew %s in %s, but %.0f %% of that follows the CPU time the worker used, which is more than the %.0f %% that a leak leaves to it.", who, size(w.growth), hours, 100*p.byLoad, 100*b.th.loadShare)
 	case p.reason == ReasonNoise && w.growth < b.th.growthNoise*w.sigma:
 		return fmt.Sprintf("%s moved by %s in %s, less than %.0f times its ordinary ups and downs of %s.", who, size(w.growth), hours, b.th.growthNoise, size(w.sigma))
 	case p.reason == ReasonNoise && w.z < b.th.z:
-		return fmt.Sprintf("%s moved by %s in %s, but up and down and not steadily enough for a trend (statistic %.1f, %.1f needed).", who, size(w.growth), hours, w.z, b.th.z)
+		return fmt.Sprintf("%s moved by %s in %s, but up and down and not steadily enough: a trend test makes %.1f of it, and %.1f is asked for.", who, size(w.growth), hours, w.z, b.th.z)
 	case p.reason == ReasonNoise:
 		return fmt.Sprintf("%s moved by %s in %s, but rose from one eighth of that time to the next only %d times of 7; a leak rises nearly every time.", who, size(w.growth), hours, w.ups)
 	}
 	return fmt.Sprintf("%s moved by %s in %s: %s.", who, size(w.growth), hours, plain(p.reason))
 }
+
+// slowing says what showed that a growth has slowed.
+func (w *trend) slowing(th thresholds) string {
+	third := 100 * clamp(w.lastThird, 0, 1)
+	switch {
+	case w.halves < th.halves:
+		return fmt.Sprintf("the second half ran at %.0f %% of the first half's pace and the last third brought %.0f %% of the gain", 100*math.Max(w.halves, 0), third)
+	case w.lastThird < th.lastThird:
+		return fmt.Sprintf("the last third of that time brought %.0f %% of the gain, where a straight line brings 33 %%", third)
+	}
+	return fmt.Sprintf("a curve that levels off is %.0f times as likely as a straight line", math.Min(math.Exp(w.saturate/2), 1000))
+}
+
+// passing is the share of growth with these log-odds of a leak that passes.
+func passing(odds float64) string { return fmt.Sprintf("%.2g %%", 100/(1+math.Exp(odds))) }
 
 // keptPace says how the second half of a growth compares with the first.
 func keptPace(halves float64) string {

@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,24 +19,36 @@ func TestSentences(t *testing.T) {
 	}
 	reason := func(k Kind, r Reason) judged { return with(func(p *judged) { p.kind, p.reason = k, r }) }
 	for want, p := range map[string]judged{
-		"Process 7 (child) grew 212 MiB in 31 h, 6.80 MiB an hour, and has kept its pace to the end; a warm-up would have slowed.":                             reason(Leak, ReasonLeak),
-		"Process 7 grew 212 MiB in 31 h, 6.80 MiB an hour, and still runs at 70 % of its early pace; a warm-up would have slowed.":                             with(func(p *judged) { p.kind, p.life.Role, p.win.halves = Leak, RoleUnknown, 0.7 }),
-		"The process grew 212 MiB in 31 h, 6.80 MiB an hour, and it is getting faster; a warm-up would have slowed.":                                           with(func(p *judged) { p.kind, p.life.PID, p.win.halves = Leak, 0, 1.6 }),
-		"Process 7 (child) grew 212 MiB in 31 h without slowing, but it is only 31 h old and a warm-up could still do that.":                                   reason(Unsure, ReasonWarmUp),
-		"Process 7 (child) grew 212 MiB in 31 h; its sibling 9 gained 80.0 MiB and then stopped, so this may be the same warm-up.":                             with(func(p *judged) { p.kind, p.reason, p.like, p.likeGain = Unsure, ReasonWarmUp, 9, 80*MiB }),
-		"Process 7 (child) grew 212 MiB in 31 h, but a moment ago the same test still said: ups and downs without direction.":                                  reason(Unsure, ReasonNoise),
+		"Process 7 (child) grew 212 MiB in 31 h, 6.80 MiB an hour, and has kept its pace to the end; a warm-up would have slowed.":                                                                           reason(Leak, ReasonLeak),
+		"Process 7 grew 212 MiB in 31 h, 6.80 MiB an hour, and still runs at 70 % of its early pace; a warm-up would have slowed.":                                                                           with(func(p *judged) { p.kind, p.life.Role, p.win.halves = Leak, RoleUnknown, 0.7 }),
+		"The process grew 212 MiB in 31 h, 6.80 MiB an hour, and it is getting faster; a warm-up would have slowed.":                                                                                         with(func(p *judged) { p.kind, p.life.PID, p.win.halves = Leak, 0, 1.6 }),
+		"Process 7 (child) grew 212 MiB in 31 h without slowing, but it is only 31 h old and a warm-up could still do that.":                                                                                 reason(Unsure, ReasonWarmUp),
+		"Process 7 (child) grew 212 MiB in 31 h; its sibling 9 gained 80.0 MiB and then stopped, so this may be the same warm-up.":                                                                           with(func(p *judged) { p.kind, p.reason, p.like, p.likeGain = Unsure, ReasonWarmUp, 9, 80*MiB }),
+		"Process 7 (child) grew 212 MiB in 31 h; but judged as of 2 h earlier it was not yet a leak (ups and downs without direction).":                                                                      with(func(p *judged) { p.kind, p.reason, p.back = Unsure, ReasonNoise, 2 }),
+		"Process 7 (child) grew 212 MiB in 31 h and has not slowed, but of growth so young, beside ups and downs of 90.0 MiB, about 12 % passes by itself; it is called a leak when less than 7.6 % would.":  with(func(p *judged) { p.kind, p.reason, p.doubted, p.score = Unsure, ReasonNoise, true, 2 }),
+		"Process 7 (child) grew 212 MiB in 31 h and has not slowed, but of growth so young, beside ups and downs of 90.0 MiB, about 4.7 % passes by itself; it is called a leak when less than 1.8 % would.": with(func(p *judged) { p.kind, p.reason, p.doubted, p.score, p.age = Unsure, ReasonNoise, true, 3, 6 }),
+		"Process 7 (child) gained 60.0 MiB in 31 h and has slowed: the second half ran at 20 % of the first half's pace and the last third brought 30 % of the gain; a leak would have gone on.": with(func(p *judged) {
+			p.reason, p.win.halves, p.curve = ReasonWarmUp, 0.2, curve{lo: []float64{0, 60 * MiB}}
+		}),
+		"Process 7 (child) gained 60.0 MiB in 31 h and has slowed: the last third of that time brought 11 % of the gain, where a straight line brings 33 %; a leak would have gone on.": with(func(p *judged) {
+			p.reason, p.win.lastThird, p.curve = ReasonWarmUp, 0.11, curve{lo: []float64{0, 60 * MiB}}
+		}),
+		"Process 7 (child) gained 60.0 MiB in 31 h and has slowed: a curve that levels off is 20 times as likely as a straight line; a leak would have gone on.": with(func(p *judged) {
+			p.reason, p.win.saturate, p.curve = ReasonWarmUp, 6, curve{lo: []float64{0, 60 * MiB}}
+		}),
+		"Process 7 (child) grew 212 MiB in 31 h, but 83 % of that follows the CPU time the worker used, which is more than the 60 % that a leak leaves to it.": with(func(p *judged) { p.reason, p.byLoad = ReasonLoad, 0.83 }),
 		"Process 7 (child) gained 40.0 MiB in one sharp step and was level before and after it, where it moved by 212 MiB in 31 h; a leak would have gone on.": reason(Healthy, ReasonStep),
 		"Process 7 (child) gained 40.0 MiB in 3 sharp steps and was level between and after them, where it moved by 0 B in 31 h; a leak would have gone on.":   with(func(p *judged) { p.reason, p.win.jumps, p.win.growth = ReasonStep, 3, 0 }),
 		"Process 7 (child) grew 212 MiB in 31 h, but in only about 3 stairs; a leak grows in many small ones.":                                                 reason(Healthy, ReasonStaircase),
 		"Process 7 (child) moved by 212 MiB in 31 h, less than 3 times its ordinary ups and downs of 90.0 MiB.":                                                reason(Healthy, ReasonNoise),
-		"Process 7 (child) moved by 212 MiB in 31 h, but up and down and not steadily enough for a trend (statistic 2.0, 3.5 needed).":                         with(func(p *judged) { p.reason, p.win.sigma = ReasonNoise, MiB }),
+		"Process 7 (child) moved by 212 MiB in 31 h, but up and down and not steadily enough: a trend test makes 2.0 of it, and 3.5 is asked for.":             with(func(p *judged) { p.reason, p.win.sigma = ReasonNoise, MiB }),
 		"Process 7 (child) moved by 212 MiB in 31 h, but rose from one eighth of that time to the next only 4 times of 7; a leak rises nearly every time.":     with(func(p *judged) { p.reason, p.win.sigma, p.win.z = ReasonNoise, MiB, 9 }),
 		"Process 7 (child) gave back memory after reaching 300 MiB and has not exceeded that since.":                                                           with(func(p *judged) { p.reason, p.peak = ReasonBounded, 300*MiB }),
 		"Process 7 (child) goes up and down by 50.0 MiB every day and moved by 212 MiB in 31 h beyond that.":                                                   with(func(p *judged) { p.reason, p.swing = ReasonSeasonal, 50*MiB }),
 		"Process 7 (child) moved by 212 MiB in 31 h: level.":                                                                                                   reason(Healthy, ReasonFlat),
 	} {
 		th := Options{}.defaults()
-		th.growthNoise, th.z = 3, 3.5 // numbers of this test, whatever the pipeline's are
+		th.growthNoise, th.z, th.sure, th.sureOld = 3, 3.5, 4, 2.5 // numbers of this test, whatever the pipeline's are
 		if got := (&bench{th: th}).sentence(p); got != want {
 			t.Errorf("%s (%s):\n got %s\nwant %s", p.kind, p.reason, got, want)
 		}
@@ -73,6 +86,22 @@ func TestWhoIsToldOf(t *testing.T) {
 	}
 	if got := evidenceOf(Unsure, ReasonTooShort, 0, nil, young); !strings.HasPrefix(got, "Process 2 was measured for") || strings.Contains(got, "more process") {
 		t.Error(got)
+	}
+}
+
+// TestExhaustionSentences: the time until the limit stands with its interval.
+func TestExhaustionSentences(t *testing.T) {
+	b := &bench{th: Options{}.defaults(), now: 10}
+	for want, v := range map[string]Verdict{
+		"At this pace the limit of 100 MiB (memory.max) is reached in 20 h (15 h to 30 h).":       {Footprint: 50 * MiB, Exhaustion: &Exhaustion{Earliest: b.time(25), Expected: b.time(30), Latest: b.time(40)}},
+		"At this pace the limit of 100 MiB (memory.max) is reached in 20 h, and not before 15 h.": {Footprint: 50 * MiB, Exhaustion: &Exhaustion{Earliest: b.time(25), Expected: b.time(30)}},
+		"It holds all of its limit of 100 MiB (memory.max) already.":                              {Footprint: 100.01 * MiB, Exhaustion: &Exhaustion{}},
+		"It holds 120 MiB, above its limit of 100 MiB (memory.max) already.":                      {Footprint: 120 * MiB, Exhaustion: &Exhaustion{}},
+	} {
+		v.Exhaustion.Limit, v.Kind = Limit{Bytes: 100 * MiB, Source: "memory.max"}, Leak
+		if b.explain(&v); !slices.Contains(v.Evidence, want) {
+			t.Errorf("%q lacks %q", v.Evidence, want)
+		}
 	}
 }
 

@@ -273,10 +273,7 @@ func (b *bench) quantify(v *Verdict) {
 			v.HoursNeeded = ptr(p.need)
 		}
 	}
-	if mdg == 0 || math.IsInf(mdg, 0) {
-		mdg = math.Max(b.th.material/math.Max(b.now, 0.5), b.th.materialRate)
-	}
-	v.MinDetectable = ptr(mdg)
+	v.MinDetectable = ptr(b.detectable(mdg))
 	if v.Kind == Unsure && v.HoursNeeded == nil {
 		v.HoursNeeded = ptr(b.th.minSpan)
 	}
@@ -286,6 +283,15 @@ func (b *bench) quantify(v *Verdict) {
 		b.rate(v)
 		b.exhaust(v)
 	}
+}
+
+// detectable is the growth that would have been seen, in bytes an hour: where
+// no window was long enough to measure it, what would matter over the time there is.
+func (b *bench) detectable(measured float64) float64 {
+	if measured == 0 || math.IsInf(measured, 0) {
+		return b.th.detectableRate(0, math.Max(b.now, 0.5))
+	}
+	return measured
 }
 
 // footprint is the last known sum, and where that is stale, what has become

@@ -129,6 +129,17 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
+// TestDetectableIsDetected: what is found grows no slower than what is said to
+// be visible, also where a slow leak was watched for a week.
+func TestDetectableIsDetected(t *testing.T) {
+	for rate, hours := range map[float64]float64{0.12: 168, 0.2: 120, 0.6: 48, 4: 20} {
+		v := Judge(node(hours, noisy(0.2, func(h float64) float64 { return 80 + rate*h })), time.Time{}, Options{})
+		if v.Kind != Leak || *v.MinDetectable > rate*MiB {
+			t.Errorf("%v MiB an hour for %v h: %s, visible from %s an hour", rate, hours, v.Kind, size(*v.MinDetectable))
+		}
+	}
+}
+
 func TestRecovered(t *testing.T) {
 	before := node(20, noisy(0.5, func(h float64) float64 { return 80 + 6*h }))
 	fresh := func(hours, mib float64) Worker {
@@ -284,10 +295,11 @@ func TestDroplet(t *testing.T) {
 		kind    Kind
 		first   string
 		suspect string
+		says    string
 	}{
-		{"a worker", []Other{other("nginx", 30, still)}, []Worker{calm, leaky}, Leak, "leaky", ""},
-		{"no worker", []Other{other("nginx", 30, still), other("postgres", 30, grows)}, []Worker{calm}, Leak, "", "postgres"},
-		{"nobody", []Other{other("nginx", 30, still)}, []Worker{calm}, Healthy, "", ""},
+		{"a worker", []Other{other("nginx", 30, still)}, []Worker{calm, leaky}, Leak, "leaky", "", " Worker leaky explains "},
+		{"no worker", []Other{other("nginx", 30, still), other("postgres", 30, grows)}, []Worker{calm}, Leak, "", "postgres", "postgres, which is no worker, explains "},
+		{"nobody", []Other{other("nginx", 30, still)}, []Worker{calm}, Healthy, "", "", "Growth below "},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -299,10 +311,39 @@ func TestDroplet(t *testing.T) {
 			if v.Kind != c.kind || v.Suspect != c.suspect || (c.first != "" && v.Workers[0].Name != c.first) {
 				t.Errorf("%s (%s), suspect %q, workers %+v, others %+v", v.Kind, v.Reason, v.Suspect, v.Workers, v.Others)
 			}
+			if v.MinDetectable == nil || *v.MinDetectable <= 0 || (v.Kind == Unsure) != (v.HoursNeeded != nil) {
+				t.Errorf("%s, visible from %v, needs %v hours", v.Kind, v.MinDetectable, v.HoursNeeded)
+			}
+			if said := strings.Join(v.Evidence, " "); !strings.HasPrefix(said, "Used memory (total less available, page cache not counted) ") || !strings.Contains(said, c.says) {
+				t.Errorf("%q lacks %q", said, c.says)
+			}
 			if c.first != "" && v.Workers[0].Share.Value < 0.8 {
 				t.Errorf("the leaking worker explains %.2f only", v.Workers[0].Share.Value)
 			}
 		})
+	}
+}
+
+// TestDropletUnsure: a droplet that nobody can tell of yet says how many hours
+// are missing, by the numbers that decided.
+func TestDropletUnsure(t *testing.T) {
+	calm := node(30, level(80))
+	waves := other("nginx", 30, func(h float64) float64 { return 100 + 9*h + 45*math.Asin(math.Sin(2*math.Pi*h/3)) })
+	for name, c := range map[string]struct {
+		d      Droplet
+		reason Reason
+		need   float64
+		says   string
+	}{
+		"nothing measured": {Droplet{ID: "1"}, ReasonNoData, 2.5, "No reading of this droplet's available memory."},
+		"two hours":        {host(2, nil, node(2, level(80))), ReasonTooShort, 0.5, " was measured for 1.9"},
+		"a day of waves":   {host(30, []Other{waves}, calm), ReasonSeasonal, 18, " before two whole days are seen that may be the rhythm of a day."},
+	} {
+		v := JudgeDroplet(c.d, nil, nil, time.Time{}, Options{})
+		said := strings.Join(v.Evidence, " ")
+		if v.Kind != Unsure || v.Reason != c.reason || v.HoursNeeded == nil || math.Abs(*v.HoursNeeded-c.need) > 0.2 || !strings.Contains(said, c.says) || v.Confidence > 0.5 {
+			t.Errorf("%s: %s (%s), %v hours, %q", name, v.Kind, v.Reason, v.HoursNeeded, said)
+		}
 	}
 }
 

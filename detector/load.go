@@ -74,7 +74,7 @@ func (l load) at(t float64) float64 {
 
 // varies reports whether the load changed enough within a window to move
 // memory.
-func (l load) varies(from, to float64) bool {
+func (l load) varies(from, to float64, th thresholds) bool {
 	i, _ := slices.BinarySearch(l.t, from)
 	j, found := slices.BinarySearch(l.t, to)
 	if found {
@@ -85,7 +85,7 @@ func (l load) varies(from, to float64) bool {
 		return false
 	}
 	m := mean(xs)
-	return m > 0 && math.Sqrt(sumSquares(xs)/float64(len(xs))) > 0.2*m
+	return m > 0 && math.Sqrt(sumSquares(xs)/float64(len(xs))) > th.loadVaries*m
 }
 
 // unload splits a curve into a trend and what follows the load: memory in
@@ -93,8 +93,8 @@ func (l load) varies(from, to float64) bool {
 // It returns the curve without its load part, and the share of the growth
 // that the load explains; ok is false where the load did not vary or does
 // not help to explain the curve.
-func (l load) unload(c curve) (rest curve, share float64, ok bool) {
-	if len(l.t) == 0 || c.len() < 16 || !l.varies(c.t[0], c.t[c.len()-1]) {
+func (l load) unload(c curve, th thresholds) (rest curve, share float64, ok bool) {
+	if len(l.t) == 0 || c.len() < 16 || !l.varies(c.t[0], c.t[c.len()-1], th) {
 		return c, 0, false
 	}
 	n := c.len()
@@ -110,7 +110,7 @@ func (l load) unload(c curve) (rest curve, share float64, ok bool) {
 	full := nnls([][]float64{one, t, now, record}, c.lo, 1)
 	bare := residualOf([][]float64{one, t}, c.lo, plain)
 	with := residualOf([][]float64{one, t, now, record}, c.lo, full)
-	if dot(with, with) > 0.92*dot(bare, bare) {
+	if dot(with, with) > th.loadFits*dot(bare, bare) {
 		return c, 0, false
 	}
 	rest = c.slice(0, n)
@@ -129,11 +129,11 @@ func (l load) unload(c curve) (rest curve, share float64, ok bool) {
 // back with it too: then nothing tells what the code keeps from what the load
 // needs. Memory that is never given back does not follow load; a leak may
 // rather be what makes each task work harder.
-func (l load) rises(c curve) bool {
+func (l load) rises(c curve, th thresholds) bool {
 	if len(l.t) == 0 || c.len() < 24 {
 		return false
 	}
-	if up, down := ups(hourly(c)); down < 0.15*up {
+	if up, down := ups(hourly(c)); down < th.loadBack*up {
 		return false
 	}
 	s := c.coarse(24)
@@ -143,7 +143,7 @@ func (l load) rises(c curve) bool {
 	}
 	n := len(at)
 	first, last := mean(at[:n/4]), mean(at[n-n/4:])
-	return first > 0 && last > 1.6*first && c.span() > 6 && correlation(at, s.lo) > 0.7
+	return first > 0 && last > th.loadGrown*first && c.span() > th.loadAfter && correlation(at, s.lo) > th.loadTracks
 }
 
 // grown is a growth beside the load of its time, in at most as many readings

@@ -13,7 +13,7 @@ func onsetOf(c curve, th thresholds) float64 {
 		}
 		return residualOn(x, s.lo)
 	}
-	best, bestAt := 0.8*fit(s.t[0]), s.t[0]
+	best, bestAt := th.onsetKnee*fit(s.t[0]), s.t[0]
 	for i := 1; i < n-n/10-1; i++ {
 		if r := fit(s.t[i]); r < best {
 			best, bestAt = r, s.t[i]

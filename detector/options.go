@@ -104,13 +104,38 @@ type thresholds struct {
 	rateSpread   float64
 	timeSpread   float64
 
+	confirmPart, confirmLeast, confirmWeak                    float64
+	detectable, still, startUps, refilled, swing, newHigh     float64
+	stepPart, stepOrdinary                                    float64
+	steps, stepStays                                          int
+	fallFrom, fallTo, fallOnce, lateShare                     float64
+	tailLongest, tailStart, tailStartPart, tailLeast          float64
+	burstGrowth, burstBack, burstHour, burstEach              float64
+	burstQuiet, burstTimes                                    int
+	seasonFrom, seasonLeft, onsetKnee, quietShare, quietAfter float64
+	lagMost, lagSlow, likeGain, likeWork, settledAfter        float64
+	loadVaries, loadFits                                      float64
+	loadBack, loadGrown, loadAfter, loadTracks                float64
+	poolBlocks                                                int
+	poolStart, poolMost, levelHours                           float64
+	hostMaterial, hostShare, hostTimes, hostDays, hostSwing   float64
+	blameShare, suspectLeft, suspectShare                     float64
+	tellShare, tellLeft                                       float64
+	freedShare, freedGain, freedFull, freedStill, fixedShare  float64
+	besideLeast, besidePart                                   int
+	taskRuns, taskAlike, taskTame, taskNeighbours             float64
+	taskClear, taskLittle, taskOnly, taskQuiet                float64
+
 	unscreened bool // measure every window in full; the tests compare
 }
 
 // defaults returns the thresholds, each with its reason and the data that
 // set it. "Recordings" are the labelled Celery nodes, "made" series those of
 // the synth package.
-func (o Options) defaults() thresholds {
+func (o Options) defaults() thresholds { return theThresholds(o) }
+
+// theThresholds is that literal. It is a table, and as long as it has to be.
+var theThresholds = func(o Options) thresholds {
 	s, w := o.units()
 	return thresholds{
 		window: w, // a week holds every weekly season once and a slow leak's growth
@@ -188,6 +213,56 @@ func (o Options) defaults() thresholds {
 
 		// Intervals, set so that nine in ten true rates and times of made leaks fall inside (seeds 101 to 105; held-back: 0.90).
 		conformal: 1.15, rateSpread: 0.1, timeSpread: 0.2,
+
+		// Smaller choices, each with the shape that asks for it.
+
+		// Looking back: a sixteenth of the window and six minutes at least, so that the earlier look has other blocks; a weak
+		// leak is asked twice as far back, where a walk that passed once is another walk.
+		confirmPart: 16, confirmLeast: 0.1, confirmWeak: 2,
+		detectable: 4,    // deviations: what is smaller than the scatter of both ends, twice, is in the eye of the beholder
+		still:      0.25, // of what is material: less is looked at no further, the screen that makes calm series cheap
+		startUps:   2,    // start-ups from the beginning: only there a shorter window than minSpan leaves something out
+		swing:      2,    // times material: a rhythm lower than that is called noise, not a season
+		newHigh:    0.5,  // of a window's growth must be above what was ever held: a rhythm climbs to where it has been (made h11)
+		refilled:   0.15, // of its height: a cache that fills again stops at its bound, give or take this (recordings h7)
+		// Steps: smaller ones cannot hide that nothing leaks, ordinary increments are no steps, a spike is gone within an hour
+		// and five minutes, and more than three steps are stairs.
+		stepPart: 3, stepOrdinary: 6, steps: 3, stepStays: 13,
+		fallFrom: 0.3, fallTo: 0.8, fallOnce: 0.5, // a fall is from the low side of the hour before to the high side of that after, half of it at once
+		lateShare: 0.25, // of a life: who is that old has met the largest work it is given
+		// The stretch before a window: as long as the window, not its first hour or twelfth, and an eighth of it at least; a
+		// window of two warm-ups needs none.
+		tailLongest: 2, tailStart: 1, tailStartPart: 12, tailLeast: 0.12,
+		// Bursts (recordings l11): three episodes of a tenth each, two level hours between them, an hour level below a
+		// fiftieth, a twentieth given back at most, and eight times what is material, because chance has more shapes to choose from.
+		burstGrowth: 8, burstBack: 0.05, burstHour: 0.02, burstEach: 0.1, burstQuiet: 2, burstTimes: 3,
+		seasonFrom: 72, seasonLeft: 0.8, // hours: each hour of the day three times; a rhythm that explains a fifth of the variance
+		onsetKnee:  0.8,                 // of the residuals: a later knee must explain a fifth of them, or growth began where the curve begins
+		quietShare: 0.25, quietAfter: 3, // of the growth, hours: an earlier life that gained less by then, and was seen so long, had no warm-up
+		lagMost: 20, lagSlow: 1.5, // times the work: beyond it a child is idle; less is chance in how tasks are dealt
+		// A sibling excuses what has gained a quarter more than it did before it stopped, on half as much work again; to have
+		// stopped it must have been watched for two hours.
+		likeGain: 1.25, likeWork: 1.5, settledAfter: 2,
+		loadVaries: 0.2, loadFits: 0.92, // of its mean; of the variance left: less, and there is nothing to tell load by
+		// Load that rises, when it alone decides: by more than half, for six hours, memory alike, and a seventh given back.
+		loadBack: 0.15, loadGrown: 1.6, loadAfter: 6, loadTracks: 0.7,
+		poolBlocks: 8, poolStart: 0.15, poolMost: 0.7, // a life of 40 minutes, less its start; of lives, so that one in four may be idle
+		levelHours: 2, // a leak held at its ceiling shows no growth in two hours; minWindow tells no more in less
+		// Droplets: dozens of processes scatter as eight do (the root of sixty-four), their leaks and warm-ups as four; before two
+		// days were seen growth must be three times the ups and downs (made dh1 to dh3).
+		hostMaterial: 8, hostShare: 0.005, hostTimes: 4, hostDays: 48, hostSwing: 3,
+		blameShare: 0.5, suspectLeft: 0.3, suspectShare: 0.3, // of the growth: most of it; enough left to be worth a name; a third of that
+		tellShare: 0.1, tellLeft: 0.2, // of the growth: smaller parts are not worth a sentence
+		// Recovery: a tenth of the footprint is more than a pool's own ups and downs, half of the gain is nearer to cured than
+		// not, nine tenths of the limit is no room; a quarter of that still coming between two readings has not come to rest.
+		freedShare: 0.1, freedGain: 0.5, freedFull: 0.9, freedStill: 0.25,
+		fixedShare: 0.25, // of the rate before: what is left below it is another, smaller leak or none (made series: no failed fix passes)
+		// Tasks (recordings l1 to l12, made l6): a few overlaps are clocks that disagree; ten runs are no chance; calls that
+		// run together for nineteen parts of twenty are one; four deviations are a block freed or grabbed; slots share floors.
+		besideLeast: 5, besidePart: 20, taskRuns: 10, taskAlike: 0.95, taskTame: 4, taskNeighbours: 1.25,
+		// Clear is who stands out by less than its error and could at most have left a quarter of the growth; a task alone
+		// leaks when the growth is beyond twice its error and is clear when it cannot amount to four times what is material.
+		taskClear: 1, taskLittle: 0.25, taskOnly: 2, taskQuiet: 4,
 	}
 }
 

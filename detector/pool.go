@@ -19,12 +19,12 @@ type generations struct {
 func (b *bench) generations() (g generations) {
 	var first, second, hours float64
 	for _, p := range b.procs {
-		if p.alive || p.life.Role == RoleParent || p.curve.len() < 8 {
+		if p.alive || p.life.Role == RoleParent || p.curve.len() < b.th.poolBlocks {
 			continue
 		}
 		g.lives++
 		g.finished = g.finished || p.kind == Healthy
-		c := p.curve.since(p.curve.t[0] + 0.15*p.curve.span())
+		c := p.curve.since(p.curve.t[0] + b.th.poolStart*p.curve.span())
 		n := c.len()
 		if n < 6 {
 			continue
@@ -50,7 +50,7 @@ func (b *bench) generations() (g generations) {
 // some have nothing to show.
 func (g generations) leak(th thresholds) bool {
 	straight, share := len(g.rates), float64(len(g.rates))/float64(g.lives)
-	return straight >= th.poolLives && (share >= 0.7 ||
+	return straight >= th.poolLives && (share >= th.poolMost ||
 		share >= th.poolShare && g.lives >= th.poolMany && g.pace >= th.poolPace)
 }
 

@@ -22,7 +22,10 @@ type opinion struct {
 	need   float64  // hours more, with unsure
 	mdg    float64  // bytes per hour
 
-	doubted bool // with unsure: a leak but for its certainty
+	doubted bool    // with unsure: a leak but for its certainty
+	score   float64 // that, with doubted
+	back    float64 // with unsure: hours before which it was not yet a leak, 0: not asked
+	byLoad  float64 // with load: the share of the growth that follows CPU time, 0: not known
 }
 
 // windows are the shares of a series looked at, all ending now. A leak that
@@ -54,21 +57,21 @@ func assess(c curve, s setting, th thresholds) opinion {
 	}
 	weak := o.warm > th.sureBelow(s.age)
 	for k := 1; k <= th.confirm; k++ {
-		back := float64(k) * math.Max((o.win.to-o.win.from)/16, 0.1)
+		back := float64(k) * math.Max((o.win.to-o.win.from)/th.confirmPart, th.confirmLeast)
 		if weak {
-			back *= 2
+			back *= th.confirmWeak
 		}
 		before := s
 		before.age -= back
 		earlier := assessOnce(c.until(c.t[c.len()-1]-back), before, th)
 		if earlier.kind == Healthy || earlier.reason == ReasonNoData || weak && earlier.kind != Leak {
-			o.kind, o.reason, o.need = Unsure, earlier.reason, 2*back
+			o.kind, o.reason, o.need, o.back = Unsure, earlier.reason, 2*back, back
 			return o
 		}
 	}
 	if !o.certain(s, th) {
 		o.kind, o.reason, o.need = Unsure, ReasonNoise, o.hoursUntilCertain(s, th)
-		o.doubted = true
+		o.doubted, o.score = true, o.certainty(s, th)
 	}
 	return o
 }
@@ -87,26 +90,26 @@ func assessOnce(c curve, s setting, th thresholds) opinion {
 	if peak, at, fell := lastFall(c, th); fell {
 		after := c.since(at)
 		now := after.lo[after.len()-1]
-		if now < peak+0.15*(peak-slices.Min(c.lo))+th.fallBytes {
+		if now < peak+th.refilled*(peak-slices.Min(c.lo))+th.fallBytes {
 			o.kind, o.reason, o.peak = Healthy, ReasonBounded, peak
 			o.win = trend{from: c.t[0], to: c.t[c.len()-1]}
 			return o
 		}
 		c = after
 	}
-	even, swing := season(c)
+	even, swing := season(c, th)
 	first, found, reason, mdg := search(even, th)
 	o.mdg = mdg
-	if rest, share, ok := s.load.unload(even); ok {
+	if rest, share, ok := s.load.unload(even, th); ok {
 		// What follows the load is the load's; what is left is the code's.
 		switch _, own, _, _ := search(rest, th); {
 		case found != nil && own == nil && share > th.loadShare:
-			found, reason = nil, ReasonLoad
+			found, reason, o.byLoad = nil, ReasonLoad, share
 		case found == nil && own != nil && share < th.loadShare:
 			found = own
 		}
 	}
-	if found == nil && swing > 2*th.material && (reason == ReasonNoise || reason == ReasonFlat) {
+	if found == nil && swing > th.swing*th.material && (reason == ReasonNoise || reason == ReasonFlat) {
 		reason = ReasonSeasonal
 		o.swing = swing
 	}
@@ -121,7 +124,7 @@ func assessOnce(c curve, s setting, th thresholds) opinion {
 		follows := known && beside.follows(th)
 		s.loaded = follows || known && found.to-found.from < th.loadSlope && beside.climbs(th)
 		o.settle(even, *found, s, th)
-		if o.kind == Leak && (s.load.rises(even) || follows && beside.byLoad(th)) {
+		if o.kind == Leak && (s.load.rises(even, th) || follows && beside.byLoad(th)) {
 			o.kind, o.reason, o.need = Unsure, ReasonLoad, math.Max(c.span()/2, 1)
 		}
 	}
@@ -130,8 +133,7 @@ func assessOnce(c curve, s setting, th thresholds) opinion {
 
 // search looks through the windows for the longest that leaks. It returns
 // the whole, the one found, why the whole does not leak, and the steady
-// growth, in bytes per hour, that would have been seen: four times the
-// scatter of the whole, and never less than what matters.
+// growth, in bytes per hour, that would have been seen.
 func search(c curve, th thresholds) (first, found *trend, reason Reason, mdg float64) {
 	mdg = math.Inf(1)
 	var from [len(windows)]int
@@ -144,7 +146,7 @@ func search(c curve, th thresholds) (first, found *trend, reason Reason, mdg flo
 	for k := range windows {
 		part := c.slice(from[k], c.len())
 		least := th.minSpan
-		if first != nil && part.t[0] < c.t[0]+2*th.startUp {
+		if first != nil && part.t[0] < c.t[0]+th.startUps*th.startUp {
 			least = th.minWindow
 		}
 		if part.span() < least || part.len() < th.minBlocks {
@@ -161,7 +163,7 @@ func search(c curve, th thresholds) (first, found *trend, reason Reason, mdg flo
 		}
 		w.measure(s, th)
 		if first == nil {
-			mdg = math.Max(math.Max(4*w.sigma, th.material)/part.span(), th.materialRate)
+			mdg = th.detectableRate(w.sigma, part.span())
 		}
 		why := w.refusal(th)
 		switch {
@@ -176,7 +178,7 @@ func search(c curve, th thresholds) (first, found *trend, reason Reason, mdg flo
 		if why != "" {
 			continue
 		}
-		if slowed(c, w, th) || !newHigh(c, w) {
+		if slowed(c, w, th) || !newHigh(c, w, th) {
 			if first.from == w.from {
 				reason = ReasonSeasonal
 			}
@@ -187,11 +189,18 @@ func search(c curve, th thresholds) (first, found *trend, reason Reason, mdg flo
 	return first, nil, reason, mdg
 }
 
+// detectableRate is the steady growth, in bytes per hour, that would be seen
+// over some hours about which a series scatters by sigma. What is slower than
+// matters by its rate is seen once it has added up to what does.
+func (th thresholds) detectableRate(sigma, hours float64) float64 {
+	return math.Max(math.Max(th.detectable*sigma, th.material)/hours, math.Min(th.materialRate, th.materialSum/hours))
+}
+
 // lateStairs reports whether stairs go on long after a process has seen its
 // largest work: seven or more, beginning not before a quarter of its life.
 func lateStairs(c curve, w trend, th thresholds) bool {
 	quiet := w.from - c.t[0]
-	return w.neff >= th.neffLate && quiet >= th.lateFrom && quiet >= 0.25*c.span() && w.z >= th.z && w.ups >= th.ups
+	return w.neff >= th.neffLate && quiet >= th.lateFrom && quiet >= th.lateShare*c.span() && w.z >= th.z && w.ups >= th.ups
 }
 
 // settle turns a window that leaks into an opinion: a leak, unless it may
@@ -214,12 +223,12 @@ func (o *opinion) settle(c curve, w trend, s setting, th thresholds) {
 // window longer than any warm-up.
 func slowed(c curve, w trend, th thresholds) bool {
 	length := w.to - w.from
-	if length >= 2*th.warmHours {
+	if length >= th.tailLongest*th.warmHours {
 		return false
 	}
-	startUp := math.Min(1, c.span()/12)
+	startUp := math.Min(th.tailStart, c.span()/th.tailStartPart)
 	before := c.since(math.Max(w.from-length, c.t[0]+startUp)).until(w.from)
-	if before.len() < 5 || before.span() < 0.12*length {
+	if before.len() < 5 || before.span() < th.tailLeast*length {
 		return false
 	}
 	y, _, _ := withoutJumps(before, th)
@@ -230,7 +239,7 @@ func slowed(c curve, w trend, th thresholds) bool {
 // newHigh reports whether at least half of the window's growth lies above
 // anything held for an hour before it. A rhythm climbs again and again to
 // where it has been.
-func newHigh(c curve, w trend) bool {
+func newHigh(c curve, w trend, th thresholds) bool {
 	before := c.until(w.from)
 	if before.span() < 1 {
 		return true
@@ -240,7 +249,7 @@ func newHigh(c curve, w trend) bool {
 		highest = math.Max(highest, slices.Min(before.lo[i:i+12]))
 	}
 	now := medianOf(c.lo[max(0, c.len()-6):])
-	return now-highest >= 0.5*w.growth
+	return now-highest >= th.newHigh*w.growth
 }
 
 // lastFall finds the last time the series gave back a large part of its
@@ -252,16 +261,16 @@ func lastFall(c curve, th thresholds) (peak, at float64, ok bool) {
 	before, after := make([]float64, 0, hour), make([]float64, 0, hour)
 	for i := 1; i < c.len(); i++ {
 		low, top = math.Min(low, c.lo[i-1]), math.Max(top, c.lo[i-1])
-		if c.lo[i] >= c.lo[i-1]-th.fallBytes/2 {
+		if c.lo[i] >= c.lo[i-1]-th.fallOnce*th.fallBytes {
 			continue
 		}
 		before = append(before[:0], c.lo[max(0, i-hour):i]...)
 		after = append(after[:0], c.lo[i:min(i+hour, c.len())]...)
 		slices.Sort(before)
 		slices.Sort(after)
-		drop := quantile(before, 0.3) - quantile(after, 0.8)
+		drop := quantile(before, th.fallFrom) - quantile(after, th.fallTo)
 		if drop >= th.fallBytes && drop >= th.fall*(top-low) {
-			peak, at, ok = quantile(before, 0.8), c.t[i], true
+			peak, at, ok = quantile(before, th.fallTo), c.t[i], true
 		}
 	}
 	return peak, at, ok

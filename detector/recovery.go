@@ -49,15 +49,16 @@ func Recovered(before, after Worker, limit Limit, at time.Time) (Recovery, Recov
 	}
 	n.After = lastLevel(new.Total)
 	n.Freed = n.Before - n.After
-	need := 0.1 * n.Before
+	th := Options{}.defaults()
+	need := th.freedShare * n.Before
 	if gained := n.Before - n.Baseline; gained > need {
-		need = gained / 2
+		need = th.freedGain * gained
 	}
-	full := limit.Bytes > 0 && n.After > 0.9*limit.Bytes
+	full := limit.Bytes > 0 && n.After > th.freedFull*limit.Bytes
 	switch {
 	case n.Freed < need || full:
 		return DidNotRecover, n
-	case lastRise(after) > need/4:
+	case lastRise(after) > th.freedStill*need:
 		return TooEarly, n
 	}
 	return DidRecover, n
@@ -194,11 +195,11 @@ func Compare(before, after Worker, o Options) Comparison {
 		if ra.High < rb.Low && ra.Value > 0 {
 			c.Evidence = append(c.Evidence, fmt.Sprintf("It leaks at %.0f %% of its earlier pace: a part is fixed.", 100*ra.Value/rb.Value))
 		}
-	case ra.High < math.Max(rb.Low/4, th.materialRate):
+	case ra.High < math.Max(th.fixedShare*rb.Low, th.materialRate):
 		c.Answer = Fixed
 	}
 	if c.Answer == FixUnsure {
-		c.HoursNeeded = ptr(hoursToTell(rb, ra, ha))
+		c.HoursNeeded = ptr(hoursToTell(rb, ra, ha, th))
 	}
 	return c
 }
@@ -215,8 +216,8 @@ func unproved(before Verdict) string {
 
 // hoursToTell is how much longer "after" must be watched until its interval,
 // which shrinks with time to the power 3/2, is a quarter of the old rate.
-func hoursToTell(before, after Interval, span float64) float64 {
-	want, have := math.Abs(before.Value)/4, (after.High-after.Low)/2
+func hoursToTell(before, after Interval, span float64, th thresholds) float64 {
+	want, have := th.fixedShare*math.Abs(before.Value), (after.High-after.Low)/2
 	if want <= 0 || have <= want {
 		return math.Max(span/2, 1)
 	}

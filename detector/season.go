@@ -11,9 +11,8 @@ import (
 //
 // Source: the seasonal part of STL (Cleveland and others, J. Official
 // Statistics 6, 1990) with medians and a single pass.
-func season(c curve) (curve, float64) {
-	const day, least = 24.0, 72.0
-	if c.span() < least {
+func season(c curve, th thresholds) (curve, float64) {
+	if c.span() < th.seasonFrom {
 		return c, 0
 	}
 	base := dailyBase(c)
@@ -52,7 +51,7 @@ func season(c curve) (curve, float64) {
 		all += rest[i] * rest[i]
 		left += (rest[i] - s) * (rest[i] - s)
 	}
-	if left > 0.8*all {
+	if left > th.seasonLeft*all {
 		return c, 0
 	}
 	out := c.slice(0, c.len())

@@ -25,7 +25,7 @@ func (b *bench) lag(p *judged) float64 {
 	if !(p.work > 0) || p.life.Role == RoleParent {
 		return 1
 	}
-	return math.Min(most/p.work, 20)
+	return math.Min(most/p.work, b.th.lagMost)
 }
 
 // excuse turns a leak into unsure where a sibling has gained as much and
@@ -38,12 +38,12 @@ func (b *bench) excuse() {
 		}
 		for j := range b.procs {
 			q := &b.procs[j]
-			if i == j || q.life.Role != p.life.Role || !q.settled() || q.gain() < b.th.fallBytes {
+			if i == j || q.life.Role != p.life.Role || !q.settled(b.th) || q.gain() < b.th.fallBytes {
 				continue
 			}
-			if p.gain() < 1.25*q.gain() && !(p.work*p.age > 1.5*q.work*q.age) {
+			if p.gain() < b.th.likeGain*q.gain() && !(p.work*p.age > b.th.likeWork*q.work*q.age) {
 				p.kind, p.reason = Unsure, ReasonWarmUp
-				p.need = math.Max((1.25*q.gain()-p.gain())/p.win.fit.slope, 0.5)
+				p.need = math.Max((b.th.likeGain*q.gain()-p.gain())/p.win.fit.slope, 0.5)
 				p.like, p.likeGain = q.life.PID, q.gain()
 			}
 		}
@@ -55,7 +55,7 @@ func (b *bench) excuse() {
 func (b *bench) follow() {
 	for i := range b.procs {
 		p := &b.procs[i]
-		if p.kind != Unsure || p.reason != ReasonWarmUp || p.like != 0 || p.lag < 1.5 {
+		if p.kind != Unsure || p.reason != ReasonWarmUp || p.like != 0 || p.lag < b.th.lagSlow {
 			continue
 		}
 		for _, q := range b.procs {
@@ -67,10 +67,10 @@ func (b *bench) follow() {
 }
 
 // settled reports whether a process grew and then stopped or fell back.
-func (p *judged) settled() bool {
+func (p *judged) settled(th thresholds) bool {
 	switch p.reason {
 	case ReasonWarmUp, ReasonBounded, ReasonStep, ReasonStaircase, ReasonFlat, ReasonNoise, ReasonSeasonal:
-		return p.kind == Healthy && p.curve.span() > 2
+		return p.kind == Healthy && p.curve.span() > th.settledAfter
 	}
 	return false
 }
@@ -87,7 +87,7 @@ func (b *bench) quiet(l LifeSummary, age float64) float64 {
 		if p.life.Role != l.Role || c.len() < 6 || c.t[c.len()-1] > hours(l.Judged[0].First-b.origin) {
 			continue
 		}
-		if c.span() < math.Min(age, 3) {
+		if c.span() < math.Min(age, b.th.quietAfter) {
 			continue
 		}
 		part := c.until(c.t[0] + age)

@@ -59,7 +59,7 @@ type laidTasks struct {
 }
 
 func layTasks(w Worker, o Options) (laid laidTasks) {
-	lives := tidyLives(w.Lives)
+	lives, th := tidyLives(w.Lives), o.defaults()
 	byLife := runsByLife(w.Tasks, lives)
 	laid.names = taskNames(slices.Concat(byLife...))
 	for _, t := range w.Tasks {
@@ -69,7 +69,7 @@ func layTasks(w Worker, o Options) (laid laidTasks) {
 		for _, t := range byLife[i] {
 			laid.runs += t.runs()
 		}
-		laid.overlap = laid.overlap || overlapping(byLife[i])
+		laid.overlap = laid.overlap || overlapping(byLife[i], th)
 		laid.rows = append(laid.rows, taskRows(i, l, byLife[i], laid.names, o)...)
 	}
 	laid.astray -= laid.runs
@@ -128,7 +128,7 @@ func runsByLife(ts []TaskRun, lives []Life) [][]TaskRun {
 
 // overlapping reports whether more than one run in twenty began before the
 // one before it ended: then the memory of a process tells tasks apart no more.
-func overlapping(rs []TaskRun) bool {
+func overlapping(rs []TaskRun, th thresholds) bool {
 	n, all := 0, 0
 	for i, r := range rs {
 		n += r.Beside
@@ -137,7 +137,7 @@ func overlapping(rs []TaskRun) bool {
 			n++
 		}
 	}
-	return n > 5 && n > all/20
+	return n > th.besideLeast && n > all/th.besidePart
 }
 
 // taskRows cuts a life into slots. The first hour, or the first twelfth of a
@@ -249,7 +249,7 @@ func regressTasks(out []TaskVerdict, rows []taskRow, th thresholds) {
 		return
 	}
 	demean(rows)
-	tame(rows)
+	tame(rows, th)
 	y := make([]float64, len(rows))
 	cols := make([][]float64, k)
 	for i := range cols {
@@ -261,10 +261,10 @@ func regressTasks(out []TaskVerdict, rows []taskRow, th thresholds) {
 			cols[i][r] = c
 		}
 	}
-	coef, se := contrasts(cols, y)
+	coef, se := contrasts(cols, y, th)
 	for i := range out {
-		out[i].Group = collinear(cols, out, i)
-		if total[i] < 10 || math.IsInf(se[i], 1) {
+		out[i].Group = collinear(cols, out, i, th)
+		if total[i] < th.taskRuns || math.IsInf(se[i], 1) {
 			continue
 		}
 		half := 1.645 * se[i]
@@ -272,7 +272,7 @@ func regressTasks(out []TaskVerdict, rows []taskRow, th thresholds) {
 		switch z := coef[i] / se[i]; {
 		case z > th.taskZ && len(out[i].Group) == 0:
 			out[i].Kind = TaskLeak
-		case z < 1 && (coef[i]+half)*total[i] < math.Max(growth/4, th.material):
+		case z < th.taskClear && (coef[i]+half)*total[i] < math.Max(th.taskLittle*growth, th.material):
 			out[i].Kind = TaskClear
 		}
 	}
@@ -282,7 +282,7 @@ func regressTasks(out []TaskVerdict, rows []taskRow, th thresholds) {
 // median task, with standard errors. Only differences are told: where a
 // worker is always busy, the number of calls a slot does not vary and what
 // all tasks have in common cannot be seen.
-func contrasts(cols [][]float64, y []float64) (coef, se []float64) {
+func contrasts(cols [][]float64, y []float64, th thresholds) (coef, se []float64) {
 	k := len(cols)
 	se = make([]float64, k)
 	for i := range se {
@@ -334,7 +334,7 @@ func contrasts(cols [][]float64, y []float64) (coef, se []float64) {
 		}
 		// Neighbouring slots share a floor, so there are fewer independent
 		// rows than rows.
-		se[i] = 1.25 * math.Sqrt(math.Max(s2*v, 0))
+		se[i] = th.taskNeighbours * math.Sqrt(math.Max(s2*v, 0))
 		if se[i] == 0 {
 			se[i] = math.Inf(1)
 		}
@@ -358,27 +358,27 @@ func onlyTask(v *TaskVerdict, rows []taskRow, th thresholds) {
 		gains = append(gains, r.gain)
 		gain, calls = gain+r.gain, calls+r.calls[0]
 	}
-	if calls < 10 {
+	if calls < th.taskRuns {
 		return
 	}
 	half := 1.645 * math.Sqrt(sumSquares(gains))
 	v.BytesPerCall = Interval{(gain - half) / calls, gain / calls, (gain + half) / calls}
 	switch {
-	case gain > 2*half:
+	case gain > th.taskOnly*half:
 		v.Kind = TaskLeak
-	case gain+half < 4*th.material:
+	case gain+half < th.taskQuiet*th.material:
 		v.Kind = TaskClear
 	}
 }
 
 // tame pulls gains beyond four robust deviations back to there: a freed or
 // grabbed block of many MiB says nothing about calls.
-func tame(rows []taskRow) {
+func tame(rows []taskRow, th thresholds) {
 	g := make([]float64, len(rows))
 	for i, r := range rows {
 		g[i] = r.gain
 	}
-	most := 4 * mad(g)
+	most := th.taskTame * mad(g)
 	if most == 0 {
 		return
 	}
@@ -388,11 +388,11 @@ func tame(rows []taskRow) {
 }
 
 // collinear names the tasks whose calls rise and fall with task i's.
-func collinear(cols [][]float64, all []TaskVerdict, i int) []string {
+func collinear(cols [][]float64, all []TaskVerdict, i int, th thresholds) []string {
 	var names []string
 	for j := range cols {
 		n := math.Sqrt(dot(cols[i], cols[i]) * dot(cols[j], cols[j]))
-		if j != i && n > 0 && dot(cols[i], cols[j])/n > 0.95 {
+		if j != i && n > 0 && dot(cols[i], cols[j])/n > th.taskAlike {
 			names = append(names, all[j].Task)
 		}
 	}

@@ -65,7 +65,7 @@ func (w *trend) shape(c curve, y []float64, th thresholds) (s curve) {
 
 // still reports whether a coarse curve moves by less than could matter.
 func still(s curve, th thresholds) bool {
-	return slices.Max(s.lo)-slices.Min(s.lo) < th.material/4
+	return slices.Max(s.lo)-slices.Min(s.lo) < th.still*th.material
 }
 
 // measure completes an outline. A window that moves by less than could
@@ -91,7 +91,7 @@ func (w *trend) measure(s curve, th thresholds) {
 
 // flat reports whether a window grows by less than could matter.
 func (w *trend) flat(th thresholds) bool {
-	return w.growth < th.material/4 || w.fit.slope < th.materialRate/4 && w.growth < th.materialSum
+	return w.growth < th.still*th.material || w.fit.slope < th.still*th.materialRate && w.growth < th.materialSum
 }
 
 // hopeless reports of an outline whether [trend.refusal] and its exceptions
@@ -112,8 +112,8 @@ func (w *trend) dull(th thresholds) bool {
 	return !th.unscreened && w.neff < min(th.events(w.largest), th.neffLate, th.burstEvents)
 }
 
-// withoutJumps takes out at most three sharp upward jumps, each at least a
-// quarter of the range and six times the ordinary increment, and returns
+// withoutJumps takes out the few sharp upward jumps, each a large part of
+// the range and many times the ordinary increment, and returns
 // the bytes they made.
 func withoutJumps(c curve, th thresholds) (y []float64, bytes float64, n int) {
 	at, by, rise := steepest(c.lo)
@@ -126,8 +126,8 @@ func withoutJumps(c curve, th thresholds) (y []float64, bytes float64, n int) {
 // not move the median.
 func (e ending) withoutJumps(y, room []float64, th thresholds) (z []float64, bytes float64, n int) {
 	z = y
-	for at, by, rise := e.at, e.by, e.most-e.least; n < 3; at, by, rise = steepest(z) {
-		if by < th.step*rise || by < th.material/3 || !stays(z, at) || !extraordinary(y, by) {
+	for at, by, rise := e.at, e.by, e.most-e.least; n < th.steps; at, by, rise = steepest(z) {
+		if by < th.step*rise || by < th.material/th.stepPart || !stays(z, at, th) || !extraordinary(y, by, th) {
 			break
 		}
 		if n == 0 {
@@ -194,18 +194,18 @@ func steepest(y []float64) (at int, by, rise float64) {
 	return at, by, most - least
 }
 
-// extraordinary reports whether a rise is at least six times the ordinary
-// increment of y. A count of the increments that are too large for that nearly
+// extraordinary reports whether a rise is many times the ordinary increment
+// of y. A count of the increments that are too large for that nearly
 // always tells, without their median.
-func extraordinary(y []float64, by float64) bool {
+func extraordinary(y []float64, by float64, th thresholds) bool {
 	n, large := len(y)-1, 0
 	for i := 1; i < len(y); i++ {
-		if by < 6*(normalMAD*math.Abs(y[i]-y[i-1])) {
+		if by < th.stepOrdinary*(normalMAD*math.Abs(y[i]-y[i-1])) {
 			large++
 		}
 	}
 	if n%2 == 0 && large == n/2 { // the median lies between one that is and one that is not
-		return !(by < 6*ordinary(y))
+		return !(by < th.stepOrdinary*ordinary(y))
 	}
 	return large <= n/2
 }
@@ -222,8 +222,8 @@ func ordinary(y []float64) float64 {
 
 // stays reports whether the level reached at i is kept, so that it is a jump
 // and not a spike.
-func stays(y []float64, i int) bool {
-	after := y[i:min(i+13, len(y))]
+func stays(y []float64, i int, th thresholds) bool {
+	after := y[i:min(i+th.stepStays, len(y))]
 	return slices.Min(after) > (y[i]+y[i-1])/2
 }
 

@@ -33,7 +33,7 @@ func warmUpOdds(w trend, b bends, s setting, th thresholds) float64 {
 	if s.odds > 0 {
 		odds *= s.odds
 	}
-	if !math.IsNaN(s.quiet) && s.quiet < w.growth/4 {
+	if !math.IsNaN(s.quiet) && s.quiet < th.quietShare*w.growth {
 		odds *= th.warmQuiet
 	}
 	return odds

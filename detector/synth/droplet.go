@@ -190,7 +190,7 @@ func total(bytes float64) float64 {
 func carried(w detector.Worker, begin time.Time, passes int) []float64 {
 	out := make([]float64, passes)
 	for _, l := range w.Lives {
-		last, held := -1, 0.0
+		last, every, held := -1, passes, 0.0
 		for _, s := range l.Samples {
 			i := int(s.At.Sub(begin) / time.Minute)
 			if math.IsNaN(s.PSS) || i < 0 || i >= passes {
@@ -202,9 +202,12 @@ func carried(w detector.Worker, begin time.Time, passes int) []float64 {
 			if last < 0 {
 				out[i] += s.PSS
 			}
+			if last >= 0 {
+				every = min(every, i-last)
+			}
 			last, held = i, s.PSS
 		}
-		if last >= passes-5 {
+		if last >= passes-1-max(every, 4) { // it lives on: its next reading is yet to come
 			for k := last + 1; k < passes; k++ {
 				out[k] += held
 			}

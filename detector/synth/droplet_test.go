@@ -59,3 +59,17 @@ func TestDropletGrowsWithItsLeak(t *testing.T) {
 		t.Errorf("dh2 is healthy and grew by %.0f MiB in its last quarter", g/mib)
 	}
 }
+
+// TestDropletEndsWithItsWorkers: however seldom it is measured, a droplet does
+// not give memory back because a worker's next reading is yet to come.
+func TestDropletEndsWithItsWorkers(t *testing.T) {
+	for _, every := range []time.Duration{0, 4 * time.Minute} {
+		for seed := uint64(1); seed < 4; seed++ {
+			c := DropletFamilies()[0].Make(seed, Params{Days: 1, Every: every})
+			n := len(c.Droplet.Available)
+			if fell := c.Droplet.Available[n-1].V - c.Droplet.Available[n-25].V; fell > 50*mib {
+				t.Errorf("every %v, seed %d: gave back %.0f MiB in its last 24 minutes", every, seed, fell/mib)
+			}
+		}
+	}
+}
