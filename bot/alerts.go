@@ -167,7 +167,7 @@ func (s *Service) lost(f finding.Finding, rings map[string]bool) []alert.Alert {
 		return nil
 	}
 	a := about(f, kind, alert.Error, report.Headline(f, f.LastSeen))
-	a.Detail = f.Summary
+	a.Detail = report.Summary(f, s.d.Zone)
 	since := f.Opened
 	if !f.Began.IsZero() {
 		since = f.Began // of the silence: before it was found, or after it was heard of in between
@@ -215,6 +215,6 @@ func (s *Service) lostSlack(ctx context.Context) ([]alert.Alert, error) {
 		return nil, nil
 	}
 	return []alert.Alert{{Key: "slack", Kind: alert.LostSlack, Severity: alert.Error, Since: known,
-		Title:  "dropleak has not heard Slack since " + known.UTC().Format("2 Jan 15:04 UTC"),
+		Title:  "dropleak has not heard Slack since " + report.Moment(known, s.d.Zone),
 		Detail: "Findings are not shown and nobody can approve there. dropleak findings and dropleak approve work without Slack."}}, nil
 }

@@ -237,3 +237,30 @@ func TestLostSlack(t *testing.T) {
 	cut.set(false)
 	testbed.Eventually(t, testbed.Patience, h.want("alert.firing slack", "alert.resolved slack"))
 }
+
+// TestAlertsTellTheTimeOfTheReports: who is called reads plain text, which
+// stands in the zone of the reports.
+func TestAlertsTellTheTimeOfTheReports(t *testing.T) {
+	zone := time.FixedZone("CET", 3600)
+	s, st := assembled(t, func(d *Deps) { d.Zone, d.Alerts.LostAfter = zone, 10*time.Minute })
+	f := outage(time.Hour)
+	f.Began = f.Opened
+	if err := st.OpenFinding(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	due := time.Now().Add(-3 * time.Hour).Truncate(time.Second)
+	if err := s.setOverdue(t.Context(), Report{Channel: "C0OPS"}, due.UTC().Format(time.RFC3339Nano)); err != nil {
+		t.Fatal(err)
+	}
+	s.d.Reports = []Report{{Channel: "C0OPS"}}
+	got, err := s.wanted(t.Context())
+	if err != nil || len(got) != 2 {
+		t.Fatalf("wanted %+v, %v", got, err)
+	}
+	if want := "since " + f.Began.In(zone).Format("2 Jan 15:04 CET") + ": 12 workers on 5 droplets are not watched."; !strings.Contains(got[0].Detail, want) || got[0].Source != "prometheus-main" {
+		t.Errorf("%+v, want %s", got[0], want)
+	}
+	if want := "since " + due.In(zone).Format("2 Jan 15:04 CET"); !strings.HasSuffix(got[1].Title, want) {
+		t.Errorf("titled %q, want %s", got[1].Title, want)
+	}
+}

@@ -92,6 +92,7 @@ type Deps struct {
 	MaxAge      time.Duration  // of those; 0: any
 	Limits      remedy.Limits  // on how many runs act at a time
 	Alerts      Alerts         // whom to call beside Slack
+	Zone        *time.Location // of times where Slack does not show them in the reader's own: charts, alerts; nil: UTC
 	Rehearse    bool
 	OwnDroplet  int64 // the droplet the service runs on; 0 elsewhere or unknown
 	Retention   time.Duration
@@ -179,7 +180,7 @@ func (s *Service) assembleSlack(ctx context.Context) error {
 	}
 	s.chat = chat.New(chat.Options{Slack: wire, Inbox: s.d.Store, Findings: s.d.Store, Remedy: s.remedy, Standing: s.remedy, Rolling: s.remedy, Fleet: fleet{s},
 		Person: app.User, Team: team, Audit: s.note, Head: s.head, Cursors: s.d.Store, Trouble: s.trouble, Sources: s.sources, Channel: s.d.Channel, Escalation: s.d.Escalation, AnyoneMutes: s.d.AnyoneMutes,
-		Scale: s.d.Scale, Owner: s.d.Owner, Log: s.log})
+		Zone: s.d.Zone, Scale: s.d.Scale, Owner: s.d.Owner, Log: s.log})
 	return nil
 }
 

@@ -188,15 +188,15 @@ func (l *load) take(ctx context.Context) {
 	tick := time.NewTicker(max(time.Minute/time.Duration(*loadDroplets), time.Millisecond))
 	defer tick.Stop()
 	for n := 0; ; n++ {
+		if err := l.s.history.Write(ctx, sample.Encode(l.pass(n%*loadDroplets, passes + n / *loadDroplets))); err != nil && ctx.Err() == nil {
+			l.t.Error(err)
+		}
+		l.taken.Add(1)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if err := l.s.history.Write(ctx, sample.Encode(l.pass(n%*loadDroplets, passes + n / *loadDroplets))); err != nil && ctx.Err() == nil {
-			l.t.Error(err)
-		}
-		l.taken.Add(1)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/dropleak/dropleak/bot/alert"
+	"github.com/dropleak/dropleak/bot/report"
 )
 
 // A scheduled report that Slack does not take is due once a day or so, and
@@ -87,7 +88,7 @@ func (s *Service) overdue(ctx context.Context) (out []alert.Alert, err error) {
 		}
 		seen[r.overdueCursor()] = true
 		out = append(out, alert.Alert{Key: "report/" + r.Channel + "/" + r.Tag, Kind: alert.OverdueReport, Severity: alert.Error, Since: since,
-			Title:  fmt.Sprintf("%s could not be posted since %s", r.title(), since.UTC().Format("2 Jan 15:04 UTC")),
+			Title:  fmt.Sprintf("%s could not be posted since %s", r.title(), report.Moment(since, s.d.Zone)),
 			Detail: "The service's log has Slack's reason. dropleak findings shows what would stand in it."})
 	}
 	return out, nil

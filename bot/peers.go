@@ -2,7 +2,6 @@ package bot
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/report"
 	"github.com/dropleak/dropleak/bot/watch"
 )
 
@@ -28,11 +28,11 @@ func (s *Service) peers(ctx context.Context) ([]remedy.Peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return peersOf(f, seen, silent, time.Now()), nil
+	return peersOf(f, seen, silent, time.Now(), s.d.Zone), nil
 }
 
 // peersOf joins who is remembered with what is held against them.
-func peersOf(f watch.Fleet, seen []history.Presence, live []finding.Finding, at time.Time) []remedy.Peer {
+func peersOf(f watch.Fleet, seen []history.Presence, live []finding.Finding, at time.Time, zone *time.Location) []remedy.Peer {
 	every := map[string]time.Duration{} // droplet ids' interval between passes
 	for _, p := range seen {
 		if p.Worker == "" && p.Source == "" {
@@ -49,7 +49,7 @@ func peersOf(f watch.Fleet, seen []history.Presence, live []finding.Finding, at 
 		if p.Interval == 0 && p.Source == "" {
 			p.Interval = every[p.DropletID] // heard of once: its agent's passes tell
 		}
-		key, why := [2]string{p.DropletID, p.Worker}, unheard(p, at)
+		key, why := [2]string{p.DropletID, p.Worker}, unheard(p, at, zone)
 		if by[key] == nil {
 			by[key] = &remedy.Peer{Subject: finding.Subject{DropletID: p.DropletID, DropletName: f.Droplets[i].Name, Worker: p.Worker}, Missing: why}
 			order = append(order, key)
@@ -71,12 +71,12 @@ func peersOf(f watch.Fleet, seen []history.Presence, live []finding.Finding, at 
 
 // unheard says why a worker cannot be believed to be up; empty: it was heard
 // of within three intervals.
-func unheard(p history.Presence, at time.Time) string {
+func unheard(p history.Presence, at time.Time, zone *time.Location) string {
 	switch {
 	case p.Interval <= 0:
-		return fmt.Sprintf("heard of only once, %s", p.Last.UTC().Format("2 Jan 15:04 UTC"))
+		return "heard of only once, " + report.Moment(p.Last, zone)
 	case watch.Silent(p, at):
-		return "not seen since " + p.Last.UTC().Format("2 Jan 15:04 UTC")
+		return "not seen since " + report.Moment(p.Last, zone)
 	}
 	return ""
 }

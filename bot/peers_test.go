@@ -46,7 +46,7 @@ func TestPeers(t *testing.T) {
 		"a droplet that has none of all": {seen: []history.Presence{agent}, none: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := peersOf(watch.Fleet{Droplets: []watch.Droplet{{ID: "1", Name: "web-1"}}}, c.seen, c.live, now)
+			got := peersOf(watch.Fleet{Droplets: []watch.Droplet{{ID: "1", Name: "web-1"}}}, c.seen, c.live, now, nil)
 			if c.none {
 				if len(got) != 0 {
 					t.Fatalf("knows %+v", got)

@@ -95,7 +95,7 @@ func latest(a, b time.Time) time.Time {
 func (s *Service) pulled() (out []string) {
 	for _, f := range s.feeds {
 		st := f.State()
-		line := f.Name() + ": " + steadily(f.Every(), st.Newest) + ", "
+		line := f.Name() + ": " + steadily(f.Every(), st.Newest, s.d.Zone) + ", "
 		switch lacks := st.Lacks(); {
 		case st.Error != "":
 			line += "does not answer"
@@ -110,10 +110,10 @@ func (s *Service) pulled() (out []string) {
 }
 
 // steadily says how often samples come, and when the newest was.
-func steadily(every time.Duration, newest time.Time) string {
+func steadily(every time.Duration, newest time.Time, zone *time.Location) string {
 	said := "no sample yet"
 	if !newest.IsZero() {
-		said = "newest sample of " + newest.UTC().Truncate(homeSpan).Format("2 Jan 15:04 UTC") + " or after"
+		said = "newest sample of " + report.Moment(newest.Truncate(homeSpan), zone) + " or after"
 	}
 	if every <= 0 {
 		return said
@@ -178,7 +178,7 @@ func (s *Service) toldOf(p history.Presence, silent bool, day map[history.Told]h
 	if p.Worker != "" {
 		who = p.Worker + " on " + who
 	}
-	line := who + " by " + cmp.Or(p.Source, "agent") + ": " + steadily(p.Interval, p.Last)
+	line := who + " by " + cmp.Or(p.Source, "agent") + ": " + steadily(p.Interval, p.Last, s.d.Zone)
 	if silent {
 		line += ", silent since"
 	}

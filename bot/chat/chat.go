@@ -99,7 +99,7 @@ type Options struct {
 	// Escalation is mentioned when a question is about to be answered by
 	// memory running out: a user or user group id, empty for nobody.
 	Escalation string
-	Zone       *time.Location // of charts
+	Zone       *time.Location // of charts and what stands in them; nil: UTC
 	Scale      schedule.Scale
 	Owner      string // unique among processes
 	Log        *slog.Logger

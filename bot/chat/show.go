@@ -244,7 +244,7 @@ func shown(look report.Look, f finding.Finding, v remedy.View, now time.Time) re
 // render makes the message of a finding, with the run about it if there is
 // one worth showing.
 func (c *Chat) render(ctx context.Context, f finding.Finding) (slackapp.Message, error) {
-	look := report.Look{At: f.LastSeen, Picture: f.Picture}
+	look := report.Look{At: f.LastSeen, Zone: c.o.Zone, Picture: f.Picture}
 	c.mu.Lock()
 	look.NoRun = c.noRun[f.ID]
 	if f.State.Final() {

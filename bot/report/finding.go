@@ -16,16 +16,17 @@ import (
 // Look is what a finding's message shows besides the finding itself.
 type Look struct {
 	At      time.Time
-	First   string        // what stands above all else, in mrkdwn: how a run ended, what its buttons leave out; "" for nothing
-	Picture string        // id of the uploaded chart; "" for none
-	Run     []slack.Block // the run about it, put below
-	Row     slack.Block   // its buttons, put below the first section; nil for none
-	Below   slack.Block   // those that need not be seen at once, below the facts; nil for none
-	Ask     string        // the ask in the notification: "Approve a restart?"
-	NoRun   string        // why no restart can be offered, when that is so
-	Story   string        // what became of the subject, after its name, where that is newer than the forecast
-	Redrawn bool          // the chart is of after the story
-	Before  string        // with Story: what it held and how it grew before that; the verdict may be about what came after
+	Zone    *time.Location // of what Slack does not show in the reader's own; nil: UTC
+	First   string         // what stands above all else, in mrkdwn: how a run ended, what its buttons leave out; "" for nothing
+	Picture string         // id of the uploaded chart; "" for none
+	Run     []slack.Block  // the run about it, put below
+	Row     slack.Block    // its buttons, put below the first section; nil for none
+	Below   slack.Block    // those that need not be seen at once, below the facts; nil for none
+	Ask     string         // the ask in the notification: "Approve a restart?"
+	NoRun   string         // why no restart can be offered, when that is so
+	Story   string         // what became of the subject, after its name, where that is newer than the forecast
+	Redrawn bool           // the chart is of after the story
+	Before  string         // with Story: what it held and how it grew before that; the verdict may be about what came after
 }
 
 // Finding is the one message of a finding, in every state of its life.
@@ -113,7 +114,7 @@ func (l Look) picture(f finding.Finding) slack.Block {
 		b.AltText += "."
 		b.Title = plainText(saysBeforeRestart, 200)
 	} else if !f.Drawn.IsZero() && f.LastSeen.After(f.Drawn) {
-		b.Title = plainText(fmt.Sprintf(saysAsOf, f.Drawn.UTC().Format("2 Jan 15:04 UTC")), 200)
+		b.Title = plainText(fmt.Sprintf(saysAsOf, Moment(f.Drawn, l.Zone)), 200)
 	}
 	return b
 }

@@ -46,7 +46,7 @@ the configuration has approvals.mute: members.
 					return usage(fmt.Errorf("--for %q is not a time to come, such as 24h or 7d", span))
 				}
 				d.Until = time.Now().Add(length)
-				until = d.Until.UTC().Format("2 January 15:04 UTC")
+				until = d.Until.Local().Format("2 January 15:04 MST")
 			}
 			return aside(cmd.Context(), s, a, args[0], "Nothing is said about it until "+until+", and nothing is restarted.", d)
 		},

@@ -39,7 +39,7 @@ func warnClock(s streams, t hub.Token) {
 		why = "its clock is fast"
 	}
 	fmt.Fprintf(s.talk, "warning: samples of token %s (%s) were %s when they came at %s: %s; samples at wrong times spoil rates and verification\n",
-		t.ID, printable(t.Name), clockText(t), t.Seen.At.Format(time.DateTime), why)
+		t.ID, printable(t.Name), clockText(t), t.Seen.At.Local().Format(time.DateTime), why)
 }
 
 // aheadSeconds is how far the newest samples of a token lay before our clock,

@@ -100,6 +100,9 @@ func schedules(d *bot.Deps, c configs.Config) (err error) {
 		if err != nil {
 			return err
 		}
+		if d.Zone == nil {
+			d.Zone = zone // that of the first one
+		}
 		spec, err := schedule.Parse(r.Cron, zone)
 		if err != nil {
 			return err

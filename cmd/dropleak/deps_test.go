@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dropleak/dropleak/bot"
 	"github.com/dropleak/dropleak/configs"
 )
 
@@ -44,5 +45,16 @@ func TestQueuesReachTheRuns(t *testing.T) {
 	q := limits(c.Remediation).Queues
 	if len(q) != 1 || q[0].Keep != 2 || q[0].Title() != "mail@*, web" {
 		t.Errorf("queues %+v", q)
+	}
+}
+
+// TestZoneOfTheFirstReport: what Slack does not show in the reader's own zone
+// stands in that of the first report.
+func TestZoneOfTheFirstReport(t *testing.T) {
+	var d bot.Deps
+	c := configs.Config{Schedule: configs.Schedule{Scan: "@every 5m", Report: configs.Reports{
+		{Cron: "0 9 * * *", TimeZone: "Europe/Berlin"}, {Cron: "0 8 * * 1", TimeZone: "Asia/Tokyo"}}}}
+	if err := schedules(&d, c); err != nil || d.Zone.String() != "Europe/Berlin" || len(d.Reports) != 2 {
+		t.Errorf("%v, %v, %d reports", err, d.Zone, len(d.Reports))
 	}
 }

@@ -375,3 +375,30 @@ func TestEveryCommandHelps(t *testing.T) {
 		}
 	}
 }
+
+// People read the terminal's time, programs that of the world.
+func TestTimesOfTheTerminal(t *testing.T) {
+	here := time.Local
+	t.Cleanup(func() { time.Local = here })
+	time.Local = time.FixedZone("CET", 3600)
+	d := newDesk(t, "")
+	s := d.open()
+	defer s.Close()
+	made, _, err := hub.Create(t.Context(), s, hub.Token{Name: "agent", Kind: hub.Agent, Droplet: "4711"})
+	if err == nil {
+		err = s.TouchToken(t.Context(), made.ID, hub.Seen{At: made.Created.Add(time.Minute), Ahead: time.Hour})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := made.Created.Add(time.Hour + time.Minute).Format(time.DateTime)
+	d.run(0, "token", "list")
+	d.says(made.Created.Add(time.Hour).Format(time.DateTime), seen)
+	if !strings.Contains(d.said, "when they came at "+seen) {
+		t.Errorf("warned by another clock than %s: %s", seen, d.said)
+	}
+	d.run(0, "token", "list", "--json")
+	if x := d.list(1)[0]; x["created"] != made.Created.Format(time.RFC3339Nano) {
+		t.Errorf("%v", x)
+	}
+}

@@ -160,12 +160,12 @@ func printTokens(s streams, tokens []hub.Token) error {
 	for _, t := range tokens {
 		state, seen := "good", "never"
 		if !t.Revoked.IsZero() {
-			state = "revoked " + t.Revoked.Format(time.DateTime)
+			state = "revoked " + t.Revoked.Local().Format(time.DateTime)
 		}
 		if !t.Seen.At.IsZero() {
-			seen = t.Seen.At.Format(time.DateTime)
+			seen = t.Seen.At.Local().Format(time.DateTime)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, printable(t.Name), t.Kind, t.Droplet+t.Tag, t.Created.Format(time.DateTime), seen, clockText(t), state)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, printable(t.Name), t.Kind, t.Droplet+t.Tag, t.Created.Local().Format(time.DateTime), seen, clockText(t), state)
 	}
 	if err := w.Flush(); err != nil {
 		return err

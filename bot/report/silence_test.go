@@ -1,0 +1,57 @@
+package report
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/slack-go/slack"
+)
+
+// What Slack does not show in the reader's zone stands in the one that is
+// asked for, with its name; a finding of an earlier version keeps its words.
+func TestTimesInAZone(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet := other(finding.KindSilent, "", "the agent has not reported since 22 Nov 11:00 UTC; nothing is known of its workers")
+	before := quiet
+	before.Began = time.Time{}
+	for _, tt := range []struct {
+		f    finding.Finding
+		zone *time.Location
+		want string
+	}{
+		{quiet, berlin, "The agent has not reported since 22 Nov 12:00 CET; nothing is known of its workers."},
+		{quiet, nil, "The agent has not reported since 22 Nov 11:00 UTC; nothing is known of its workers."},
+		{before, berlin, "The agent has not reported since 22 Nov 11:00 UTC; nothing is known of its workers."},
+		{heard(quiet), berlin, "The agent did not report from 22 Nov 12:00 CET to 22 Nov 12:20 CET. It is heard of again; this closes when that has lasted."},
+		{source(finding.Outage{Workers: 1, Droplets: 1, Sends: true}), berlin, "Nothing from the source prometheus-main since 22 Nov 12:00 CET: 1 worker on 1 droplet is not watched. " +
+			"See that its senders run and that their tokens are good; dropleak token list says when each was last used."},
+		{source(finding.Outage{Droplets: 2, Trouble: "a <b> & `c`."}), berlin, "Nothing from the source prometheus-main since 22 Nov 12:00 CET: memory of 2 droplets is not watched. " +
+			"See that it runs and can be reached from where dropleak runs; dropleak sources says how it stands. In place of an answer came: a <b> & c."},
+	} {
+		if got := Summary(tt.f, tt.zone); got != tt.want {
+			t.Errorf("says\n%q, want\n%q", got, tt.want)
+		}
+	}
+	if got := Moment(time.Date(2026, 7, 1, 22, 30, 0, 0, time.UTC), berlin); got != "2 Jul 00:30 CEST" {
+		t.Errorf("in summer: %s", got)
+	}
+}
+
+// The title of a chart that is older than the numbers is plain text.
+func TestAsOfInAZone(t *testing.T) {
+	f := with(func(f *finding.Finding) { f.Drawn = noon.Add(-3 * time.Hour) })
+	for _, b := range Finding(f, Look{At: noon, Picture: "F0", Zone: time.FixedZone("CET", 3600)}).Blocks {
+		if image, ok := b.(*slack.ImageBlock); ok {
+			if !strings.Contains(image.Title.Text, "As of 22 Nov 10:00 CET") {
+				t.Errorf("titled %q", image.Title.Text)
+			}
+			return
+		}
+	}
+	t.Error("there is no chart")
+}
