@@ -26,6 +26,7 @@ type opinion struct {
 	score   float64 // that, with doubted
 	back    float64 // with unsure: hours before which it was not yet a leak, 0: not asked
 	byLoad  float64 // with load: the share of the growth that follows CPU time, 0: not known
+	fresh   bool    // with unsure: a leak that has not stood for as long as asked
 }
 
 // windows are the shares of a series looked at, all ending now. A leak that
@@ -72,6 +73,11 @@ func assess(c curve, s setting, th thresholds) opinion {
 	if !o.certain(s, th) {
 		o.kind, o.reason, o.need = Unsure, ReasonNoise, o.hoursUntilCertain(s, th)
 		o.doubted, o.score = true, o.certainty(s, th)
+		return o
+	}
+	if stood := o.stood(c, s, th); stood < th.patience {
+		o.kind, o.reason, o.need = Unsure, ReasonNoise, th.patience-stood
+		o.fresh = true
 	}
 	return o
 }

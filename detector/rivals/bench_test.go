@@ -17,16 +17,18 @@ import (
 )
 
 var (
-	seriesFlag  = flag.Int("series", 1, "generated series a family")
-	firstFlag   = flag.Uint64("first", 1_000_000, "first seed; calibration uses those below a million")
-	looksFlag   = flag.Int("looks", 10, "looks at each series, as alerts come")
-	daysFlag    = flag.Float64("days", 0, "length of the generated series; 0: drawn, and 1.4 in the smoke run")
-	recordsFlag = flag.Bool("recordings", false, "judge the reported halves of the recordings too")
-	familyFlag  = flag.String("families", "", "comma-separated families; empty: all")
-	mdFlag      = flag.String("md", "", "write the tables as Markdown to this file")
-	rivalsFlag  = flag.Int("rivals", -1, "generated series a family that the rivals judge too; -1: all")
-	budgetFlag  = flag.Duration("budget", 0, "begin no more series after this time; 0: no end")
-	missFlag    = flag.Bool("misses", false, "list every miss and false alarm of dropleak")
+	seriesFlag   = flag.Int("series", 1, "generated series a family")
+	firstFlag    = flag.Uint64("first", 1_000_000, "first seed; calibration uses those below a million")
+	looksFlag    = flag.Int("looks", 10, "looks at each series, as alerts come")
+	everyFlag    = flag.Duration("every", 0, "look that often instead, as the service does")
+	patienceFlag = flag.Duration("patience", 0, "what the service asks of a leak, see detector.Options")
+	daysFlag     = flag.Float64("days", 0, "length of the generated series; 0: drawn, and 1.4 in the smoke run")
+	recordsFlag  = flag.Bool("recordings", false, "judge the reported halves of the recordings too")
+	familyFlag   = flag.String("families", "", "comma-separated families; empty: all")
+	mdFlag       = flag.String("md", "", "write the tables as Markdown to this file")
+	rivalsFlag   = flag.Int("rivals", -1, "generated series a family that the rivals judge too; -1: all")
+	budgetFlag   = flag.Duration("budget", 0, "begin no more series after this time; 0: no end")
+	missFlag     = flag.Bool("misses", false, "list every miss and false alarm of dropleak")
 )
 
 // report is everything one run measured.

@@ -64,7 +64,7 @@ type look struct {
 	verdict detector.Verdict // dropleak's only
 }
 
-// judge looks at the subject n times, as alerts come, each time seeing only
+// judge looks at the subject n times, or as often as -every says, as alerts come, each time seeing only
 // what there was by then. The first answer is dropleak's, the others are the
 // rivals' in their order, where asked for.
 func judge(s subject, n int, beside bool) [][]look {
@@ -72,6 +72,9 @@ func judge(s subject, n int, beside bool) [][]look {
 	var series Series
 	if beside {
 		rivals, series = All(), withLimit(Of(s.worker))
+	}
+	if *everyFlag > 0 {
+		n = max(1, int(s.end.Sub(s.begin) / *everyFlag))
 	}
 	out := make([][]look, 1+len(rivals))
 	seen := newWatcher(s.worker)
@@ -98,8 +101,9 @@ func newWatcher(w detector.Worker) *watcher {
 }
 
 func (o *watcher) judge(at time.Time) detector.Verdict {
+	opt := detector.Options{Patience: *patienceFlag}
 	if len(o.worker.Tasks) > 0 {
-		return detector.Judge(o.worker, at, detector.Options{}) // which task leaks is not kept by chunk
+		return detector.Judge(o.worker, at, opt) // which task leaks is not kept by chunk
 	}
 	w := until(o.worker, at)
 	var chunks []detector.Chunk
@@ -114,7 +118,7 @@ func (o *watcher) judge(at time.Time) detector.Verdict {
 		}
 		chunks = append(chunks, c)
 	}
-	return detector.JudgeSummary(detector.Join(w, chunks), at, detector.Options{})
+	return detector.JudgeSummary(detector.Join(w, chunks), at, opt)
 }
 
 // until is the worker as it was known at that moment.
