@@ -41,7 +41,7 @@ fuzz: ## fuzz every target for FUZZTIME each (default 10s)
 .PHONY: bench-detect
 bench-detect: ## measure the detector beside what others use: SERIES generated series a family (default 500) from seed FIRST, the rivals on RIVALS of them, recordings in $DROPLEAK_CORPUS; DOC=page writes the tables into it
 	go test ./detector/rivals -run TestBenchDetect -v -timeout 0 -args -series $(or $(SERIES),500) -recordings -misses $(if $(FIRST),-first $(FIRST)) \
-		$(if $(RIVALS),-rivals $(RIVALS)) $(if $(BUDGET),-budget $(BUDGET)) $(if $(LOOKS),-looks $(LOOKS)) $(if $(MD),-md $(abspath $(MD))) \
+		$(if $(RIVALS),-rivals $(RIVALS)) $(if $(BUDGET),-budget $(BUDGET)) $(if $(LOOKS),-looks $(LOOKS)) $(if $(EVERY),-every $(EVERY)) $(if $(PATIENCE),-patience $(PATIENCE)) $(if $(MD),-md $(abspath $(MD))) \
 		$(if $(DOC),-doc $(abspath $(DOC)) -commit $$(git rev-parse --short HEAD))
 
 .PHONY: pictures

@@ -65,15 +65,20 @@ func (w *Watch) Look(ctx context.Context, d Droplet, at time.Time) (View, error)
 		worker = StretchWorker(worker, w.o.Scale, at)
 		worker.Limit = w.limit(d, worker, available)
 		v.Workers, v.holds = append(v.Workers, worker), append(v.holds, holding{footprint(worker), newest(worker)})
-		verdict := w.beside(ctx, v, worker.Name, detector.Judge(worker, at, detector.Options{}), func(held []detector.Point) detector.Verdict {
+		verdict := w.beside(ctx, v, worker.Name, detector.Judge(worker, at, judging), func(held []detector.Point) detector.Verdict {
 			worker.Held = held
-			return detector.Judge(worker, at, detector.Options{})
+			return detector.Judge(worker, at, judging)
 		})
 		v.Verdicts = append(v.Verdicts, w.blame(ctx, d, worker.Name, verdict, at))
 	}
-	v.Verdict = detector.JudgeDroplet(v.Host, v.Workers, v.Verdicts, at, detector.Options{})
+	v.Verdict = detector.JudgeDroplet(v.Host, v.Workers, v.Verdicts, at, judging)
 	return v, nil
 }
+
+// judging is how everything is judged here: somebody who looks every hour asks
+// a leak to have stood for a while before he wakes anybody. What that costs
+// and brings is measured on docs/detection.md.
+var judging = detector.Options{Patience: 2 * time.Hour}
 
 // from is where the window begins that is judged as of a moment: with the
 // chunk it falls into, so that summaries that were kept are whole.
@@ -109,13 +114,13 @@ func (w *Watch) glance(ctx context.Context, d Droplet, at time.Time) (View, erro
 		v.holds = append(v.holds, holding{footprint(recent), newest(recent)})
 		recent.Limit, recent.Lives, recent.Pressure = x.Summary.Limit, nil, nil
 		v.Workers = append(v.Workers, recent)
-		verdict := w.beside(ctx, v, recent.Name, detector.JudgeSummary(x.Summary, at, detector.Options{}), func(held []detector.Point) detector.Verdict {
+		verdict := w.beside(ctx, v, recent.Name, detector.JudgeSummary(x.Summary, at, judging), func(held []detector.Point) detector.Verdict {
 			x.Summary.Held = held
-			return detector.JudgeSummary(x.Summary, at, detector.Options{})
+			return detector.JudgeSummary(x.Summary, at, judging)
 		})
 		v.Verdicts = append(v.Verdicts, w.blame(ctx, d, recent.Name, verdict, at))
 	}
-	v.Verdict = detector.JudgeDropletSummary(g.Host, sums, v.Verdicts, detector.Options{})
+	v.Verdict = detector.JudgeDropletSummary(g.Host, sums, v.Verdicts, judging)
 	return v, nil
 }
 

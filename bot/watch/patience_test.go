@@ -1,0 +1,35 @@
+package watch_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/dropleak/dropleak/detector"
+	"github.com/dropleak/dropleak/detector/synth"
+)
+
+// TestAMomentIsNotEnough: bounded caches that fill in a straight line look like
+// leaks for an hour. Whoever looks every hour for months would be woken by
+// each; a scan waits until it has stood.
+func TestAMomentIsNotEnough(t *testing.T) {
+	families := synth.Families()
+	cache := families[slices.IndexFunc(families, func(f synth.Family) bool { return f.Name == "h7" })]
+	for _, seed := range []uint64{310013, 310033, 310041} {
+		c := cache.Make(seed, synth.Params{})
+		c.Worker.Name, c.Worker.Droplet = "mailer", web.ID
+		b, fooled := newBed(t, c.Worker), 0
+		first := c.Worker.Lives[0].Samples[0].At
+		for at := first.Add(hours(3)); at.Before(first.Add(hours(9))); at = at.Add(time.Hour) {
+			if detector.Judge(c.Worker, at, detector.Options{}).Kind.Leaks() {
+				fooled++
+			}
+			if told := b.scan(at); told != "" {
+				t.Errorf("%d: %v after the start told %q", seed, at.Sub(first), told)
+			}
+		}
+		if fooled == 0 {
+			t.Errorf("%d: no single look was fooled: the case shows nothing", seed)
+		}
+	}
+}
