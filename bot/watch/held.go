@@ -3,21 +3,23 @@ package watch
 import (
 	"context"
 
+	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/detector"
 )
 
 // beside judges a worker that leaks again, with the tasks that its main
 // process held until their time (ETA, countdown), where the probe counted
 // them: a backlog fills the process as a leak would. judge is given their
-// numbers. A verdict stands where nobody counted.
-func (w *Watch) beside(ctx context.Context, v View, worker string, first detector.Verdict, judge func(held []detector.Point) detector.Verdict) detector.Verdict {
+// numbers. A verdict stands where nobody counted. carried: but for these tasks
+// it would be a leak.
+func (w *Watch) beside(ctx context.Context, v View, worker string, first detector.Verdict, judge func(held []detector.Point) detector.Verdict) (verdict detector.Verdict, carried bool) {
 	if !first.Kind.Leaks() {
-		return first
+		return first, false
 	}
 	held, err := w.o.Series.Held(ctx, v.Droplet.ID, worker, w.from(v.At), v.At)
 	if err != nil {
 		w.o.Log.Error("tasks that wait were not set against growth", "droplet", v.Droplet.Name, "worker", worker, "err", err)
-		return first
+		return first, false
 	}
 	most := 0.0
 	for i := range held {
@@ -25,7 +27,20 @@ func (w *Watch) beside(ctx context.Context, v View, worker string, first detecto
 		most = max(most, held[i].V)
 	}
 	if most == 0 {
-		return first
+		return first, false
 	}
-	return judge(held)
+	verdict = judge(held)
+	return verdict, !verdict.Kind.Leaks() && verdict.Reason == detector.ReasonLoad
+}
+
+// carried ends a finding that was opened before anybody counted what waits in
+// the worker, once the tasks have carried all growth for as long as another
+// growth must be seen to have stopped: today nobody would open it. While they
+// pile up, a cure by level memory cannot be seen, and what the finding
+// foretells is no longer believed.
+func (w *Watch) carried(ctx context.Context, v View, f finding.Finding, verdict detector.Verdict) (*Change, error) {
+	if f.State == finding.InHand || v.At.Sub(w.o.Scale.Stretch(f.LastSeen, v.At)) < w.calm(f) {
+		return nil, nil
+	}
+	return w.resolve(ctx, v, f, verdict, firstOf(verdict.Evidence, "its tasks that wait carry the growth"))
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/bot/store/storetest"
 	"github.com/dropleak/dropleak/bot/watch"
@@ -95,3 +96,60 @@ func TestCountedLaterIsCured(t *testing.T) {
 
 // cyclingBacklog is the seed of a backlog that looks like a leak, and is worked off in the end.
 const cyclingBacklog = 700_000
+
+// TestCountedLaterWhileItClimbs: such a finding ends also while the backlog
+// still climbs, since nobody would open it today; not before that has been so
+// for hours, nor in the middle of a run.
+func TestCountedLaterWhileItClimbs(t *testing.T) {
+	c := synth.PilingUp().Make(climbingBacklog, synth.Params{Held: true})
+	c.Worker.Name = "mail"
+	now := time.Now().Truncate(time.Minute)
+	by := now.Sub(c.At)
+	first := c.Worker.Lives[0].Samples[0].At.Add(by)
+	for _, tt := range []struct{ counted, inHand, ends bool }{{true, false, true}, {false, false, false}, {true, true, false}} {
+		h := history.New(storetest.Open(t, "sqlite:"+t.TempDir()), history.Options{})
+		b := newBed(t)
+		w := watch.New(watch.Options{Series: h, Findings: b.store, Fleet: func(context.Context) (watch.Fleet, error) {
+			return watch.Fleet{Droplets: []watch.Droplet{web}, Listed: now}, nil
+		}})
+		if err := h.Write(t.Context(), sent([]detector.Worker{moved(c.Worker, by)}, time.Time{}, now.Add(time.Second))); err != nil {
+			t.Fatal(err)
+		}
+		var opened, ended time.Duration
+		for at := first.Add(3 * time.Hour); at.Before(now) && ended == 0; at = at.Add(time.Hour) {
+			s, err := w.Scan(t.Context(), at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, change := range s.Changes {
+				switch {
+				case change.What == watch.Opened && opened == 0:
+					opened = at.Sub(first)
+					b.change(change.Finding.ID, func(f *finding.Finding) {
+						f.MessageTS = "1"
+						if tt.inHand {
+							f.State = finding.InHand
+						}
+					})
+					if !tt.counted {
+						break
+					}
+					if err := h.Write(t.Context(), waiting(c.Worker.Held, by)); err != nil {
+						t.Fatal(err)
+					}
+				case change.What == watch.Resolved:
+					ended = at.Sub(first)
+				}
+			}
+		}
+		if opened == 0 || tt.ends != (ended > 0) || tt.ends && ended-opened < 6*time.Hour {
+			t.Errorf("%+v: opened after %v, ended after %v", tt, opened, ended)
+		}
+		if tt.ends && !strings.Contains(b.ended().Why, "with the tasks that it holds until their time") {
+			t.Errorf("it ended, because %q", b.ended().Why)
+		}
+	}
+}
+
+// climbingBacklog is the seed of one that is not worked off.
+const climbingBacklog = 700_004

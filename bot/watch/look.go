@@ -22,7 +22,10 @@ type View struct {
 	Verdicts []detector.Verdict
 
 	light bool
-	holds []holding // of the workers, in their order
+	// Of the workers, in their order: what each holds, and whether it would
+	// leak but for the tasks that wait in it.
+	holds   []holding
+	carried []bool
 }
 
 // holding is what a worker's processes hold, and when that was read last.
@@ -65,11 +68,11 @@ func (w *Watch) Look(ctx context.Context, d Droplet, at time.Time) (View, error)
 		worker = StretchWorker(worker, w.o.Scale, at)
 		worker.Limit = w.limit(d, worker, available)
 		v.Workers, v.holds = append(v.Workers, worker), append(v.holds, holding{footprint(worker), newest(worker)})
-		verdict := w.beside(ctx, v, worker.Name, detector.Judge(worker, at, judging), func(held []detector.Point) detector.Verdict {
+		verdict, carried := w.beside(ctx, v, worker.Name, detector.Judge(worker, at, judging), func(held []detector.Point) detector.Verdict {
 			worker.Held = held
 			return detector.Judge(worker, at, judging)
 		})
-		v.Verdicts = append(v.Verdicts, w.blame(ctx, d, worker.Name, verdict, at))
+		v.carried, v.Verdicts = append(v.carried, carried), append(v.Verdicts, w.blame(ctx, d, worker.Name, verdict, at))
 	}
 	v.Verdict = detector.JudgeDroplet(v.Host, v.Workers, v.Verdicts, at, judging)
 	return v, nil
@@ -114,11 +117,11 @@ func (w *Watch) glance(ctx context.Context, d Droplet, at time.Time) (View, erro
 		v.holds = append(v.holds, holding{footprint(recent), newest(recent)})
 		recent.Limit, recent.Lives, recent.Pressure = x.Summary.Limit, nil, nil
 		v.Workers = append(v.Workers, recent)
-		verdict := w.beside(ctx, v, recent.Name, detector.JudgeSummary(x.Summary, at, judging), func(held []detector.Point) detector.Verdict {
+		verdict, carried := w.beside(ctx, v, recent.Name, detector.JudgeSummary(x.Summary, at, judging), func(held []detector.Point) detector.Verdict {
 			x.Summary.Held = held
 			return detector.JudgeSummary(x.Summary, at, judging)
 		})
-		v.Verdicts = append(v.Verdicts, w.blame(ctx, d, recent.Name, verdict, at))
+		v.carried, v.Verdicts = append(v.carried, carried), append(v.Verdicts, w.blame(ctx, d, recent.Name, verdict, at))
 	}
 	v.Verdict = detector.JudgeDropletSummary(g.Host, sums, v.Verdicts, judging)
 	return v, nil

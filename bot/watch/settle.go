@@ -28,7 +28,7 @@ func (w *Watch) settle(ctx context.Context, v View) ([]Change, error) {
 		}
 	}
 	for i, worker := range v.Workers {
-		add(w.settleWorker(ctx, v, worker, v.Verdicts[i]))
+		add(w.settleWorker(ctx, v, worker, v.Verdicts[i], v.carried[i]))
 		add(w.settleThreshold(ctx, v, worker, v.Verdicts[i], v.holds[i]))
 	}
 	add(w.settleHost(ctx, v))
@@ -36,7 +36,7 @@ func (w *Watch) settle(ctx context.Context, v View) ([]Change, error) {
 }
 
 // settleWorker opens, refreshes or resolves the finding about one worker.
-func (w *Watch) settleWorker(ctx context.Context, v View, worker detector.Worker, verdict detector.Verdict) (*Change, error) {
+func (w *Watch) settleWorker(ctx context.Context, v View, worker detector.Worker, verdict detector.Verdict, carried bool) (*Change, error) {
 	subject := finding.Subject{Kind: finding.KindLeak, DropletID: v.Droplet.ID, DropletName: v.Droplet.Name, Worker: worker.Name}
 	live, err := w.o.Findings.LiveFinding(ctx, subject.Key())
 	found := err == nil
@@ -54,6 +54,8 @@ func (w *Watch) settleWorker(ctx context.Context, v View, worker detector.Worker
 		return w.open(ctx, v, f, verdict.Exhaustion)
 	case verdict.Kind.Leaks():
 		return w.refresh(ctx, v, live, worker, verdict)
+	case carried:
+		return w.carried(ctx, v, live, verdict)
 	}
 	return w.cured(ctx, v, live, worker)
 }
@@ -169,13 +171,18 @@ func (w *Watch) cured(ctx context.Context, v View, f finding.Finding, worker det
 	if verdict.Kind != detector.Healthy || least == nil || *least > f.Worst/2 {
 		return nil, nil
 	}
+	return w.resolve(ctx, v, f, verdict, firstOf(verdict.Evidence, "memory no longer grows"))
+}
+
+// resolve ends a finding about a worker with what was judged last.
+func (w *Watch) resolve(ctx context.Context, v View, f finding.Finding, verdict detector.Verdict, why string) (*Change, error) {
 	ours := false // another replica, or a person, may end it in the same moment
-	f, err = finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
+	f, err := finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
 		if ours = !f.State.Final(); !ours {
 			return finding.ErrUnchanged
 		}
 		f.Verdict = verdict
-		return f.Resolve(firstOf(verdict.Evidence, "memory no longer grows"), v.At)
+		return f.Resolve(why, v.At)
 	})
 	if err != nil || !ours {
 		return nil, err
