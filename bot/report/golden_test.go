@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,15 +79,15 @@ func lines(n int) (out []WorkerLine) {
 
 // messages is every message of this package in every state it can have.
 func messages() map[string]Message {
-	closest := lines(31)
-	closest[7].Verdict.Exhaustion = &detector.Exhaustion{Earliest: noon.Add(8 * 24 * time.Hour), Expected: noon.Add(11 * 24 * time.Hour)}
-	hours := 6.0
-	young := WorkerLine{Droplet: "web-1", DropletID: "42", Worker: "web", Verdict: detector.Verdict{Kind: detector.Unsure,
-		Reason: detector.ReasonTooShort, Confidence: 0.4, Footprint: 310 * mib, HoursNeeded: &hours, Evidence: []string{"It has been watched for 2 h."}}}
-	var many []finding.Finding
-	for i := range 14 {
-		many = append(many, with(func(f *finding.Finding) { f.ID, f.Subject.Worker = fmt.Sprint("f", i), fmt.Sprint("mail-", i) }))
+	all := map[string]Message{}
+	for _, some := range []map[string]Message{findings(), silences(), reports(), advices(), answers()} {
+		maps.Copy(all, some)
 	}
+	return all
+}
+
+// findings are those about what a worker does, in every state of their life.
+func findings() map[string]Message {
 	look := func(f finding.Finding) Message { return Finding(f, Look{At: noon, Picture: f.Picture}) }
 	return map[string]Message{
 		"finding-open":     look(mail()),
@@ -107,9 +108,18 @@ func messages() map[string]Message {
 		"finding-gone": look(with(func(f *finding.Finding) {
 			f.State, f.Why = finding.Gone, "the droplet left the fleet (it was destroyed or lost its tag)"
 		})),
-		"finding-older-chart":  look(with(func(f *finding.Finding) { f.Drawn = noon.Add(-3 * time.Hour) })),
-		"finding-no-run":       Finding(mail(), Look{At: noon, NoRun: "No way to restart mail on web-1 is configured."}),
-		"finding-story":        Finding(mail(), Look{At: noon, Picture: "F0CHART001", Story: "was restarted, 1.3 GiB freed", Before: "held 1.6 GiB, grew +44 MiB/h"}),
+		"finding-older-chart": look(with(func(f *finding.Finding) { f.Drawn = noon.Add(-3 * time.Hour) })),
+		"finding-no-run":      Finding(mail(), Look{At: noon, NoRun: "No way to restart mail on web-1 is configured."}),
+		"finding-story":       Finding(mail(), Look{At: noon, Picture: "F0CHART001", Story: "was restarted, 1.3 GiB freed", Before: "held 1.6 GiB, grew +44 MiB/h"}),
+		"finding-unexplained": Finding(other(finding.KindUnexplained, "", "memory grows and no Celery worker explains it; the likeliest is postgres"), Look{At: noon}),
+		"finding-threshold":   Finding(other(finding.KindThreshold, "mail", "it holds 482 MiB, at or over the threshold of 410 MiB that its configuration sets (it may use 512 MiB). This is a threshold and not a leak; the trend says: level"), Look{At: noon}),
+		"finding-clone":       Finding(other(finding.KindClone, "", "a droplet made from its snapshot reports with its token; it is not believed"), Look{At: noon}),
+	}
+}
+
+// silences are the findings about what is not heard of.
+func silences() map[string]Message {
+	return map[string]Message{
 		"finding-silent-agent": Finding(other(finding.KindSilent, "", "the agent has not reported since 22 Nov 11:00 UTC; nothing is known of its workers"), Look{At: noon}),
 		"finding-silent":       Finding(other(finding.KindSilent, "mail", "this worker was there and has not been seen since 22 Nov 11:55 UTC, while its agent still reports"), Look{At: noon}),
 		"finding-silent-before": Finding(func() finding.Finding {
@@ -138,19 +148,21 @@ func messages() map[string]Message {
 			f.State, f.Why = finding.Resolved, "it is heard of again"
 		}), Look{At: noon}),
 		"finding-source-details": {Text: "details", Blocks: Details(source(finding.Outage{Workers: 12, Droplets: 5}))},
-		"report-source":          Report(Digest{At: noon, Scanned: true, Workers: lines(31), Unseen: 12, Findings: []finding.Finding{mail(), source(finding.Outage{Workers: 12, Droplets: 5})}}),
-		"finding-unexplained":    Finding(other(finding.KindUnexplained, "", "memory grows and no Celery worker explains it; the likeliest is postgres"), Look{At: noon}),
-		"finding-threshold":      Finding(other(finding.KindThreshold, "mail", "it holds 482 MiB, at or over the threshold of 410 MiB that its configuration sets (it may use 512 MiB). This is a threshold and not a leak; the trend says: level"), Look{At: noon}),
-		"finding-clone":          Finding(other(finding.KindClone, "", "a droplet made from its snapshot reports with its token; it is not believed"), Look{At: noon}),
-		"report-well":            Report(Digest{At: noon, Scanned: true, Workers: closest, Unseen: 2, Audit: "17 3f9a", Changes: []string{"mail on web-1: resolved: level for 12 h"}}),
-		"advice":                 advice(Advise(advised())),
-		"advice-gevent": advice(Advise(advised(func(c *Case) {
-			c.Worker.Pool, c.Verdict.Tasks, c.Manager, c.Unit = detector.PoolGevent, nil, "supervisor", "celery:mail"
-			c.Open = []Open{{PID: 100, Role: detector.RoleParent, All: 812, Files: 20, InSockets: 780}}
-		}))),
-		"advice-misfit":  advice(Advise(Case{Worker: pool(begins{rss: 600, pss: 520, parentRSS: 150, parentPSS: 120}, 8, 0), Total: 4096 * mib})),
-		"advice-unknown": advice(Advise(Case{Verdict: detector.Verdict{Kind: detector.LeakMasked}})),
-		"report-calm":    Report(Digest{At: noon, Scanned: true, Workers: lines(3)}),
+	}
+}
+
+// reports are the scheduled ones.
+func reports() map[string]Message {
+	closest := lines(31)
+	closest[7].Verdict.Exhaustion = &detector.Exhaustion{Earliest: noon.Add(8 * 24 * time.Hour), Expected: noon.Add(11 * 24 * time.Hour)}
+	var many []finding.Finding
+	for i := range 14 {
+		many = append(many, with(func(f *finding.Finding) { f.ID, f.Subject.Worker = fmt.Sprint("f", i), fmt.Sprint("mail-", i) }))
+	}
+	return map[string]Message{
+		"report-source": Report(Digest{At: noon, Scanned: true, Workers: lines(31), Unseen: 12, Findings: []finding.Finding{mail(), source(finding.Outage{Workers: 12, Droplets: 5})}}),
+		"report-well":   Report(Digest{At: noon, Scanned: true, Workers: closest, Unseen: 2, Audit: "17 3f9a", Changes: []string{"mail on web-1: resolved: level for 12 h"}}),
+		"report-calm":   Report(Digest{At: noon, Scanned: true, Workers: lines(3)}),
 		"report-leaking": Report(Digest{At: noon, Scanned: true, Workers: lines(31), Findings: []finding.Finding{mail(), with(func(f *finding.Finding) {
 			f.ID, f.State, f.By, f.MuteWorse = "f8", finding.Muted, "U0ANNA", true
 			f.Subject.Worker = "web"
@@ -163,13 +175,39 @@ func messages() map[string]Message {
 		"report-incident": Report(Digest{At: noon, Scanned: true, Workers: lines(31), Findings: []finding.Finding{
 			with(func(f *finding.Finding) { f.Incident = "f0" }), with(func(f *finding.Finding) { f.ID, f.Incident = "f1", "f0" }),
 			with(func(f *finding.Finding) { f.ID, f.Incident = "f2", "f0" }), with(func(f *finding.Finding) { f.ID, f.Subject.Worker = "f3", "video" })}}),
-		"report-young":     Report(Digest{At: noon, Scanned: true, Judged: noon.Add(-time.Minute), Workers: append(lines(2), young)}),
+		"report-young":     Report(Digest{At: noon, Scanned: true, Judged: noon.Add(-time.Minute), Workers: append(lines(2), young())}),
 		"report-empty":     Report(Digest{At: noon, Scanned: true, Trouble: []string{"no droplet carries the tag dropleak: nothing is watched"}}),
 		"report-unscanned": Report(Digest{At: noon}),
-		"worker-leaks":     Worker(WorkerLine{Droplet: "web-1", DropletID: "42", Worker: "mail", Verdict: mail().Verdict}, noon),
-		"worker-unsure":    Worker(young, noon),
-		"droplet":          Droplet("web-1", *mail().Droplet, append(lines(2), WorkerLine{Droplet: "web-1", Worker: "mail", Verdict: mail().Verdict}), noon),
 	}
+}
+
+// advices are what may be done about a worker.
+func advices() map[string]Message {
+	return map[string]Message{
+		"advice": advice(Advise(advised())),
+		"advice-gevent": advice(Advise(advised(func(c *Case) {
+			c.Worker.Pool, c.Verdict.Tasks, c.Manager, c.Unit = detector.PoolGevent, nil, "supervisor", "celery:mail"
+			c.Open = []Open{{PID: 100, Role: detector.RoleParent, All: 812, Files: 20, InSockets: 780}}
+		}))),
+		"advice-misfit":  advice(Advise(Case{Worker: pool(begins{rss: 600, pss: 520, parentRSS: 150, parentPSS: 120}, 8, 0), Total: 4096 * mib})),
+		"advice-unknown": advice(Advise(Case{Verdict: detector.Verdict{Kind: detector.LeakMasked}})),
+	}
+}
+
+// answers are those to questions about one worker or droplet.
+func answers() map[string]Message {
+	return map[string]Message{
+		"worker-leaks":  Worker(WorkerLine{Droplet: "web-1", DropletID: "42", Worker: "mail", Verdict: mail().Verdict}, noon),
+		"worker-unsure": Worker(young(), noon),
+		"droplet":       Droplet("web-1", *mail().Droplet, append(lines(2), WorkerLine{Droplet: "web-1", Worker: "mail", Verdict: mail().Verdict}), noon),
+	}
+}
+
+// young is a worker of whom it is too early to tell.
+func young() WorkerLine {
+	hours := 6.0
+	return WorkerLine{Droplet: "web-1", DropletID: "42", Worker: "web", Verdict: detector.Verdict{Kind: detector.Unsure,
+		Reason: detector.ReasonTooShort, Confidence: 0.4, Footprint: 310 * mib, HoursNeeded: &hours, Evidence: []string{"It has been watched for 2 h."}}}
 }
 
 func advice(a Advice) Message { return Message{Text: "Advice", Blocks: a.Blocks()} }
