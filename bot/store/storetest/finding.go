@@ -101,6 +101,29 @@ func findingLife(t *testing.T, dsn string) {
 	}
 }
 
+// findingSource: a source has one finding, beside those of others, and it is
+// read back whole.
+func findingSource(t *testing.T, dsn string) {
+	s, ctx := Open(t, dsn), t.Context()
+	about := func(id, source string) finding.Finding {
+		return finding.Finding{ID: id, State: finding.Open, Version: 1, Severity: finding.High, Opened: noon, Updated: noon, LastSeen: noon, Began: noon,
+			Subject: finding.Subject{Kind: finding.KindSource, Source: source}, Outage: &finding.Outage{Workers: 12, Droplets: 5, Trouble: "refused"}}
+	}
+	for _, tt := range []struct {
+		id, source string
+		want       error
+	}{{"f1", "prometheus", nil}, {"f2", "ssh", nil}, {"f3", "prometheus", finding.ErrConflict}} {
+		if err := s.OpenFinding(ctx, about(tt.id, tt.source)); !errors.Is(err, tt.want) {
+			t.Errorf("%s about %s: %v, want %v", tt.id, tt.source, err, tt.want)
+		}
+	}
+	want := about("f1", "prometheus")
+	got, err := s.LiveFinding(ctx, want.Subject.Key())
+	if d := cmp.Diff(want, got); err != nil || d != "" {
+		t.Errorf("%v, stored and read (-want +got):\n%s", err, d)
+	}
+}
+
 func findingUnique(t *testing.T, dsn string) {
 	s, ctx := Open(t, dsn), t.Context()
 	first := leak("f1", "42", "mailer")

@@ -27,6 +27,7 @@ var cases = []struct {
 	{"findings/life", findingLife},
 	{"findings/incident", findingIncident},
 	{"findings/one live one a subject", findingUnique},
+	{"findings/one live one a source", findingSource},
 	{"findings/two writers", findingRace},
 	{"findings/list", findingList},
 	{"alerts/outbox", alertOutbox},
