@@ -376,11 +376,16 @@ func TestEveryCommandHelps(t *testing.T) {
 	}
 }
 
-// People read the terminal's time, programs that of the world.
-func TestTimesOfTheTerminal(t *testing.T) {
+// terminalInCET sets the clock of the terminal an hour off UTC for one test.
+func terminalInCET(t *testing.T) {
 	here := time.Local
 	t.Cleanup(func() { time.Local = here })
 	time.Local = time.FixedZone("CET", 3600)
+}
+
+// People read the terminal's time, programs that of the world.
+func TestTimesOfTheTerminal(t *testing.T) {
+	terminalInCET(t)
 	d := newDesk(t, "")
 	s := d.open()
 	defer s.Close()

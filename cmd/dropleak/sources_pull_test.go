@@ -39,9 +39,7 @@ func TestPulledSources(t *testing.T) {
 // A source that is silent as a whole stands under both lists with what that
 // costs, since when by the terminal's clock; --json keeps to UTC.
 func TestSilentSource(t *testing.T) {
-	here := time.Local
-	t.Cleanup(func() { time.Local = here })
-	time.Local = time.FixedZone("CET", 3600)
+	terminalInCET(t)
 	d := newDesk(t, "")
 	s := d.open()
 	defer s.Close()
