@@ -179,6 +179,34 @@ func TestRecovered(t *testing.T) {
 	}
 }
 
+// TestFreedInterval: nine in ten intervals hold what came back, more or less,
+// whatever the noise.
+func TestFreedInterval(t *testing.T) {
+	for _, sd := range []float64{0.5, 4, 20} {
+		held, width := 0, 0.0
+		const runs = 200
+		for i := range runs {
+			r := rand.New(rand.NewPCG(uint64(i), 77))
+			noise := func(mib float64) shape { return func(float64, *rand.Rand) float64 { return mib + sd*r.NormFloat64() } }
+			before := Worker{Lives: []Life{life(10, RoleParent, 0, 3, noise(300))}}
+			after := Worker{Lives: []Life{life(20, RoleParent, 3.1, 3.3, noise(100))}}
+			_, n := Recovered(before, after, Limit{}, at(3.3))
+			if want := 0.8 * 200 * MiB; n.FreedLow <= want && want <= n.FreedHigh {
+				held++
+			}
+			width += (n.FreedHigh - n.FreedLow) / runs
+		}
+		t.Logf("noise of %v MiB: %d of %d intervals hold it, %s wide", sd, held, runs, size(width))
+		if held < 0.85*runs || held > 0.95*runs {
+			t.Errorf("noise of %v MiB: %d of %d intervals hold what came back", sd, held, runs)
+		}
+	}
+	_, n := Recovered(node(20, level(200)), Worker{}, Limit{}, at(21))
+	if n.FreedLow != 0 || n.FreedHigh != 0 {
+		t.Errorf("an interval of what is not known yet: %+v", n)
+	}
+}
+
 // Where PSS was read long before the restart, it does not tell what the old
 // life held at its end.
 func TestRecoveredByTheFreshMetric(t *testing.T) {
@@ -236,12 +264,14 @@ func TestCompare(t *testing.T) {
 		more          bool // hours would tell
 		says          string
 	}{
-		{"fixed", leaky, node(24, level(80)), Fixed, false, "After: "},
-		{"still leaks", leaky, node(24, noisy(0.5, func(h float64) float64 { return 70 + 6*h })), NotFixed, false, "After: "},
+		{"fixed", leaky, node(24, level(80)), Fixed, false, "Nothing leaks any more: growth is at most "},
+		{"still leaks", leaky, node(24, noisy(0.5, func(h float64) float64 { return 70 + 6*h })), NotFixed, false, "It leaks after it too: steady growth."},
 		{"leaks more slowly", leaky, node(40, noisy(0.3, func(h float64) float64 { return 70 + h })), NotFixed, false, "% of its earlier pace: a part is fixed."},
+		{"slow, and as slow as before", node(168, noisy(0.1, func(h float64) float64 { return 80 + 0.2*h })), node(20, noisy(0.1, func(h float64) float64 { return 80 + 0.19*h })), FixUnsure, true, "a fix leaves at most "},
+		{"slow, and fixed", node(168, noisy(0.1, func(h float64) float64 { return 80 + 0.2*h })), node(60, level(80)), Fixed, false, "are left to a fix."},
 		{"too short", leaky, node(1, level(80)), FixUnsure, true, "both need at least"},
 		{"before too short for anything", node(1, noisy(0.5, func(h float64) float64 { return 80 + 6*h })), node(24, level(80)), FixUnsure, false, "both need at least"},
-		{"too noisy yet", leaky, node(4, noisy(25, func(h float64) float64 { return 80 })), FixUnsure, true, "After: "},
+		{"too noisy yet", leaky, node(4, noisy(25, func(h float64) float64 { return 80 })), FixUnsure, true, "No leak is seen after it, but growth may still be "},
 		{"nothing to fix", node(24, level(80)), node(24, level(80)), FixUnsure, false, "Take a time before it that shows the growth."},
 		{"before too short", node(4, noisy(0.5, func(h float64) float64 { return 80 + 12*h })), node(24, level(80)), FixUnsure, false, "would have had to be"},
 	}

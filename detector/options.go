@@ -127,7 +127,8 @@ type thresholds struct {
 	hostMaterial, hostShare, hostTimes, hostDays, hostSwing   float64
 	blameShare, suspectLeft, suspectShare                     float64
 	tellShare, tellLeft                                       float64
-	freedShare, freedGain, freedFull, freedStill, fixedShare  float64
+	freedShare, freedGain, freedFull, freedStill              float64
+	fixedShare, fixedSlow                                     float64
 	besideLeast, besidePart                                   int
 	taskRuns, taskAlike, taskTame, taskNeighbours             float64
 	taskClear, taskLittle, taskOnly, taskQuiet                float64
@@ -265,7 +266,9 @@ var theThresholds = func(o Options) thresholds {
 		// Recovery: a tenth of the footprint is more than a pool's own ups and downs, half of the gain is nearer to cured than
 		// not, nine tenths of the limit is no room; a quarter of that still coming between two readings has not come to rest.
 		freedShare: 0.1, freedGain: 0.5, freedFull: 0.9, freedStill: 0.25,
-		fixedShare: 0.25, // of the rate before: what is left below it is another, smaller leak or none (made series: no failed fix passes)
+		// Of the rate before: what is left below it is another, smaller leak or none (made series: no failed fix passes); of a
+		// leak slower than twice materialRate, half.
+		fixedShare: 0.25, fixedSlow: 0.5,
 		// Tasks (recordings l1 to l12, made l6): a few overlaps are clocks that disagree; ten runs are no chance; calls that
 		// run together for nineteen parts of twenty are one; four deviations are a block freed or grabbed; slots share floors.
 		besideLeast: 5, besidePart: 20, taskRuns: 10, taskAlike: 0.95, taskTame: 4, taskNeighbours: 1.25,

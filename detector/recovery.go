@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // RecoveryNumbers are what [Recovered] decided on, in bytes of Metric. Zero
@@ -14,6 +16,8 @@ type RecoveryNumbers struct {
 	Before, After float64 // footprint just before the restart and now
 	Baseline      float64 // footprint of the old life when it was young
 	Freed         float64 // Before less After; negative when memory grew
+	FreedLow      float64 // its 90 % interval, by the scatter of both
+	FreedHigh     float64
 	Passes        int     // complete readings of the new life so far
 }
 
@@ -49,6 +53,8 @@ func Recovered(before, after Worker, limit Limit, at time.Time) (Recovery, Recov
 	}
 	n.After = lastLevel(new.Total)
 	n.Freed = n.Before - n.After
+	half := 1.645 * math.Hypot(levelError(old.Total), levelError(new.Total))
+	n.FreedLow, n.FreedHigh = n.Freed-half, n.Freed+half
 	th := Options{}.defaults()
 	need := th.freedShare * n.Before
 	if gained := n.Before - n.Baseline; gained > need {
@@ -147,6 +153,41 @@ func lastLevel(ts []TotalBlock) float64 {
 	return medianLevel(ts[max(i, 0):])
 }
 
+// levelError is the standard error of lastLevel: by how much the blocks of the
+// last hour scatter about their line, or by how much the passes do within the
+// blocks that the level is of. A median of n readings errs by √(π/2n) of their
+// spread.
+func levelError(ts []TotalBlock) float64 {
+	var t, mid []float64
+	used, passes, gaps, scores := 0.0, 0.0, 0.0, 0.0
+	for i := len(ts) - 1; i >= 0 && ts[len(ts)-1].Last-ts[i].Last <= int64(time.Hour); i-- {
+		t, mid = append(t, hours(ts[i].Last)), append(mid, ts[i].Mid+known(ts[i].Swap))
+		if used < 3 {
+			used, passes = used+1, passes+float64(ts[i].N)
+			gaps, scores = gaps+ts[i].Mid-ts[i].Low, scores+score(ts[i].N, 0.5)-score(ts[i].N, lowQuantile)
+		}
+	}
+	between, within := 0.0, 0.0
+	if len(t) >= 4 {
+		l := senLine(t, mid)
+		free := float64(len(t)) / float64(len(t)-2) // a line took two degrees of freedom
+		between = mad(l.residuals(t, mid)) * math.Sqrt(free*math.Pi/2/used)
+	}
+	if scores > 0 {
+		within = gaps / scores * math.Sqrt(math.Pi/2/passes)
+	}
+	return math.Max(between, within)
+}
+
+// score is where the q-th of n sorted readings lies in a normal sample, in
+// standard deviations.
+//
+// Source: G. Blom, Statistical Estimates and Transformed Beta-Variables (1958).
+func score(n int, q float64) float64 {
+	k := int(q * float64(n-1))
+	return distuv.UnitNormal.Quantile((float64(k+1) - 0.375) / (float64(n) + 0.25))
+}
+
 // firstLevel is the low of the first hour.
 func firstLevel(ts []TotalBlock) float64 {
 	n := 1
@@ -166,7 +207,8 @@ func medianLevel(ts []TotalBlock) float64 {
 
 // Compare answers "did the fix work?": the worker's growth before and after,
 // with 90 % intervals. The fix worked when nothing leaks any more and growth is
-// now surely less than a quarter of what it surely was; it did not when the
+// now surely less than a quarter of what it surely was, or than half of it and
+// too slow to matter; it did not when the
 // worker still leaks, however slowly.
 func Compare(before, after Worker, o Options) Comparison {
 	th := o.defaults()
@@ -186,6 +228,8 @@ func Compare(before, after Worker, o Options) Comparison {
 		fmt.Sprintf("Before: %s (%s to %s) an hour over %.1f h.", size(rb.Value), size(rb.Low), size(rb.High), hb),
 		fmt.Sprintf("After: %s (%s to %s) an hour over %.1f h.", size(ra.Value), size(ra.Low), size(ra.High), ha),
 	}
+	// What does not matter by its rate is no sign of a leak, unless the leak itself was hardly faster.
+	left := math.Max(th.fixedShare*rb.Low, math.Min(th.materialRate, th.fixedSlow*rb.Low))
 	switch {
 	case rb.Low <= 0 || !vb.Kind.Leaks():
 		c.Evidence = append(c.Evidence, unproved(vb))
@@ -194,12 +238,15 @@ func Compare(before, after Worker, o Options) Comparison {
 		c.Answer = NotFixed
 		if ra.High < rb.Low && ra.Value > 0 {
 			c.Evidence = append(c.Evidence, fmt.Sprintf("It leaks at %.0f %% of its earlier pace: a part is fixed.", 100*ra.Value/rb.Value))
+		} else {
+			c.Evidence = append(c.Evidence, fmt.Sprintf("It leaks after it too: %s.", plain(va.Reason)))
 		}
-	case ra.High < math.Max(th.fixedShare*rb.Low, th.materialRate):
+	case ra.High < left:
 		c.Answer = Fixed
-	}
-	if c.Answer == FixUnsure {
+		c.Evidence = append(c.Evidence, fmt.Sprintf("Nothing leaks any more: growth is at most %s an hour, where %s are left to a fix.", size(ra.High), size(left)))
+	default:
 		c.HoursNeeded = ptr(hoursToTell(rb, ra, ha, th))
+		c.Evidence = append(c.Evidence, fmt.Sprintf("No leak is seen after it, but growth may still be %s an hour, and a fix leaves at most %s.", size(ra.High), size(left)))
 	}
 	return c
 }
