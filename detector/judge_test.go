@@ -329,6 +329,8 @@ func TestDroplet(t *testing.T) {
 	}{
 		{"a worker", []Other{other("nginx", 30, still)}, []Worker{calm, leaky}, Leak, "leaky", "", " Worker leaky explains "},
 		{"no worker", []Other{other("nginx", 30, still), other("postgres", 30, grows)}, []Worker{calm}, Leak, "", "postgres", "postgres, which is no worker, explains "},
+		{"a worker, and a little of another", []Other{other("nginx", 30, func(h float64) float64 { return 100 + 0.5*h })}, []Worker{calm, leaky}, Leak, "leaky", "", ""},
+		{"a host's own creep", []Other{other("nginx", 30, func(h float64) float64 { return 100 + 0.5*h })}, []Worker{calm}, Healthy, "", "", "growth too small to matter"},
 		{"nobody", []Other{other("nginx", 30, still)}, []Worker{calm}, Healthy, "", "", "Growth below "},
 	}
 	for _, c := range cases {
