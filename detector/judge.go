@@ -166,7 +166,7 @@ func (b *bench) silence() float64 {
 			gaps = append(gaps, hours(l.Judged[i].Last-l.Judged[i-1].Last))
 		}
 	}
-	return math.Max(2.2*median(gaps), 0.2)
+	return math.Max(b.th.silentGaps*median(gaps), b.th.silentLeast)
 }
 
 // lastStable returns the newest run of total blocks with the same members.

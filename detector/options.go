@@ -126,6 +126,7 @@ type thresholds struct {
 	poolStart, poolMost, levelHours                           float64
 	hostMaterial, hostShare, hostTimes, hostDays, hostSwing   float64
 	blameShare, suspectLeft, suspectShare                     float64
+	silentGaps, silentLeast                                   float64
 	tellShare, tellLeft                                       float64
 	freedShare, freedGain, freedFull, freedStill              float64
 	fixedShare, fixedSlow                                     float64
@@ -257,6 +258,7 @@ var theThresholds = func(o Options) thresholds {
 		// Load that rises, when it alone decides: by more than half, for six hours, memory alike, and a seventh given back.
 		loadBack: 0.15, loadGrown: 1.6, loadAfter: 6, loadTracks: 0.7,
 		poolBlocks: 8, poolStart: 0.15, poolMost: 0.7, // a life of 40 minutes, less its start; of lives, so that one in four may be idle
+		silentGaps: 2.2, silentLeast: 0.2, // usual distances between blocks, hours: one pass may fail and one be late; and two blocks at least
 		levelHours: 2, // a leak held at its ceiling shows no growth in two hours; minWindow tells no more in less
 		// Droplets: dozens of processes scatter as eight do (the root of sixty-four), their leaks and warm-ups as four; before two
 		// days were seen growth must be three times the ups and downs (made dh1 to dh3).
