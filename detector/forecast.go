@@ -147,7 +147,7 @@ func (b *bench) rate(v *Verdict) {
 
 // covers reports whether a curve spans most of the time since the onset.
 func (b *bench) covers(c curve, from float64) bool {
-	return c.len() >= b.th.minBlocks && c.span() > 0.8*(b.now-from)
+	return c.len() >= b.th.minBlocks && c.span() > b.th.sumCovers*(b.now-from)
 }
 
 // everyTotal is the worker's sum whoever its members were.

@@ -126,7 +126,7 @@ type thresholds struct {
 	poolStart, poolMost, levelHours                           float64
 	hostMaterial, hostShare, hostTimes, hostDays, hostSwing   float64
 	blameShare, suspectLeft, suspectShare                     float64
-	silentGaps, silentLeast                                   float64
+	silentGaps, silentLeast, sumCovers                        float64
 	tellShare, tellLeft                                       float64
 	freedShare, freedGain, freedFull, freedStill              float64
 	fixedShare, fixedSlow                                     float64
@@ -259,7 +259,8 @@ var theThresholds = func(o Options) thresholds {
 		loadBack: 0.15, loadGrown: 1.6, loadAfter: 6, loadTracks: 0.7,
 		poolBlocks: 8, poolStart: 0.15, poolMost: 0.7, // a life of 40 minutes, less its start; of lives, so that one in four may be idle
 		silentGaps: 2.2, silentLeast: 0.2, // usual distances between blocks, hours: one pass may fail and one be late; and two blocks at least
-		levelHours: 2, // a leak held at its ceiling shows no growth in two hours; minWindow tells no more in less
+		sumCovers:  0.8, // of the time since the onset: on less of it the sum tells of another growth than the processes that leak
+		levelHours: 2,   // a leak held at its ceiling shows no growth in two hours; minWindow tells no more in less
 		// Droplets: dozens of processes scatter as eight do (the root of sixty-four), their leaks and warm-ups as four; before two
 		// days were seen growth must be three times the ups and downs (made dh1 to dh3).
 		hostMaterial: 8, hostShare: 0.005, hostTimes: 4, hostDays: 48, hostSwing: 3,

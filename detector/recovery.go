@@ -18,7 +18,7 @@ type RecoveryNumbers struct {
 	Freed         float64 // Before less After; negative when memory grew
 	FreedLow      float64 // its 90 % interval, by the scatter of both
 	FreedHigh     float64
-	Passes        int     // complete readings of the new life so far
+	Passes        int // complete readings of the new life so far
 }
 
 // recoveryPasses is how many complete readings the new life must have: one
