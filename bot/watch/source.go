@@ -72,10 +72,12 @@ func (r *roll) hear(told []history.Presence, sources []Source) {
 	}
 }
 
+// stands: what a source would have said since it was last asked, nobody knows,
+// unless it keeps whoever asks waiting.
 func (t *teller) stands(at time.Time, quiet time.Duration) hearing {
 	known := at
-	if !t.Sends && t.Asked.Before(at) {
-		known = t.Asked // what it would have said since, nobody knows
+	if !t.Sends && (t.Asked.IsZero() || at.Sub(t.Asked) <= quiet) {
+		known = t.Asked
 	}
 	switch {
 	case t.p.Interval == 0, at.Sub(t.p.Last) <= quiet, t.alone():

@@ -221,6 +221,23 @@ func TestASourceNotAskedYet(t *testing.T) {
 	}
 }
 
+// A source that keeps whoever asks waiting is silent, too.
+func TestASourceThatHangs(t *testing.T) {
+	b := town(t)
+	var told []string
+	for after := 5 * time.Minute; after <= time.Hour; after += 5 * time.Minute {
+		asked := b.sources[1]
+		b.pass(monday.Add(after), []string{"prometheus"})
+		b.sources[1] = asked // never since
+		if said := b.scan(monday.Add(after)); said != "" {
+			told = append(told, after.String()+" "+said)
+		}
+	}
+	if !slices.Equal(told, []string{"20m0s opened source prometheus"}) {
+		t.Errorf("told %q", told)
+	}
+}
+
 // What was removed from the configuration is not waited for, however fresh its
 // traces: its findings end with these words.
 func TestARemovedSource(t *testing.T) {
