@@ -8,7 +8,7 @@ import numpy as np
 from scipy import optimize, stats
 from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.sandwich_covariance import S_hac_simple
-from statsmodels.tsa.stattools import adfuller, kpss
+from statsmodels.tsa.stattools import acf, adfuller, kpss
 
 warnings.simplefilter("ignore")
 
@@ -44,6 +44,27 @@ def z_lambda(t, y):
     return (1 - weight) * z0 + weight * z1
 
 
+def bend(t, y):
+    """How a growth bends: the coefficient of u² over the slope on u alone, and its error with AR(1) residuals."""
+    u = 2 * (t - t[0]) / (t[-1] - t[0]) - 1
+    one = np.ones(len(t))
+    slope = OLS(y, np.column_stack([one, u])).fit().params[1]
+    if slope <= 0:
+        return None
+    curved = OLS(y, np.column_stack([one, u, u * u])).fit()
+    r1 = acf(curved.resid, nlags=1, fft=False)[1]
+    rho = np.clip(r1 + (3 + 4 * r1) / len(t), 0, 0.95)
+    return [curved.params[2] / slope, curved.bse[2] * np.sqrt((1 + rho) / (1 - rho)) / slope]
+
+
+def contrasts(t, y):
+    """What each of four regressors adds beyond the median one, and its error about their mean."""
+    calls = np.column_stack([np.abs(np.sin(k * t)) for k in range(1, 5)])
+    fit = OLS(y, calls).fit()
+    about = fit.t_test(np.eye(4) - 0.25)
+    return {"coef": (fit.params - np.median(fit.params)).tolist(), "se": (1.25 * about.sd.ravel()).tolist()}
+
+
 rng = np.random.default_rng(7)
 cases = []
 for n, slope, rho in [(30, 0.0, 0.0), (60, 0.5, 0.3), (96, 0.1, 0.8), (96, 2.0, 0.95), (40, -0.3, 0.5)]:
@@ -65,5 +86,7 @@ for n, slope, rho in [(30, 0.0, 0.0), (60, 0.5, 0.3), (96, 0.1, 0.8), (96, 2.0, 
         "df_gls": df_gls(y),
         "z_lambda": float(np.clip(z_lambda(t, y), -50, 50)),  # the tests stop there
         "nnls": optimize.nnls(cols, y)[0].tolist(),
+        "bend": bend(t, y),
+        "contrasts": contrasts(t, y),
     })
 json.dump(cases, open("reference.json", "w"), indent=None, separators=(",", ":"))
