@@ -305,7 +305,7 @@ func stairs(h float64) float64 { return 80 + 9*math.Min(math.Floor(h/2), 5) }
 // TestMetamorphicDrawn: whatever shape, time of day, size and limit are drawn,
 // an agent five minutes times n later sees the same leak n times later, and
 // memory twice the size under twice the limit and floors the same at twice
-// the rate. Powers of two, so that rounding is no excuse.
+// the rate, and one whose processes hold more the same. Powers of two, so that rounding is no excuse.
 func TestMetamorphicDrawn(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		kinds := map[string]func(h, size, pace float64) float64{
@@ -313,8 +313,9 @@ func TestMetamorphicDrawn(t *testing.T) {
 			"warm-up": func(h, size, pace float64) float64 { return size + 12*pace*(1-math.Exp(-h/3)) },
 			"cache":   func(h, size, pace float64) float64 { return size + 2*pace*math.Mod(h, 1+pace) },
 			"stairs":  func(h, size, pace float64) float64 { return size + pace*stairs(h)/9 },
+			"step":    func(h, size, pace float64) float64 { return size + 8*pace*boolFloat(h > 2*pace) },
 		}
-		kind := rapid.SampledFrom([]string{"leak", "warm-up", "cache", "stairs"}).Draw(rt, "kind")
+		kind := rapid.SampledFrom([]string{"leak", "warm-up", "cache", "stairs", "step"}).Draw(rt, "kind")
 		start, pace := rapid.Float64Range(20, 300).Draw(rt, "MiB"), rapid.Float64Range(0.2, 12).Draw(rt, "MiB an hour")
 		w := node(rapid.Float64Range(2, 30).Draw(rt, "hours"), noisy(0.3, func(h float64) float64 { return kinds[kind](h, start, pace) }))
 		w.Limit = Limit{Bytes: rapid.Float64Range(200, 2000).Draw(rt, "limit") * MiB, Source: "memory.max"}
@@ -337,6 +338,15 @@ func TestMetamorphicDrawn(t *testing.T) {
 		sized.Limit.Bytes *= times
 		if diff := cmp.Diff(told(want, 0, times), told(Judge(sized, time.Time{}, Options{Scale: times}), 0, 1), cmpopts.EquateApprox(1e-9, 0)); diff != "" {
 			rt.Errorf("%v times the size: %s", times, diff)
+		}
+
+		// What every process holds beside its growth is no part of it, where no limit is near.
+		more := float64(rapid.IntRange(0, 4000).Draw(rt, "more MiB")) * MiB
+		w.Limit = Limit{}
+		alone, heavier := told(Judge(w, time.Time{}, Options{}), 0, 1), told(Judge(change(w, func(_ int, s Sample) Sample { return add(s, more) }), time.Time{}, Options{}), 0, 1)
+		heavier["footprint"] = heavier["footprint"].(float64) - more*float64(len(w.Lives))
+		if diff := cmp.Diff(alone, heavier, cmpopts.EquateApprox(1e-6, 0), cmpopts.EquateApproxTime(time.Second)); diff != "" {
+			rt.Errorf("%s more in every process: %s", size(more), diff)
 		}
 	})
 }
