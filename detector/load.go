@@ -199,6 +199,10 @@ func (g grown) climbs(th thresholds) bool { return g.rise >= th.loadClimb && g.a
 // byLoad reports whether the load by itself may carry the growth: the
 // work done adds little to what load and its record so far say of memory. A
 // leak follows the work done.
+//
+// Source: the likelihood ratio of nested regressions (S. S. Wilks, Annals of
+// Mathematical Statistics 9, 1938), for as many readings as their lag-1
+// correlation leaves independent.
 func (g grown) byLoad(th thresholds) bool {
 	n := len(g.now)
 	one := make([]float64, n)

@@ -3,6 +3,9 @@ package detector
 // onsetOf returns when growth began: the knee of the best fit of a level
 // followed by a straight rise that ends where the curve ends. The start of
 // the curve wins unless a later knee explains a fifth of what it leaves.
+//
+// Source: D. V. Hinkley, Inference about the intersection in two-phase
+// regression, Biometrika 56 (1969), with a level for the first phase.
 func onsetOf(c curve, th thresholds) float64 {
 	s := c.coarse(th.blocks)
 	n := s.len()

@@ -373,6 +373,9 @@ func onlyTask(v *TaskVerdict, rows []taskRow, th thresholds) {
 
 // tame pulls gains beyond four robust deviations back to there: a freed or
 // grabbed block of many MiB says nothing about calls.
+//
+// Source: winsorizing, as of J. W. Tukey, The future of data analysis, Annals
+// of Mathematical Statistics 33 (1962).
 func tame(rows []taskRow, th thresholds) {
 	g := make([]float64, len(rows))
 	for i, r := range rows {

@@ -230,6 +230,9 @@ func stays(y []float64, i int, th thresholds) bool {
 // effectiveEvents returns (Σd)²/Σd² over the increments of the series' lower
 // envelope from the right, the memory kept for good: n equal increments give
 // n, one big step gives 1. It also returns the largest increment.
+//
+// Source: L. Kish's effective sample size, Survey Sampling (1965), with the
+// increments as weights.
 func effectiveEvents(y []float64) (n, largest float64) {
 	e, handle := borrow(len(y))
 	defer giveBack(handle)

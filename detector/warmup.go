@@ -18,6 +18,9 @@ import (
 //
 // A child that gets a fraction of the tasks warms up that much more slowly,
 // so pace and age are told in its busiest sibling's hours.
+//
+// Source: Bayes' rule on two log-normal models of our own, fitted to the
+// recordings (see options).
 func warmUpOdds(w trend, b bends, s setting, th thresholds) float64 {
 	if w.fit.slope <= 0 {
 		return math.Inf(1)
