@@ -14,10 +14,11 @@ func (b *bench) throttle(v *Verdict) {
 		v.Reason = ReasonThrottled
 	case v.Kind.Leaks():
 	case atCeiling || pressed:
-		v.Kind, v.Reason = Unsure, ReasonThrottled
+		v.Kind, v.Reason, v.HoursNeeded = Unsure, ReasonThrottled, ptr(b.th.minSpan) // of room to grow
 		if b.leakedBelow(b.th.throttle * ceiling) {
-			v.Kind = Leak
+			v.Kind, v.HoursNeeded = Leak, nil
 		}
+		v.Confidence = confidence(*v, b)
 	case b.sum.Limit.Bytes > 0 && v.Footprint >= b.th.threshold*b.sum.Limit.Bytes:
 		v.Reason = ReasonThreshold
 	}

@@ -94,7 +94,9 @@ func (b *bench) explain(v *Verdict) {
 		say("At this pace the limit of %s (%s) is reached in %s%s.", size(v.Exhaustion.Limit.Bytes), v.Exhaustion.Limit.Source,
 			b.until(v.Exhaustion.Expected), b.between(*v.Exhaustion))
 	}
-	if v.Kind == Unsure && v.HoursNeeded != nil {
+	if v.Kind == Unsure && v.HoursNeeded != nil && v.Reason == ReasonThrottled {
+		say("About %s with room to grow would tell.", span(*v.HoursNeeded))
+	} else if v.Kind == Unsure && v.HoursNeeded != nil {
 		say("About %s more would tell.", span(*v.HoursNeeded))
 	}
 	if v.MinDetectable != nil && !v.Kind.Leaks() && v.Reason != ReasonTooShort { // in so short a time none is

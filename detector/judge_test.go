@@ -78,6 +78,7 @@ func TestJudge(t *testing.T) {
 		{"recycled leak", pool(30, 5, noisy(0.5, func(h float64) float64 { return 60 + 10*h })), LeakMasked, ReasonRecycled},
 		{"recycled warm-up", pool(30, 5, noisy(0.5, func(h float64) float64 { return 60 + 40*(1-math.Exp(-h)) })), Healthy, ""},
 		{"held at the limit", with(node(30, noisy(0.1, func(h float64) float64 { return math.Min(80+40*h, 580) })), limit), Leak, ReasonThrottled},
+		{"level at the limit", with(node(30, level(580)), limit), Unsure, ReasonThrottled},
 		{"close to the limit", with(node(30, level(551)), limit), Healthy, ReasonThreshold},
 	}
 	for _, c := range cases {
@@ -89,8 +90,8 @@ func TestJudge(t *testing.T) {
 			if len(v.Evidence) == 0 {
 				t.Error("no evidence")
 			}
-			if v.Kind == Unsure && v.HoursNeeded == nil {
-				t.Error("unsure without hours needed")
+			if (v.Kind == Unsure) != (v.HoursNeeded != nil) || v.Kind == Unsure && v.Confidence > 0.5 {
+				t.Errorf("%s with confidence %.2f and %v hours needed", v.Kind, v.Confidence, v.HoursNeeded)
 			}
 			if v.MinDetectable == nil && v.Reason != ReasonNoData {
 				t.Error("no minimum detectable growth")
@@ -176,6 +177,32 @@ func TestRecovered(t *testing.T) {
 	_, n := Recovered(before, fresh(0.2, 82), Limit{}, at(21))
 	if freed := n.Freed / MiB; math.Abs(freed-0.8*(200-82)) > 3 {
 		t.Errorf("freed %.1f MiB", freed)
+	}
+}
+
+// TestRateInterval: nine in ten intervals hold the true pace, however much each
+// reading remembers of the one before.
+func TestRateInterval(t *testing.T) {
+	th := Options{}.defaults()
+	th.rateSpread = 0 // what a pace changes by, and no noise
+	for _, rho := range []float64{0, 0.8, 0.95} {
+		held := 0
+		const runs = 300
+		for i := range runs {
+			r, e := rand.New(rand.NewPCG(uint64(i), 5)), 0.0
+			c := newCurve(480, nil)
+			for k := range c.t {
+				e = rho*e + r.NormFloat64()
+				c.t[k], c.lo[k] = float64(k)/12, float64(k)/12+e
+			}
+			if iv := rateInterval(c, th); iv.Low <= 1 && 1 <= iv.High {
+				held++
+			}
+		}
+		t.Logf("correlation %v: %d of %d", rho, held, runs)
+		if held < 0.84*runs || held > 0.98*runs {
+			t.Errorf("correlation %v: %d of %d intervals hold the pace", rho, held, runs)
+		}
 	}
 }
 

@@ -119,7 +119,7 @@ func printTable(s streams, files []judged) error {
 	fmt.Fprintln(s.out)
 	for _, r := range rows {
 		why := strings.Join(r.verdict.Evidence, " ")
-		if r.verdict.HoursNeeded != nil && !strings.Contains(why, "more would tell") {
+		if r.verdict.HoursNeeded != nil && !strings.Contains(why, " would tell") {
 			why += fmt.Sprintf(" About %.0f h more would tell.", *r.verdict.HoursNeeded)
 		}
 		fmt.Fprintf(s.out, "%s: %s\n", printable(r.worker.Name), printable(why))
