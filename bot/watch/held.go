@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"slices"
 
 	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/detector"
@@ -10,8 +11,8 @@ import (
 // beside judges a worker that leaks again, with the tasks that its main
 // process held until their time (ETA, countdown), where the probe counted
 // them: a backlog fills the process as a leak would. judge is given their
-// numbers. A verdict stands where nobody counted. carried: but for these tasks
-// it would be a leak.
+// numbers. A verdict stands where nobody counted. carried: the growth was that
+// of these tasks, and went as they did.
 func (w *Watch) beside(ctx context.Context, v View, worker string, first detector.Verdict, judge func(held []detector.Point) detector.Verdict) (verdict detector.Verdict, carried bool) {
 	if !first.Kind.Leaks() {
 		return first, false
@@ -30,16 +31,16 @@ func (w *Watch) beside(ctx context.Context, v View, worker string, first detecto
 		return first, false
 	}
 	verdict = judge(held)
-	return verdict, !verdict.Kind.Leaks() && verdict.Reason == detector.ReasonLoad
+	return verdict, verdict.Kind == detector.Healthy
 }
 
 // carried ends a finding that was opened before anybody counted what waits in
-// the worker, once the tasks have carried all growth for as long as another
-// growth must be seen to have stopped: today nobody would open it. While they
-// pile up, a cure by level memory cannot be seen, and what the finding
-// foretells is no longer believed.
-func (w *Watch) carried(ctx context.Context, v View, f finding.Finding, verdict detector.Verdict) (*Change, error) {
-	if f.State == finding.InHand || v.At.Sub(w.o.Scale.Stretch(f.LastSeen, v.At)) < w.calm(f) {
+// the worker, once its tasks have come due and memory went with them, seen for
+// as long as another growth must be seen to have stopped. While they pile up
+// nobody can tell yet, and growth is growth.
+func (w *Watch) carried(ctx context.Context, v View, f finding.Finding, worker detector.Worker, verdict detector.Verdict) (*Change, error) {
+	i := slices.IndexFunc(v.Workers, func(x detector.Worker) bool { return x.Name == worker.Name })
+	if f.State == finding.InHand || v.holds[i].at.Sub(w.o.Scale.Stretch(f.LastSeen, v.At)) < w.calm(f) {
 		return nil, nil
 	}
 	return w.resolve(ctx, v, f, verdict, firstOf(verdict.Evidence, "its tasks that wait carry the growth"))

@@ -55,7 +55,7 @@ func (w *Watch) settleWorker(ctx context.Context, v View, worker detector.Worker
 	case verdict.Kind.Leaks():
 		return w.refresh(ctx, v, live, worker, verdict)
 	case carried:
-		return w.carried(ctx, v, live, verdict)
+		return w.carried(ctx, v, live, worker, verdict)
 	}
 	return w.cured(ctx, v, live, worker)
 }
