@@ -53,14 +53,34 @@ func (b *bench) pressure() float64 {
 	return sum / float64(n)
 }
 
+// hurry calls what looks like a leak one at once where it would spend half of
+// the time to the limit on showing that it stands.
+func (b *bench) hurry() {
+	limit, pace := b.sum.Limit.Bytes, 0.0
+	for _, p := range b.procs {
+		if p.alive && (p.fresh || p.kind == Leak) {
+			pace += p.win.fit.slope
+		}
+	}
+	if limit <= 0 || b.footprint()+2*b.th.patience*pace < limit {
+		return
+	}
+	for i := range b.procs {
+		if p := &b.procs[i]; p.fresh {
+			p.kind, p.reason, p.fresh, p.need = Leak, ReasonLeak, false, 0
+		}
+	}
+}
+
 // leakedBelow reports whether the worker's sum leaked until it reached the
 // ceiling.
 func (b *bench) leakedBelow(ceiling float64) bool {
-	all := b.steady()
+	all, th := b.steady(), b.th
+	th.patience = 0 // that it stood there is no doubt any more
 	for i, y := range all.lo {
 		if y >= ceiling {
 			c := all.slice(0, i)
-			return c.len() > 0 && assess(c, setting{age: c.span(), quiet: math.NaN()}, b.th).kind == Leak
+			return c.len() > 0 && assess(c, setting{age: c.span(), quiet: math.NaN()}, th).kind == Leak
 		}
 	}
 	return false

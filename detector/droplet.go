@@ -114,6 +114,7 @@ func (th thresholds) forDroplet(total float64) thresholds {
 	th.materialRate *= th.hostTimes
 	th.warmBytes *= th.hostTimes
 	th.sure, th.sureOld = math.Inf(-1), math.Inf(-1) // fitted to processes
+	th.patience = 0                                  // which rests on that
 	return th
 }
 

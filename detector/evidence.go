@@ -209,7 +209,7 @@ func (b *bench) story(who, young string, p judged) string {
 		}
 		return fmt.Sprintf("%s grew %s in %s and has not slowed, but of growth so young, beside ups and downs of %s, about %s passes by itself; it is called a leak when less than %s would.", who, size(w.growth), hours, size(w.sigma), passing(p.score), passing(asked))
 	case p.kind == Unsure && p.fresh:
-		return fmt.Sprintf("%s grew %s in %s and looks like a leak, but did not yet at each look of the last %s; growth that only looks like one seldom does for so long.", who, size(w.growth), hours, span(b.th.patience))
+		return fmt.Sprintf("%s grew %s in %s and looks like a leak, but judged as of the hours before it has not done so for %s yet; growth that only looks like one seldom does for so long.", who, size(w.growth), hours, span(b.th.patience))
 	case p.kind == Unsure:
 		return fmt.Sprintf("%s grew %s in %s; but judged as of %s earlier it was not yet a leak (%s).", who, size(w.growth), hours, span(p.back), plain(p.reason))
 	case p.reason == ReasonWarmUp && b.down:

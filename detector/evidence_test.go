@@ -36,17 +36,17 @@ func TestSentences(t *testing.T) {
 		"Process 7 (child) gained 60.0 MiB in 31 h and has slowed: a curve that levels off is 20 times as likely as a straight line; a leak would have gone on.": with(func(p *judged) {
 			p.reason, p.win.saturate, p.curve = ReasonWarmUp, 6, curve{lo: []float64{0, 60 * MiB}}
 		}),
-		"Process 7 (child) grew 212 MiB in 31 h, but 83 % of that follows the CPU time the worker used, which is more than the 60 % that a leak leaves to it.":                 with(func(p *judged) { p.reason, p.byLoad = ReasonLoad, 0.83 }),
-		"Process 7 (child) grew 212 MiB in 31 h and looks like a leak, but did not yet at each look of the last 2 h; growth that only looks like one seldom does for so long.": with(func(p *judged) { p.kind, p.reason, p.fresh = Unsure, ReasonNoise, true }),
-		"Process 7 (child) gained 40.0 MiB in one sharp step and was level before and after it, where it moved by 212 MiB in 31 h; a leak would have gone on.":                 reason(Healthy, ReasonStep),
-		"Process 7 (child) gained 40.0 MiB in 3 sharp steps and was level between and after them, where it moved by 0 B in 31 h; a leak would have gone on.":                   with(func(p *judged) { p.reason, p.win.jumps, p.win.growth = ReasonStep, 3, 0 }),
-		"Process 7 (child) grew 212 MiB in 31 h, but in only about 3 stairs; a leak grows in many small ones.":                                                                 reason(Healthy, ReasonStaircase),
-		"Process 7 (child) moved by 212 MiB in 31 h, less than 3 times its ordinary ups and downs of 90.0 MiB.":                                                                reason(Healthy, ReasonNoise),
-		"Process 7 (child) moved by 212 MiB in 31 h, but up and down and not steadily enough: a trend test makes 2.0 of it, and 3.5 is asked for.":                             with(func(p *judged) { p.reason, p.win.sigma = ReasonNoise, MiB }),
-		"Process 7 (child) moved by 212 MiB in 31 h, but rose from one eighth of that time to the next only 4 times of 7; a leak rises nearly every time.":                     with(func(p *judged) { p.reason, p.win.sigma, p.win.z = ReasonNoise, MiB, 9 }),
-		"Process 7 (child) gave back memory after reaching 300 MiB and has not exceeded that since.":                                                                           with(func(p *judged) { p.reason, p.peak = ReasonBounded, 300*MiB }),
-		"Process 7 (child) goes up and down by 50.0 MiB every day and moved by 212 MiB in 31 h beyond that.":                                                                   with(func(p *judged) { p.reason, p.swing = ReasonSeasonal, 50*MiB }),
-		"Process 7 (child) moved by 212 MiB in 31 h: level.":                                                                                                                   reason(Healthy, ReasonFlat),
+		"Process 7 (child) grew 212 MiB in 31 h, but 83 % of that follows the CPU time the worker used, which is more than the 60 % that a leak leaves to it.":                                     with(func(p *judged) { p.reason, p.byLoad = ReasonLoad, 0.83 }),
+		"Process 7 (child) grew 212 MiB in 31 h and looks like a leak, but judged as of the hours before it has not done so for 2 h yet; growth that only looks like one seldom does for so long.": with(func(p *judged) { p.kind, p.reason, p.fresh = Unsure, ReasonNoise, true }),
+		"Process 7 (child) gained 40.0 MiB in one sharp step and was level before and after it, where it moved by 212 MiB in 31 h; a leak would have gone on.":                                     reason(Healthy, ReasonStep),
+		"Process 7 (child) gained 40.0 MiB in 3 sharp steps and was level between and after them, where it moved by 0 B in 31 h; a leak would have gone on.":                                       with(func(p *judged) { p.reason, p.win.jumps, p.win.growth = ReasonStep, 3, 0 }),
+		"Process 7 (child) grew 212 MiB in 31 h, but in only about 3 stairs; a leak grows in many small ones.":                                                                                     reason(Healthy, ReasonStaircase),
+		"Process 7 (child) moved by 212 MiB in 31 h, less than 3 times its ordinary ups and downs of 90.0 MiB.":                                                                                    reason(Healthy, ReasonNoise),
+		"Process 7 (child) moved by 212 MiB in 31 h, but up and down and not steadily enough: a trend test makes 2.0 of it, and 3.5 is asked for.":                                                 with(func(p *judged) { p.reason, p.win.sigma = ReasonNoise, MiB }),
+		"Process 7 (child) moved by 212 MiB in 31 h, but rose from one eighth of that time to the next only 4 times of 7; a leak rises nearly every time.":                                         with(func(p *judged) { p.reason, p.win.sigma, p.win.z = ReasonNoise, MiB, 9 }),
+		"Process 7 (child) gave back memory after reaching 300 MiB and has not exceeded that since.":                                                                                               with(func(p *judged) { p.reason, p.peak = ReasonBounded, 300*MiB }),
+		"Process 7 (child) goes up and down by 50.0 MiB every day and moved by 212 MiB in 31 h beyond that.":                                                                                       with(func(p *judged) { p.reason, p.swing = ReasonSeasonal, 50*MiB }),
+		"Process 7 (child) moved by 212 MiB in 31 h: level.":                                                                                                                                       reason(Healthy, ReasonFlat),
 	} {
 		th := Options{}.defaults()
 		th.growthNoise, th.z, th.sure, th.sureOld, th.patience = 3, 3.5, 4, 2.5, 2 // numbers of this test, whatever the pipeline's are

@@ -153,6 +153,7 @@ func (b *bench) judgeProcesses() {
 		}
 		p.opinion = assess(p.curve, s, b.th)
 	}
+	b.hurry()
 	b.excuse()
 	b.follow()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/detector"
 )
@@ -68,20 +69,31 @@ func (w *Watch) Look(ctx context.Context, d Droplet, at time.Time) (View, error)
 		worker = StretchWorker(worker, w.o.Scale, at)
 		worker.Limit = w.limit(d, worker, available)
 		v.Workers, v.holds = append(v.Workers, worker), append(v.holds, holding{footprint(worker), newest(worker)})
-		verdict, carried := w.beside(ctx, v, worker.Name, detector.Judge(worker, at, judging), func(held []detector.Point) detector.Verdict {
+		verdict, carried := w.beside(ctx, v, worker.Name, detector.Judge(worker, at, detector.Options{}), func(held []detector.Point) detector.Verdict {
 			worker.Held = held
-			return detector.Judge(worker, at, judging)
+			return detector.Judge(worker, at, detector.Options{})
 		})
+		verdict = w.unhurried(ctx, d, worker.Name, verdict, func(o detector.Options) detector.Verdict { return detector.Judge(worker, at, o) })
 		v.carried, v.Verdicts = append(v.carried, carried), append(v.Verdicts, w.blame(ctx, d, worker.Name, verdict, at))
 	}
-	v.Verdict = detector.JudgeDroplet(v.Host, v.Workers, v.Verdicts, at, judging)
+	v.Verdict = detector.JudgeDroplet(v.Host, v.Workers, v.Verdicts, at, detector.Options{})
 	return v, nil
 }
 
-// judging is how everything is judged here: somebody who looks every hour asks
-// a leak to have stood for a while before he wakes anybody. What that costs
-// and brings is measured on docs/detection.md.
-var judging = detector.Options{Patience: 2 * time.Hour}
+// unhurried asks a leak that nobody knows of yet to have stood for a while: a
+// scan looks every hour, for months, and each look is one more chance to be
+// fooled. What that costs and brings is measured on docs/detection.md. A leak
+// with a live finding is told of as it is seen.
+func (w *Watch) unhurried(ctx context.Context, d Droplet, worker string, seen detector.Verdict, judge func(detector.Options) detector.Verdict) detector.Verdict {
+	if !seen.Kind.Leaks() {
+		return seen
+	}
+	subject := finding.Subject{Kind: finding.KindLeak, DropletID: d.ID, DropletName: d.Name, Worker: worker}
+	if _, err := w.o.Findings.LiveFinding(ctx, subject.Key()); err == nil {
+		return seen
+	}
+	return judge(detector.Options{Patience: 2 * time.Hour})
+}
 
 // from is where the window begins that is judged as of a moment: with the
 // chunk it falls into, so that summaries that were kept are whole.
@@ -117,13 +129,14 @@ func (w *Watch) glance(ctx context.Context, d Droplet, at time.Time) (View, erro
 		v.holds = append(v.holds, holding{footprint(recent), newest(recent)})
 		recent.Limit, recent.Lives, recent.Pressure = x.Summary.Limit, nil, nil
 		v.Workers = append(v.Workers, recent)
-		verdict, carried := w.beside(ctx, v, recent.Name, detector.JudgeSummary(x.Summary, at, judging), func(held []detector.Point) detector.Verdict {
+		verdict, carried := w.beside(ctx, v, recent.Name, detector.JudgeSummary(x.Summary, at, detector.Options{}), func(held []detector.Point) detector.Verdict {
 			x.Summary.Held = held
-			return detector.JudgeSummary(x.Summary, at, judging)
+			return detector.JudgeSummary(x.Summary, at, detector.Options{})
 		})
+		verdict = w.unhurried(ctx, d, recent.Name, verdict, func(o detector.Options) detector.Verdict { return detector.JudgeSummary(x.Summary, at, o) })
 		v.carried, v.Verdicts = append(v.carried, carried), append(v.Verdicts, w.blame(ctx, d, recent.Name, verdict, at))
 	}
-	v.Verdict = detector.JudgeDropletSummary(g.Host, sums, v.Verdicts, judging)
+	v.Verdict = detector.JudgeDropletSummary(g.Host, sums, v.Verdicts, detector.Options{})
 	return v, nil
 }
 
