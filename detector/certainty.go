@@ -33,26 +33,25 @@ func (o *opinion) certain(s setting, th thresholds) bool {
 	return o.certainty(s, th) >= th.sure
 }
 
-// stood is for how many of the hours asked a leak has been one, as somebody
-// would have heard who looked every hour: that many looks of the last twice as
-// many, and one of them that long ago. All that is asked where it is beyond
-// doubt. Growth that passes falsely does so for a look or two, while a leak's
-// evidence only mounts, if not at each look.
+// stood is for how many of the hours asked a leak has been one: of twice as
+// many looks before, an hour apart, so many said so. All that is asked where
+// it is beyond doubt. Growth that passes falsely does so for a look or two,
+// while a leak's evidence only mounts, if not at each look.
 func (o *opinion) stood(c curve, s setting, th thresholds) float64 {
 	asked := th.patience
 	if asked <= 0 || o.certainty(s, th) >= th.sureAlone {
 		return asked
 	}
 	th.patience = 0
-	looks, longest := 0.0, 0.0
-	for h := 1.0; h <= 2*asked && math.Min(looks, longest) < asked; h++ {
+	stood := 0.0
+	for h := 1.0; h <= 2*asked && stood < asked; h++ {
 		before := s
 		before.age -= h
 		if assess(c.until(c.t[c.len()-1]-h), before, th).kind == Leak {
-			looks, longest = looks+1, h
+			stood++
 		}
 	}
-	return math.Min(math.Min(looks, longest), asked)
+	return math.Min(stood, asked)
 }
 
 // spread is the standard error of the bend over work, or over time where work

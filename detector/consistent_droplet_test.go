@@ -1,6 +1,7 @@
 package detector_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,5 +89,18 @@ func TestDropletsAgree(t *testing.T) {
 	t.Logf("%d of %d leaking droplets found at the last look", found, leaks)
 	if found < leaks*3/4 || accused > 1 {
 		t.Errorf("%d of %d leaking droplets found, healthy ones accused at %d of 36 looks", found, leaks, accused)
+	}
+}
+
+// TestPatienceAsksNothingOfDroplets: what is beyond doubt was measured on
+// processes, and is not known of a host.
+func TestPatienceAsksNothingOfDroplets(t *testing.T) {
+	t.Parallel()
+	families := synth.DropletFamilies()
+	kernel := families[slices.IndexFunc(families, func(f synth.DropletFamily) bool { return f.Name == "dl4" })].Make(410_003, synth.Params{})
+	at := kernel.Droplet.Available[0].At.Add(12 * time.Hour)
+	v := detector.JudgeDroplet(kernel.Droplet, nil, nil, at, detector.Options{Patience: 2 * time.Hour})
+	if v.Kind != detector.Leak {
+		t.Errorf("%s (%s), %v", v.Kind, v.Reason, v.Evidence)
 	}
 }

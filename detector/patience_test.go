@@ -3,6 +3,7 @@ package detector
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -23,8 +24,7 @@ func creep(hours, rate, sigma float64, seed uint64) curve {
 
 // TestPatience looks every hour at growth of doubtful strength: who is patient
 // is told of a leak where it is beyond doubt, or where two of the last four
-// looks said the same, one of them two hours ago or more, and else for how
-// long it has to stand.
+// looks said the same, and else for how long it has to stand.
 func TestPatience(t *testing.T) {
 	hasty, patient := Options{}.defaults(), Options{Patience: 2 * time.Hour}.defaults()
 	waited, said, flickered, atOnce := 0, 0, 0, 0
@@ -41,19 +41,21 @@ func TestPatience(t *testing.T) {
 				}
 				continue
 			}
-			looks, longest := 0.0, 0.0
+			looks, inRow := 0.0, true
 			for back := 1.0; back <= 4; back++ {
 				if look(h-back, hasty).kind == Leak {
-					looks, longest = looks+1, back
+					looks++
+				} else if back <= 2 {
+					inRow = false
 				}
 			}
 			switch certain := now.certainty(setting{age: h}, hasty) >= hasty.sureAlone; {
-			case certain || looks >= 2 && longest >= 2:
+			case certain || looks >= 2:
 				said++
 				if certain && looks == 0 {
 					atOnce++
 				}
-				if !certain && looks < longest {
+				if !certain && !inRow {
 					flickered++
 				}
 				if then.kind != Leak {
@@ -61,7 +63,7 @@ func TestPatience(t *testing.T) {
 				}
 			default:
 				waited++
-				if need := 2 - min(looks, longest); then.kind != Unsure || !then.fresh || then.need != need {
+				if need := 2 - looks; then.kind != Unsure || !then.fresh || then.need != need {
 					t.Errorf("seed %d at %.0f h: a leak since a moment is %s for %v h, want unsure for %v", seed, h, then.kind, then.need, need)
 				}
 			}
@@ -69,6 +71,34 @@ func TestPatience(t *testing.T) {
 	}
 	if waited < 5 || said < 5 || atOnce < 1 || flickered < 1 {
 		t.Errorf("%d looks had to wait, %d did not, %d for being beyond doubt and %d although one between had said nothing: the growth is not of doubtful strength", waited, said, atOnce, flickered)
+	}
+}
+
+// TestPatienceIsOver: of growth that stands at a ceiling there is nothing to
+// wait for.
+func TestPatienceIsOver(t *testing.T) {
+	w := node(14, noisy(2, func(h float64) float64 { return 80 + 1.5*h }))
+	b := &bench{sum: Summarize(w, Options{}), th: Options{Patience: 2 * time.Hour}.defaults(), room: arenas.Get().(*arena)}
+	if !b.open(at(14)) {
+		t.Fatal("nothing to judge")
+	}
+	all, waited := b.steady(), 0
+	for i, y := range all.lo {
+		below := all.slice(0, i)
+		if i < 36 || y <= slices.Max(below.lo) {
+			continue
+		}
+		s := setting{age: below.span(), quiet: math.NaN()}
+		leaks := assess(below, s, Options{}.defaults()).kind == Leak
+		if leaks && assess(below, s, b.th).kind != Leak {
+			waited++
+		}
+		if b.leakedBelow(y) != leaks {
+			t.Errorf("at %.1f h it leaked: %v, told %v", all.t[i], leaks, !leaks)
+		}
+	}
+	if waited == 0 {
+		t.Error("no growth would have had to wait: the test shows nothing")
 	}
 }
 

@@ -33,3 +33,27 @@ func TestAMomentIsNotEnough(t *testing.T) {
 		}
 	}
 }
+
+// TestAnOpenFindingIsNotWaitedWith: once somebody was woken, what is seen of
+// the leak is told as it is seen, also after a look that saw none.
+func TestAnOpenFindingIsNotWaitedWith(t *testing.T) {
+	families := synth.Families()
+	c := families[slices.IndexFunc(families, func(f synth.Family) bool { return f.Name == "l14" })].Make(410005, synth.Params{})
+	c.Worker.Name, c.Worker.Droplet = "mailer", web.ID
+	b, open, hidden := newBed(t, c.Worker), false, 0
+	for at := c.Worker.Lives[0].Samples[0].At.Add(hours(3)); hidden < 2 && at.Before(c.At); at = at.Add(time.Hour) {
+		told := b.scan(at)
+		if open && detector.Judge(c.Worker, at, detector.Options{}).Kind.Leaks() {
+			if told == "" {
+				t.Errorf("the leak was seen at %v, and nothing told", at)
+			}
+			if !detector.Judge(c.Worker, at, detector.Options{Patience: 2 * time.Hour}).Kind.Leaks() {
+				hidden++
+			}
+		}
+		open = open || told != ""
+	}
+	if hidden == 0 {
+		t.Error("patience would have hidden nothing: the case shows nothing")
+	}
+}
