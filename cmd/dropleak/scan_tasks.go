@@ -62,15 +62,12 @@ func decodeTasks(r io.Reader) ([]detector.TaskRun, error) {
 			return nil, fmt.Errorf("line %d: begin and end are out of range; they are seconds, not milliseconds", n)
 		}
 		if run.End.Before(run.Begin) {
-			return nil, fmt.Errorf("line %d: it ends before it begins", n)
+			run.End = run.Begin // the clock was set back meanwhile; it ran all the same
 		}
 		runs = append(runs, run)
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("line %d: %w", n+1, err)
-	}
-	if len(runs) == 0 {
-		return nil, errors.New("no execution in it")
 	}
 	return runs, nil
 }
