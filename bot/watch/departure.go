@@ -24,13 +24,16 @@ func (w *Watch) departures(ctx context.Context, fleet Fleet, seen []history.Pres
 	if err != nil {
 		return nil, fmt.Errorf("look for what has left: %w", err)
 	}
-	away := w.away(fleet, live)
+	away := w.away(fleet, live, seen)
 	var errs []error
 	for _, f := range live {
-		why := ""
-		if first, absent := away[f.Subject.DropletID]; absent {
+		why, first, absent := "", time.Time{}, false
+		if first, absent = away[placeOf(f)]; absent {
 			if fleet.Listed.Sub(first) >= w.o.Scale.Real(grace) {
 				why = "the droplet left the fleet (it was destroyed or lost its tag)"
+				if f.Subject.Kind == finding.KindSource {
+					why = "all that it told of has left the fleet, or was not heard of for so long that its history is gone"
+				}
 			}
 		} else if name := removed(f, seen, sources); name != "" {
 			why = "the source " + name + " was removed: the configuration, or a good token, names it no more"
@@ -49,18 +52,32 @@ func (w *Watch) departures(ctx context.Context, fleet Fleet, seen []history.Pres
 	return changes, errors.Join(errs...)
 }
 
-// away returns the droplets with live findings that the list lacks, each with
-// the time of the first list that lacked it.
-func (w *Watch) away(fleet Fleet, live []finding.Finding) map[string]time.Time {
+// placeOf names where what a finding is about has its place: a droplet's id, or
+// the key of the subject where that is a source, which is on all droplets that it told of.
+func placeOf(f finding.Finding) string {
+	if f.Subject.Kind == finding.KindSource {
+		return f.Subject.Key()
+	}
+	return f.Subject.DropletID
+}
+
+// away returns the places of live findings that the list lacks, each with the
+// time of the first list that lacked it.
+func (w *Watch) away(fleet Fleet, live []finding.Finding, seen []history.Presence) map[string]time.Time {
 	ours := map[string]bool{}
 	for _, d := range fleet.Droplets {
 		ours[d.ID] = true
+	}
+	for _, p := range seen {
+		if ours[p.DropletID] {
+			ours[finding.Subject{Kind: finding.KindSource, Source: p.Source}.Key()] = true
+		}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := map[string]time.Time{}
 	for _, f := range live {
-		id := f.Subject.DropletID
+		id := placeOf(f)
 		if ours[id] || id == "" || f.Subject.Kind == finding.KindClone { // a clone is for a person to judge
 			continue
 		}

@@ -37,7 +37,7 @@ type roll struct {
 	units   []unit
 }
 
-func (w *Watch) roll(fleet []Droplet, seen []history.Presence, sources []Source, at time.Time) *roll {
+func (w *Watch) roll(fleet []Droplet, seen []history.Presence, sources []Source, live map[string]finding.Finding, at time.Time) *roll {
 	r := &roll{w: w, at: at, ours: map[string]Droplet{}, deaf: map[string]bool{}, every: map[string]time.Duration{}, tellers: map[string]*teller{}}
 	for _, d := range fleet {
 		r.ours[d.ID] = d
@@ -52,7 +52,7 @@ func (w *Watch) roll(fleet []Droplet, seen []history.Presence, sources []Source,
 			r.deaf[p.DropletID], r.every[p.DropletID] = Silent(p, at), p.Interval
 		}
 	}
-	r.hear(told, sources)
+	r.hear(told, sources, live)
 	at0 := map[[3]string]int{} // of a unit, in units
 	for _, p := range told {
 		if p.Interval == 0 && p.Source == "" {
@@ -82,7 +82,9 @@ func (r *roll) hearing(p history.Presence) hearing {
 		return unknown
 	case p.Interval == 0 || r.at.Sub(p.Last) <= r.w.quiet(p):
 		return heard
-	case agents || r.tellers[p.Source].without(p.Last) > r.w.quiet(p):
+	case agents:
+		return missing
+	case r.tellers[p.Source].without(p.Last) > r.w.quiet(p) && !r.tellers[p.Source].catchesUp(p.Last, r.w.quiet(p), r.at):
 		return missing
 	}
 	return unknown

@@ -57,7 +57,7 @@ func (w *Watch) silence(ctx context.Context, fleet []Droplet, seen []history.Pre
 	for _, f := range all {
 		by[f.Subject.Key()] = f
 	}
-	r := w.roll(fleet, seen, sources, at)
+	r := w.roll(fleet, seen, sources, by, at)
 	out, err := w.sourcesSilent(ctx, r, by)
 	errs := []error{err}
 	for _, u := range r.units {

@@ -16,7 +16,8 @@ import (
 type Source struct {
 	Name     string    // what history calls it
 	Sends    bool      // it tells by itself; else it is asked
-	Asked    time.Time // when it was last asked, since the start; zero: not yet
+	Since    time.Time // since when somebody here is to ask it; zero: for long
+	Asked    time.Time // when it was last asked; zero: not yet
 	Answered time.Time // when it last answered, or sent anything at all; zero: not known
 	Trouble  string    // what came in place of the last answer
 }
@@ -31,7 +32,8 @@ func expected(sources []Source, name string) bool {
 // teller is a source by what it told.
 type teller struct {
 	Source
-	p       history.Presence // of all that it told of, what will be missed last
+	p       history.Presence // what it told of last, at the pace of what it told of just then
+	found   *finding.Finding // that it is silent, or was until lately
 	with    int              // workers, and droplets without any, that it told of until then
 	answers bool             // in spite of telling nothing it is there
 	hearing hearing          // missing: it is silent
@@ -50,8 +52,8 @@ func (t *teller) without(last time.Time) time.Duration {
 	return t.p.Last.Sub(last)
 }
 
-// hear finds how each source stands.
-func (r *roll) hear(told []history.Presence, sources []Source) {
+// hear finds how each source stands, beside the live findings by subject.
+func (r *roll) hear(told []history.Presence, sources []Source, live map[string]finding.Finding) {
 	by := map[string][]history.Presence{}
 	for _, p := range told {
 		if p.Source != "" {
@@ -63,20 +65,52 @@ func (r *roll) hear(told []history.Presence, sources []Source) {
 		if i := slices.IndexFunc(sources, func(s Source) bool { return s.Name == name }); i >= 0 {
 			t.Source = sources[i]
 		}
-		t.p = slices.MaxFunc(ps, func(a, b history.Presence) int {
-			return cmp.Or(cmp.Compare(min(a.Interval, 1), min(b.Interval, 1)), r.due(a).Compare(r.due(b)))
-		})
+		if f, found := live[t.subject().Key()]; found {
+			t.found = &f
+		}
+		t.p = lastTold(ps)
 		quiet := r.w.quiet(t.p)
 		t.with, t.answers = r.company(ps, t.p.Last), !t.Answered.IsZero() && r.at.Sub(t.Answered) <= quiet
 		r.tellers[name], t.hearing = t, t.stands(r.at, quiet)
 	}
 }
 
+func (t *teller) subject() finding.Subject {
+	return finding.Subject{Kind: finding.KindSource, Source: t.Name}
+}
+
+// lastTold is what was told of last. What is seldom told of hides no source
+// that told of others in their rhythm until then: its pace is the quickest of these.
+func lastTold(ps []history.Presence) history.Presence {
+	p := slices.MaxFunc(ps, func(a, b history.Presence) int {
+		return cmp.Or(cmp.Compare(min(a.Interval, 1), min(b.Interval, 1)), a.Last.Compare(b.Last))
+	})
+	for _, x := range ps {
+		if x.Interval > 0 && x.Interval < p.Interval && p.Last.Sub(x.Last) <= 2*x.Interval {
+			p.Interval = x.Interval
+		}
+	}
+	return p
+}
+
+// catchesUp reports whether something fell silent with its source, and that
+// has been heard of again only since: the rest may yet follow.
+func (t *teller) catchesUp(last time.Time, quiet time.Duration, at time.Time) bool {
+	f := t.found
+	if f == nil || f.Began.Sub(last) > quiet {
+		return false
+	}
+	return f.Heard.IsZero() || at.Sub(f.Heard) <= quiet
+}
+
 // stands: what a source would have said since it was last asked, nobody knows,
 // unless it keeps whoever asks waiting.
 func (t *teller) stands(at time.Time, quiet time.Duration) hearing {
-	known := at
-	if !t.Sends && (t.Asked.IsZero() || at.Sub(t.Asked) <= quiet) {
+	known, waits := at, t.Asked
+	if t.Since.After(waits) {
+		waits = t.Since
+	}
+	if !t.Sends && at.Sub(waits) <= quiet {
 		known = t.Asked
 	}
 	switch {
@@ -108,9 +142,13 @@ func (r *roll) company(ps []history.Presence, until time.Time) (n int) {
 func (r *roll) outage(t *teller) finding.Outage {
 	o := finding.Outage{Sends: t.Sends, Answers: t.answers && !t.Sends, Trouble: t.Trouble}
 	workers, droplets := map[string]bool{}, map[string]bool{} // ids of droplets with unwatched workers, and of those without memory
+	agents := map[string]bool{}                               // ids of droplets whose agent is heard: it tells of their memory, too
+	for _, u := range r.units {
+		agents[u.droplet.ID] = agents[u.droplet.ID] || u.p.Worker == "" && u.p.Source == "" && u.hearing == heard
+	}
 	for _, u := range r.units {
 		switch {
-		case u.p.Source != t.Name || u.hearing != unknown:
+		case u.p.Source != t.Name || u.hearing != unknown || u.p.Worker == "" && agents[u.droplet.ID]:
 		case u.p.Worker == "":
 			droplets[u.droplet.ID] = true
 		default:
@@ -129,8 +167,8 @@ func (r *roll) outage(t *teller) finding.Outage {
 // something unwatched: what it told of opens none of its own meanwhile.
 func (w *Watch) sourcesSilent(ctx context.Context, r *roll, by map[string]finding.Finding) (out []settled, err error) {
 	var errs []error
-	for name, t := range r.tellers {
-		subject := finding.Subject{Kind: finding.KindSource, Source: name}
+	for _, t := range r.tellers {
+		subject := t.subject()
 		f, found := by[subject.Key()]
 		o := r.outage(t)
 		var s settled

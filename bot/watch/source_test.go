@@ -70,6 +70,12 @@ func TestASilentSource(t *testing.T) {
 		{"DigitalOcean", []string{"digitalocean"}, nil, func(b *bed) {
 			b.seen = slices.DeleteFunc(b.seen, func(p history.Presence) bool { return p.Source == "prometheus" })
 		}, "20m0s opened source digitalocean", "nothing from the source digitalocean since 2 Mar 00:00 UTC: the memory of 3 droplets is not watched"},
+		{"DigitalOcean, beside agents", []string{"digitalocean"}, []history.Presence{agent("")}, func(b *bed) {
+			b.seen = slices.DeleteFunc(b.seen, func(p history.Presence) bool { return p.Source == "prometheus" })
+		}, "20m0s opened source digitalocean", "the memory of 2 droplets is not watched"},
+		{"DigitalOcean, beside agents everywhere", []string{"digitalocean"}, []history.Presence{agent(""), {DropletID: "2", Interval: time.Minute}, {DropletID: "3", Interval: time.Minute}}, func(b *bed) {
+			b.seen = slices.DeleteFunc(b.seen, func(p history.Presence) bool { return p.Source == "prometheus" })
+		}, "", ""},
 		{"all of it", []string{"digitalocean", "prometheus"}, nil, nil, "20m0s opened source digitalocean, opened source prometheus", ""},
 		{"the agent goes on", []string{"prometheus"}, []history.Presence{agent(""), agent("mail")}, nil, "20m0s opened source prometheus", "5 workers on 3 droplets are not watched"},
 		{"others tell of all of it", []string{"prometheus"}, nil, func(b *bed) {
@@ -206,7 +212,7 @@ func TestASourceNotAskedYet(t *testing.T) {
 	b := town(t)
 	at := monday.Add(3 * time.Hour)
 	for i := range b.sources {
-		b.sources[i].Asked, b.sources[i].Answered = time.Time{}, time.Time{}
+		b.sources[i].Asked, b.sources[i].Answered, b.sources[i].Since = time.Time{}, time.Time{}, at
 	}
 	if told := b.scan(at); told != "" {
 		t.Errorf("nobody has asked: told %q", told)
@@ -218,6 +224,149 @@ func TestASourceNotAskedYet(t *testing.T) {
 	b.sources[1].Asked = time.Time{}
 	if told := b.scan(at.Add(time.Minute)); told != "" {
 		t.Errorf("not asked since another start: told %q", told)
+	}
+}
+
+// A start in the middle of an outage, with a source that keeps whoever asks
+// waiting: it is told as late after the start as after its last word. That it
+// was asked before a long stop says nothing.
+func TestAStartBesideASourceThatHangs(t *testing.T) {
+	for _, stopped := range []bool{false, true} {
+		b := town(t)
+		start := monday.Add(3 * time.Hour)
+		for i := range b.sources {
+			if b.sources[i].Since = start; !stopped {
+				b.sources[i].Asked = time.Time{}
+			}
+		}
+		var told []string
+		for after := time.Duration(0); after <= time.Hour; after += 5 * time.Minute {
+			asked := b.sources[1]
+			b.pass(start.Add(after), []string{"prometheus"})
+			b.sources[1] = asked
+			if said := b.scan(start.Add(after)); said != "" {
+				told = append(told, after.String()+" "+said)
+			}
+		}
+		if !slices.Equal(told, []string{"20m0s opened source prometheus"}) {
+			t.Errorf("asked before a stop %t: told %q", stopped, told)
+		}
+	}
+}
+
+// What is seldom told of hides no silence of its source, whether it was told
+// of long before the last word or with it.
+func TestASeldomWorkerHidesNoSource(t *testing.T) {
+	for _, before := range []time.Duration{10 * time.Hour, 0, -10 * time.Second} {
+		b := town(t)
+		b.seen = append(b.seen, history.Presence{DropletID: "1", Worker: "nightly", Source: "prometheus", Last: monday.Add(-before), Interval: 24 * time.Hour})
+		var told []string
+		for after := 5 * time.Minute; after <= 2*time.Hour; after += 5 * time.Minute {
+			b.pass(monday.Add(after), []string{"prometheus"})
+			if said := b.scan(monday.Add(after)); said != "" {
+				told = append(told, after.String()+" "+said)
+			}
+		}
+		if !slices.Equal(told, []string{"20m0s opened source prometheus"}) {
+			t.Errorf("%v before: told %q", before, told)
+		}
+	}
+}
+
+// A source that comes back tells of one droplet before the other: the rest has
+// time to follow, and what does not is named then. What had gone before stays so.
+func TestASourceComesBackBitByBit(t *testing.T) {
+	for _, stays := range []bool{false, true} {
+		b := town(t)
+		var told []string
+		for after := 5 * time.Minute; after <= 3*time.Hour; after += 5 * time.Minute {
+			away := []string{"prometheus/3/video"}
+			switch {
+			case after > 30*time.Minute && after < 70*time.Minute:
+				away = []string{"prometheus"}
+			case after < 75*time.Minute || stays && after >= 70*time.Minute:
+				away = append(away, "prometheus/2")
+				if after >= 70*time.Minute {
+					away = append(away, "prometheus/3")
+				} else {
+					away = away[:1]
+				}
+			}
+			if stays && after >= 75*time.Minute {
+				away = []string{"prometheus/3/video", "prometheus/2"}
+			}
+			b.pass(monday.Add(after), away)
+			if said := b.scan(monday.Add(after)); said != "" {
+				told = append(told, after.String()+" "+said)
+			}
+		}
+		want := []string{"20m0s opened no_metrics video", "50m0s opened source prometheus", "1h10m0s heard source prometheus"}
+		if stays {
+			want = append(want, "1h30m0s opened no_metrics mail, opened no_metrics video")
+		}
+		if want = append(want, "2h10m0s resolved source prometheus"); !slices.Equal(told, want) {
+			t.Errorf("stays %t: told\n%s\nwant\n%s", stays, strings.Join(told, "\n"), strings.Join(want, "\n"))
+		}
+	}
+}
+
+// What a silent source told of has left the fleet: nothing depends on it any
+// more, whether or not it answers again. One list without them is not enough.
+func TestTheDropletsOfASilentSourceLeave(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		b := town(t)
+		at := monday.Add(time.Hour)
+		b.pass(at, []string{"prometheus"})
+		b.scan(at)
+		old := b.fleet
+		var told []string
+		for after := 5 * time.Minute; after <= time.Hour; after += 5 * time.Minute {
+			b.fleet = []watch.Droplet{{ID: "9", Name: "web-9"}}
+			if after == 10*time.Minute {
+				b.fleet = old
+			}
+			away := []string{"prometheus"}
+			if again && after > 15*time.Minute {
+				away = []string{"data of prometheus"}
+			}
+			b.pass(at.Add(after), away)
+			if said := b.scan(at.Add(after)); said != "" {
+				told = append(told, after.String()+" "+said)
+			}
+		}
+		if !slices.Equal(told, []string{"25m0s left source prometheus"}) {
+			t.Fatalf("told %q", told)
+		}
+		if f := b.ended(); f.State != finding.Gone || !strings.Contains(f.Why, "has left the fleet") {
+			t.Errorf("%s, because %q", f.State, f.Why)
+		}
+	}
+}
+
+// Of two that tell of a worker, the one that is heard is believed, though the
+// other, whose agent is silent, would be missed later.
+func TestWhoIsHeardIsBelieved(t *testing.T) {
+	b := town(t)
+	mail := history.Presence{DropletID: "1", Worker: "mail", Interval: time.Hour}
+	b.seen = append(b.seen, history.Presence{DropletID: "1", Interval: time.Minute})
+	var told []string
+	for after := 5 * time.Minute; after <= 2*time.Hour; after += 5 * time.Minute {
+		away := []string{"/1"}
+		if after < 30*time.Minute {
+			away = []string{"prometheus/1/mail"}
+		}
+		if after == 25*time.Minute {
+			mail.Last = monday.Add(after)
+			b.seen = append(b.seen, mail) // by an agent that is silent from then on
+		}
+		b.pass(monday.Add(after), away)
+		if said := b.scan(monday.Add(after)); said != "" {
+			told = append(told, after.String()+" "+said)
+		}
+	}
+	want := []string{"20m0s opened no_metrics mail", "25m0s heard no_metrics mail", "35m0s opened silent", "1h25m0s resolved no_metrics mail"}
+	if !slices.Equal(told, want) {
+		t.Errorf("told\n%s\nwant\n%s", strings.Join(told, "\n"), strings.Join(want, "\n"))
 	}
 }
 

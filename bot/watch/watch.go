@@ -76,7 +76,7 @@ type Watch struct {
 	o Options
 
 	mu     sync.Mutex
-	absent map[string]time.Time // droplet ids with findings, by the first list that lacked them
+	absent map[string]time.Time // places of findings, by the first list that lacked them
 	untold map[string]Change    // by finding; Changed failed on them
 }
 
