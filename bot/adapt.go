@@ -306,7 +306,8 @@ func (s *Service) trouble() (out []string) {
 		out = append(out, "findings: "+err.Error())
 	}
 	for _, f := range s.feeds {
-		if why := f.State().Error; why != "" && outages[f.Name()] == nil { // else a finding says so
+		silent, found := outages[f.Name()]
+		if why := f.State().Error; why != "" && (!found || silent.State == finding.Muted) { // else a finding says so
 			out = append(out, fmt.Sprintf("the source %s: %s", f.Name(), why))
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/bot/hub"
 	"github.com/dropleak/dropleak/bot/report"
+	"github.com/dropleak/dropleak/bot/source"
 	"github.com/dropleak/dropleak/bot/watch"
 )
 
@@ -50,13 +51,16 @@ func (s *Service) sources() []string {
 // configuration names, and whoever holds a good token of a sender.
 func (s *Service) expected(ctx context.Context) ([]watch.Source, error) {
 	st := s.source.Status()
-	out := []watch.Source{{Name: history.SourceDigitalOcean, Asked: st.Asked, Answered: st.Pulled}}
+	out := []watch.Source{{Name: history.SourceDigitalOcean, Since: s.started, Asked: st.Asked, Answered: st.Pulled}}
 	if st.Err != nil {
 		out[0].Trouble = brief(st.Err.Error())
 	}
 	for _, f := range s.feeds {
-		st := f.State()
-		out = append(out, watch.Source{Name: f.Name(), Asked: st.Asked, Answered: st.Answered, Trouble: brief(st.Error)})
+		st, err := s.stands(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, watch.Source{Name: f.Name(), Since: s.started, Asked: st.Asked, Answered: st.Answered, Trouble: brief(st.Error)})
 	}
 	tokens, err := s.d.Store.Tokens(ctx)
 	if err != nil {
@@ -76,6 +80,17 @@ func (s *Service) expected(ctx context.Context) ([]watch.Source, error) {
 		}
 	}
 	return out, nil
+}
+
+// stands is how a pulled source stands by what any replica knows of it, also
+// from before the start: all of them are to come to the same scan.
+func (s *Service) stands(ctx context.Context, f *source.Feed) (source.FeedState, error) {
+	kept, _, err := source.StateOf(ctx, s.d.Store, f.Name())
+	if own := f.State(); err == nil && own.Asked.After(kept.Asked) { // it could not be kept
+		own.Answered = latest(own.Answered, kept.Answered)
+		return own, nil
+	}
+	return kept, err
 }
 
 // brief is the first line of an error, for a sentence to hold.
@@ -255,24 +270,24 @@ func (m feedMetrics) collectSilent(out chan<- prometheus.Metric) {
 	}
 	for _, x := range sources {
 		silent, workers := 0.0, 0.0
-		if o := outages[x.Name]; o != nil {
-			silent, workers = 1, float64(o.Workers)
+		if f, found := outages[x.Name]; found {
+			silent, workers = 1, float64(f.Outage.Workers)
 		}
 		out <- prometheus.MustNewConstMetric(feedSilent, prometheus.GaugeValue, silent, x.Name)
 		out <- prometheus.MustNewConstMetric(feedUnwatched, prometheus.GaugeValue, workers, x.Name)
 	}
 }
 
-// outages are those of the sources that are silent now, by source.
-func (s *Service) outages(ctx context.Context) (map[string]*finding.Outage, error) {
+// outages are the findings about sources that are silent now, by source.
+func (s *Service) outages(ctx context.Context) (map[string]finding.Finding, error) {
 	live, err := s.d.Store.Findings(ctx, finding.Filter{Live: true})
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]*finding.Outage{}
+	out := map[string]finding.Finding{}
 	for _, f := range live {
-		if f.Subject.Kind == finding.KindSource && f.Heard.IsZero() {
-			out[f.Subject.Source] = f.Outage
+		if f.Subject.Kind == finding.KindSource && f.Heard.IsZero() && f.Outage != nil {
+			out[f.Subject.Source] = f
 		}
 	}
 	return out, nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/bot/hub"
 	"github.com/dropleak/dropleak/bot/source"
@@ -100,7 +101,7 @@ func TestExpectedSources(t *testing.T) {
 	if err := s.feeds[0].Pull(t.Context()); err == nil {
 		t.Fatal("the exporter answers")
 	}
-	if got := expect("digitalocean", "memory"); got[0].Answered.IsZero() || !got[1].Answered.IsZero() || got[1].Asked.IsZero() || !strings.Contains(got[1].Trouble, "404") {
+	if got := expect("digitalocean", "memory"); got[0].Since != s.started || got[1].Since != s.started || got[0].Answered.IsZero() || !got[1].Answered.IsZero() || got[1].Asked.IsZero() || !strings.Contains(got[1].Trouble, "404") {
 		t.Errorf("asked: %+v", got)
 	}
 	made, _, err := hub.Create(t.Context(), st, hub.Token{Name: "prometheus", Kind: hub.Sender, Tag: "dropleak"})
@@ -117,6 +118,42 @@ func TestExpectedSources(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("digitalocean", "memory")
+}
+
+// TestExpectedByAnyReplica: a source stands as whoever reached it last knows,
+// another replica or this one before its start; to ask in vain beside it
+// forgets nothing.
+func TestExpectedByAnyReplica(t *testing.T) {
+	page := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(page.Close)
+	s, st := assembled(t, func(d *Deps) {
+		d.Pulls = []Pull{{Type: "exporter", Name: "memory", URL: page.URL, Access: source.Access{}, Every: time.Minute, Droplet: "4711"}}
+	})
+	answered := time.Now().Add(-time.Minute).UTC().Truncate(time.Second)
+	text := fmt.Sprintf(`{"asked":%q,"answered":%[1]q,"newest":%[1]q}`, answered.Format(time.RFC3339))
+	if err := st.SetCursor(t.Context(), "source/memory", text); err != nil {
+		t.Fatal(err)
+	}
+	stands := func(asked bool, trouble string) {
+		t.Helper()
+		all, err := s.expected(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := all[1]
+		if !got.Answered.Equal(answered) || got.Asked.After(answered) != asked || !strings.Contains(got.Trouble, trouble) || (got.Trouble == "") != (trouble == "") {
+			t.Errorf("%+v", got)
+		}
+	}
+	stands(false, "")
+	if err := s.feeds[0].Pull(t.Context()); err == nil {
+		t.Fatal("the exporter answers")
+	}
+	stands(true, "404")
+	kept, _, err := source.StateOf(t.Context(), st, "memory")
+	if err != nil || !kept.Newest.Equal(answered) || !s.feeds[0].State().Answered.IsZero() {
+		t.Errorf("kept %+v, %v; here %+v", kept, err, s.feeds[0].State())
+	}
 }
 
 // TestASilentSourceIsToldOnce: the report's trouble leaves it to the finding,
@@ -149,4 +186,9 @@ func TestASilentSourceIsToldOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	shows(1, 12, false)
+	_, err := finding.Change(t.Context(), st, "f1", func(f *finding.Finding) error { f.State = finding.Muted; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	shows(1, 12, true) // nothing else says so
 }

@@ -289,6 +289,7 @@ func TestAHangingAPIBlocksNobody(t *testing.T) {
 		b := newBed(t)
 		b.droplet(1)
 		b.pull()
+		before := b.Status()
 		time.Sleep(6 * time.Minute)
 		b.cloud.Inject(dosim.Fault{Path: "/v2/droplets", Delay: 10 * time.Minute})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -307,6 +308,9 @@ func TestAHangingAPIBlocksNobody(t *testing.T) {
 		}
 		cancel()
 		<-done
+		if st := b.Status(); !st.Asked.Equal(before.Asked) {
+			t.Errorf("a pull that was broken off counts as asked at %v", st.Asked)
+		}
 	})
 }
 

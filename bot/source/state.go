@@ -47,6 +47,13 @@ func (f *Feed) stand(ctx context.Context, samples int, newest time.Time, missing
 	f.state = s
 	f.mu.Unlock()
 	f.tell(s)
+	was, _, _ := StateOf(ctx, f.o.State, f.o.Name) // what cannot be read is written anew
+	if was.Answered.After(s.Answered) {            // another replica's, or from before the start
+		s.Answered = was.Answered
+	}
+	if was.Newest.After(s.Newest) {
+		s.Newest = was.Newest
+	}
 	text, err := json.Marshal(s)
 	if err != nil {
 		return err

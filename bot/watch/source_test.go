@@ -270,6 +270,9 @@ func TestASeldomWorkerHidesNoSource(t *testing.T) {
 		if !slices.Equal(told, []string{"20m0s opened source prometheus"}) {
 			t.Errorf("%v before: told %q", before, told)
 		}
+		if f := b.the(); f.Began.Before(monday) {
+			t.Errorf("%v before: silent since %v", before, f.Began)
+		}
 	}
 }
 
