@@ -163,7 +163,7 @@ func (s *Service) lost(f finding.Finding, rings map[string]bool) []alert.Alert {
 	if f.Subject.Kind == finding.KindSource {
 		kind = alert.LostSource
 	}
-	if f.Subject.Worker != "" || !f.Subject.Kind.OfSilence() || s.d.Alerts.LostAfter <= 0 {
+	if f.Subject.Worker != "" || !f.Subject.Kind.OfSilence() || s.d.Alerts.LostAfter <= 0 || f.Outage != nil && f.Outage.Removed { // somebody did that, and is told in Slack
 		return nil
 	}
 	a := about(f, kind, alert.Error, report.Headline(f, f.LastSeen))

@@ -77,7 +77,12 @@ func outageWords(f finding.Finding, in tongue) string {
 	case o.Trouble != "":
 		trouble = fmt.Sprintf(saysOutageTrouble, strings.TrimRight(in.name(o.Trouble), "."))
 	}
-	if f.Subject.Source == cloudSource {
+	switch {
+	case o.Removed:
+		return fmt.Sprintf(saysOutageRemoved, in.name(f.Subject.Source), in.date(f.Began), unwatched(*o))
+	case o.Never:
+		return fmt.Sprintf(saysOutageNever, in.name(f.Subject.Source), in.date(f.Began), trouble)
+	case f.Subject.Source == cloudSource:
 		mend = saysMendCloud
 	}
 	return fmt.Sprintf(saysOutageSince, in.name(f.Subject.Source), in.date(f.Began), how, unwatched(*o), mend, trouble)

@@ -78,6 +78,9 @@ func (w *Watch) away(fleet Fleet, live []finding.Finding, seen []history.Presenc
 	now := map[string]time.Time{}
 	for _, f := range live {
 		id := placeOf(f)
+		if f.Outage != nil && f.Outage.Never {
+			continue // it never told of any
+		}
 		if ours[id] || id == "" || f.Subject.Kind == finding.KindClone { // a clone is for a person to judge
 			continue
 		}
@@ -93,7 +96,7 @@ func (w *Watch) away(fleet Fleet, live []finding.Finding, seen []history.Presenc
 // its subject; "" where somebody is still expected to tell of it.
 func removed(f finding.Finding, seen []history.Presence, sources []Source) string {
 	s, gone := f.Subject, ""
-	if s.Kind == finding.KindSource && !expected(sources, s.Source) {
+	if s.Kind == finding.KindSource && !expected(sources, s.Source) && (f.Outage == nil || !f.Outage.Removed) {
 		return s.Source
 	}
 	if s.Kind != finding.KindNoMetrics && (s.Kind != finding.KindSilent || s.Worker == "") {

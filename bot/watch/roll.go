@@ -35,16 +35,22 @@ type roll struct {
 	every   map[string]time.Duration // droplet ids' interval between passes
 	tellers map[string]*teller       // by source
 	units   []unit
+	removed map[string][]history.Presence // of ours, by sources that are to tell no more
 }
 
 func (w *Watch) roll(fleet []Droplet, seen []history.Presence, sources []Source, live map[string]finding.Finding, at time.Time) *roll {
-	r := &roll{w: w, at: at, ours: map[string]Droplet{}, deaf: map[string]bool{}, every: map[string]time.Duration{}, tellers: map[string]*teller{}}
+	r := &roll{w: w, at: at, ours: map[string]Droplet{}, deaf: map[string]bool{}, every: map[string]time.Duration{}, tellers: map[string]*teller{}, removed: map[string][]history.Presence{}}
 	for _, d := range fleet {
 		r.ours[d.ID] = d
 	}
 	var told []history.Presence
 	for _, p := range seen {
-		if _, ours := r.ours[p.DropletID]; !ours || !expected(sources, p.Source) {
+		_, ours := r.ours[p.DropletID]
+		switch {
+		case !ours || p.Source == history.SourceImport:
+			continue
+		case !expected(sources, p.Source):
+			r.removed[p.Source] = append(r.removed[p.Source], p)
 			continue
 		}
 		told = append(told, p)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/finding"
@@ -59,7 +60,10 @@ func (w *Watch) silence(ctx context.Context, fleet []Droplet, seen []history.Pre
 	}
 	r := w.roll(fleet, seen, sources, by, at)
 	out, err := w.sourcesSilent(ctx, r, by)
-	errs := []error{err}
+	gone, goneErr := w.removedSources(ctx, r, by)
+	never, neverErr := w.neverAnswered(ctx, r, sources, by)
+	out = slices.Concat(out, gone, never)
+	errs := []error{err, goneErr, neverErr}
 	for _, u := range r.units {
 		s, err := w.settleSilence(ctx, u, by, at)
 		out, errs = append(out, s), append(errs, err)

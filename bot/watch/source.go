@@ -179,7 +179,7 @@ func (w *Watch) sourcesSilent(ctx context.Context, r *roll, by map[string]findin
 		case t.hearing == heard:
 			s.change, err = w.heard(ctx, f, t.p, r.at)
 		case o.Droplets == 0:
-			s.change, err = w.replaced(ctx, f, r.at)
+			s.change, err = w.replaced(ctx, f, othersTell, r.at)
 		case found:
 			s, err = w.still(ctx, f, t.p, &o, r.at)
 		default:
@@ -190,14 +190,16 @@ func (w *Watch) sourcesSilent(ctx context.Context, r *roll, by map[string]findin
 	return out, errors.Join(errs...)
 }
 
+const othersTell = "all that it told of is told of by others"
+
 // replaced ends the finding about a source that nothing depends on any more.
-func (w *Watch) replaced(ctx context.Context, f finding.Finding, at time.Time) (*Change, error) {
+func (w *Watch) replaced(ctx context.Context, f finding.Finding, why string, at time.Time) (*Change, error) {
 	ours := false
 	f, err := finding.Change(ctx, w.o.Findings, f.ID, func(f *finding.Finding) error {
 		if ours = !f.State.Final(); !ours {
 			return finding.ErrUnchanged
 		}
-		return f.Resolve("all that it told of is told of by others", at)
+		return f.Resolve(why, at)
 	})
 	if err != nil || !ours {
 		return nil, err
@@ -214,6 +216,17 @@ func outageSentence(f finding.Finding) string {
 		what = "1 worker on 1 droplet is not watched"
 	case o.Workers == 0:
 		what = fmt.Sprintf("the memory of %s is not watched", count(o.Droplets, "droplet"))
+	}
+	switch {
+	case o.Removed:
+		return "the source " + f.Subject.Source + " is to tell no more (the configuration, or a good token, names it no more), and nobody else tells of what it told of: " +
+			what + "; have another tell of them, or call this a false alarm"
+	case o.Never:
+		said := "the source " + f.Subject.Source + " never answered: nobody knows what it would tell of; see that its address is right, dropleak sources says how it stands"
+		if o.Trouble != "" {
+			said += "; in place of an answer came: " + o.Trouble
+		}
+		return said
 	}
 	said := "nothing from the source " + f.Subject.Source + " since " + moment(f.Began)
 	switch {
