@@ -53,8 +53,8 @@ func (b *bench) pressure() float64 {
 	return sum / float64(n)
 }
 
-// hurry calls what looks like a leak one at once where it would spend half of
-// the time to the limit on showing that it stands.
+// hurry calls what looks like a leak one at once where less than an hour would
+// be left to the limit once it had shown that it stands.
 func (b *bench) hurry() {
 	limit, pace := b.sum.Limit.Bytes, 0.0
 	for _, p := range b.procs {
@@ -62,7 +62,7 @@ func (b *bench) hurry() {
 			pace += p.win.fit.slope
 		}
 	}
-	if limit <= 0 || b.footprint()+2*b.th.patience*pace < limit {
+	if limit <= 0 || b.footprint()+(b.th.patience+b.th.headStart)*pace < limit {
 		return
 	}
 	for i := range b.procs {

@@ -13,7 +13,7 @@ type Options struct {
 	// Patience is how long a leak must have shown, in whole hours, before
 	// it is called one: for those who look again and again, as each look is one
 	// more chance to be fooled. It asks nothing of what is beyond doubt, or
-	// would be at the limit within twice as long. 0: none.
+	// would be at its limit an hour after that. 0: none.
 	Patience time.Duration
 	// Scale multiplies every floor in bytes, so that a test can scale bytes
 	// and floors together; 0: 1.
@@ -77,6 +77,7 @@ type thresholds struct {
 	sureBend     float64
 	sureAlone    float64
 	patience     float64 // hours
+	headStart    float64 // hours
 	parentOdds   float64
 	arenaBytes   float64
 	arenaHours   float64
@@ -194,9 +195,10 @@ var theThresholds = func(o Options) thresholds {
 		// and 2, 7 at these; recall 0.991 and 0.989, the median leak called an hour later. Recordings l7, l12 show 2.7 at a day.
 		sure: 4, sureOld: 2.5, sureAt: -2.5, surePace: 0.62, sureClear: 1.08, sureSigma: 0.02 * MiB * s, sureLong: 0.34, sureBend: 0.58,
 		// Looks an hour apart, made seeds 310000 to 310059: two hours of patience below this take false alarms from 0.14 to
-		// 0.04 a series and month, and the median leak is called two hours later. Below 5 it was 0.05 there, and 0.06 on
-		// seeds 73000000 to 73000074, four in nine of them caches that were that sure after three hours.
+		// 0.04 a series and month; below 5 it was 0.05 there and 0.06 on seeds 73000000 to 73000074, four in nine of them
+		// caches that were that sure after three hours.
 		sureAlone: 5.5, patience: o.Patience.Hours(),
+		headStart:  1,                  // hours: somebody has to read it, snapshot and restart before the limit
 		parentOdds: 3,                  // tasks not yet due fill a parent more often than a leak does (made h18)
 		arenaBytes: 2, arenaHours: 1.4, // glibc keeps up to eight arenas of 64 MiB a core for threads (made h16)
 		leakPace: 3 * MiB * s, leakSigma: 1.3, // recordings: leaking processes grow by 0.5 to 31 MB an hour

@@ -103,8 +103,8 @@ func TestPatienceIsOver(t *testing.T) {
 }
 
 // TestPatienceEndsAtTheLimit: growth that one look calls a leak and that has
-// not stood yet waits while the limit is far, and does not where half of the
-// time to it would be spent on waiting.
+// not stood yet waits while the limit is far, and does not where less than an
+// hour would be left after that.
 func TestPatienceEndsAtTheLimit(t *testing.T) {
 	w := node(14, noisy(2, func(h float64) float64 { return 80 + 1.5*h }))
 	waited := false
@@ -122,7 +122,7 @@ func TestPatienceEndsAtTheLimit(t *testing.T) {
 			t.Errorf("at %.1f h with room it is %s for %v h", h, far.Kind, far.HoursNeeded)
 		}
 		if near := judge(far.Footprint+4*MiB, 2*time.Hour); near.Kind != Leak || near.Rate == nil || near.Exhaustion == nil || near.HoursNeeded != nil {
-			t.Errorf("at %.1f h with room for two hours it is %s: %v", h, near.Kind, near.Evidence)
+			t.Errorf("at %.1f h with room for less than three hours it is %s: %v", h, near.Kind, near.Evidence)
 		}
 		if edge := judge(far.Footprint+20*MiB, 2*time.Hour); edge.Kind != Unsure {
 			t.Errorf("at %.1f h with room for ten hours it is %s", h, edge.Kind)

@@ -92,7 +92,7 @@ func (w *Watch) unhurried(ctx context.Context, d Droplet, worker string, seen de
 	if _, err := w.o.Findings.LiveFinding(ctx, subject.Key()); err == nil {
 		return seen
 	}
-	return judge(detector.Options{Patience: 2 * time.Hour})
+	return judge(detector.Options{Patience: 3 * time.Hour})
 }
 
 // from is where the window begins that is judged as of a moment: with the

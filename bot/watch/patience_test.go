@@ -47,7 +47,7 @@ func TestAnOpenFindingIsNotWaitedWith(t *testing.T) {
 			if told == "" {
 				t.Errorf("the leak was seen at %v, and nothing told", at)
 			}
-			if !detector.Judge(c.Worker, at, detector.Options{Patience: 2 * time.Hour}).Kind.Leaks() {
+			if !detector.Judge(c.Worker, at, detector.Options{Patience: 3 * time.Hour}).Kind.Leaks() {
 				hidden++
 			}
 		}
