@@ -46,6 +46,18 @@ func TestTimesInAZone(t *testing.T) {
 	}
 }
 
+// A source that is not merely silent says so in one line.
+func TestHeadlineOfASource(t *testing.T) {
+	for want, o := range map[string]finding.Outage{
+		"source prometheus-main is to tell no more: 3 workers on 2 droplets are not watched": {Workers: 3, Droplets: 2, Removed: true},
+		"source prometheus-main has never answered":                                          {Never: true},
+	} {
+		if got := Headline(source(o), noon); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // The title of a chart that is older than the numbers is plain text.
 func TestAsOfInAZone(t *testing.T) {
 	f := with(func(f *finding.Finding) { f.Drawn = noon.Add(-3 * time.Hour) })
