@@ -140,7 +140,7 @@ type Outage struct {
 	Workers, Droplets int    // that nobody else tells of: workers, and the droplets of these, or droplets alone where Workers is 0
 	Sends             bool   // it tells by itself; else it is asked
 	Answers           bool   // it is asked and answers, with nothing new
-	Removed           bool   `json:",omitempty"` // it is to tell no more, by the configuration or for want of a good token
+	Removed           bool   `json:",omitempty"` // from the configuration, or its token was revoked
 	Never             bool   `json:",omitempty"` // it never answered: what it would tell of nobody knows
 	Trouble           string // what came instead of an answer, in the words of whoever asked
 }

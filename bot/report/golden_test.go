@@ -143,6 +143,8 @@ func silences() map[string]Message {
 		"finding-source":         Finding(source(finding.Outage{Workers: 12, Droplets: 5, Trouble: "Get \"http://10.0.0.9:9090/api\": connection <refused>"}), Look{At: noon}),
 		"finding-source-answers": Finding(source(finding.Outage{Droplets: 5, Answers: true}), Look{At: noon}),
 		"finding-source-sender":  Finding(source(finding.Outage{Workers: 1, Droplets: 1, Sends: true}), Look{At: noon}),
+		"finding-source-removed": Finding(source(finding.Outage{Workers: 3, Droplets: 2, Removed: true}), Look{At: noon}),
+		"finding-source-never":   Finding(source(finding.Outage{Never: true, Trouble: "lookup prom: no such host"}), Look{At: noon}),
 		"finding-source-back":    Finding(heard(source(finding.Outage{Workers: 12, Droplets: 5})), Look{At: noon}),
 		"finding-source-over": Finding(heard(source(finding.Outage{Workers: 12, Droplets: 5}), func(f *finding.Finding) {
 			f.State, f.Why = finding.Resolved, "it is heard of again"

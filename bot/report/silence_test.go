@@ -32,7 +32,7 @@ func TestTimesInAZone(t *testing.T) {
 			"See that its senders run and that their tokens are good; dropleak token list says when each was last used."},
 		{source(finding.Outage{Droplets: 2, Trouble: "a <b> & `c`."}), berlin, "Nothing from the source prometheus-main since 22 Nov 12:00 CET: memory of 2 droplets is not watched. " +
 			"See that it runs and can be reached from where dropleak runs; dropleak sources says how it stands. In place of an answer came: a <b> & c."},
-		{source(finding.Outage{Workers: 3, Droplets: 2, Removed: true}), berlin, "The source prometheus-main is to tell no more: the configuration, or a good token, names it no more. " +
+		{source(finding.Outage{Workers: 3, Droplets: 2, Removed: true}), berlin, "The source prometheus-main was removed: it is no longer in the configuration, or its token was revoked. " +
 			"Nobody else tells of what it told of until 22 Nov 12:00 CET: 3 workers on 2 droplets are not watched. Have another source or an agent tell of them; if this is meant, call it a false alarm."},
 		{source(finding.Outage{Never: true, Trouble: "no such host"}), berlin, "The source prometheus-main has not answered once since 22 Nov 12:00 CET: nobody knows what it would tell of. " +
 			"See that its address and its access are right; dropleak sources says how it stands. In place of an answer came: no such host."},
@@ -49,8 +49,8 @@ func TestTimesInAZone(t *testing.T) {
 // A source that is not merely silent says so in one line.
 func TestHeadlineOfASource(t *testing.T) {
 	for want, o := range map[string]finding.Outage{
-		"source prometheus-main is to tell no more: 3 workers on 2 droplets are not watched": {Workers: 3, Droplets: 2, Removed: true},
-		"source prometheus-main has never answered":                                          {Never: true},
+		"source prometheus-main was removed: 3 workers on 2 droplets are not watched": {Workers: 3, Droplets: 2, Removed: true},
+		"source prometheus-main has never answered":                                   {Never: true},
 	} {
 		if got := Headline(source(o), noon); got != want {
 			t.Errorf("%q, want %q", got, want)

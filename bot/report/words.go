@@ -152,7 +152,7 @@ const (
 	saysNoSourceSince   = "Nothing from the source %s since %s; `dropleak sources` says how it stands."
 	saysNoSourceFrom    = "Nothing came from the source %s from %s to %s."
 	saysOutageSince     = "Nothing from the source %s since %s%s: *%s.* %s%s"
-	saysOutageRemoved   = "The source %s is to tell no more: the configuration, or a good token, names it no more. Nobody else tells of what it told of until %s: *%s.* Have another source or an agent tell of them; if this is meant, call it a false alarm."
+	saysOutageRemoved   = "The source %s was removed: it is no longer in the configuration, or its token was revoked. Nobody else tells of what it told of until %s: *%s.* Have another source or an agent tell of them; if this is meant, call it a false alarm."
 	saysOutageNever     = "The source %s has not answered once since %s: nobody knows what it would tell of. See that its address and its access are right; `dropleak sources` says how it stands.%s"
 	saysOutageTrouble   = " In place of an answer came: %s."
 	saysOutageAnswers   = ", though it answers"
@@ -360,7 +360,7 @@ func outage(f finding.Finding) string {
 	case o == nil || !f.Heard.IsZero():
 		return "is heard of again"
 	case o.Removed:
-		return "is to tell no more: " + unwatched(*o)
+		return "was removed: " + unwatched(*o)
 	case o.Never:
 		return "has never answered"
 	case o.Sends:

@@ -36,7 +36,7 @@ func (w *Watch) departures(ctx context.Context, fleet Fleet, seen []history.Pres
 				}
 			}
 		} else if name := removed(f, seen, sources); name != "" {
-			why = "the source " + name + " was removed: the configuration, or a good token, names it no more"
+			why = "the source " + name + " was removed: it is no longer in the configuration, or its token was revoked"
 		} else if w.forgotten(f, seen, at) {
 			why = "nothing was heard of it for so long that its history is gone"
 		}

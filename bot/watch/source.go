@@ -219,7 +219,7 @@ func outageSentence(f finding.Finding) string {
 	}
 	switch {
 	case o.Removed:
-		return "the source " + f.Subject.Source + " is to tell no more (the configuration, or a good token, names it no more), and nobody else tells of what it told of: " +
+		return "the source " + f.Subject.Source + " was removed (it is no longer in the configuration, or its token was revoked), and nobody else tells of what it told of: " +
 			what + "; have another tell of them, or call this a false alarm"
 	case o.Never:
 		said := "the source " + f.Subject.Source + " never answered: nobody knows what it would tell of; see that its address is right, dropleak sources says how it stands"

@@ -91,7 +91,7 @@ func TestASilentSource(t *testing.T) {
 			}
 			b.sources[1] = watch.Source{Name: "sender", Sends: true}
 		}, "20m0s opened source sender", "6 workers on 3 droplets are not watched; see that its senders run"},
-		{"nobody asked it", []string{"prometheus"}, nil, func(b *bed) { b.sources[1].Name = "elsewhere" }, "20m0s opened source prometheus", "is to tell no more (the configuration, or a good token, names it no more), and nobody else tells of what it told of: 6 workers on 3 droplets"},
+		{"nobody asked it", []string{"prometheus"}, nil, func(b *bed) { b.sources[1].Name = "elsewhere" }, "20m0s opened source prometheus", "was removed (it is no longer in the configuration, or its token was revoked), and nobody else tells of what it told of: 6 workers on 3 droplets"},
 		{"its only worker, which it answers without", []string{"data of prometheus"}, nil, func(b *bed) { b.seen = b.seen[:3] }, "20m0s opened no_metrics mail", ""},
 		{"its only worker, with it", []string{"prometheus"}, nil, func(b *bed) { b.seen = b.seen[:3] }, "20m0s opened source prometheus", "1 worker on 1 droplet is not watched"},
 	} {
@@ -429,7 +429,7 @@ func TestARemovedSource(t *testing.T) {
 				return
 			}
 			live, err := b.store.Findings(t.Context(), finding.Filter{Live: true})
-			if err != nil || len(live) != 1 || !live[0].Outage.Removed || live[0].Outage.Workers != tt.unwatched || !strings.Contains(live[0].Summary, "is to tell no more") {
+			if err != nil || len(live) != 1 || !live[0].Outage.Removed || live[0].Outage.Workers != tt.unwatched || !strings.Contains(live[0].Summary, "was removed") {
 				t.Fatalf("%+v, %v", live, err)
 			}
 			b.standIn()

@@ -8,7 +8,7 @@ import (
 	"github.com/dropleak/dropleak/bot/history"
 )
 
-// removedSources keeps one finding for each source that is to tell no more and
+// removedSources keeps one finding for each source that was removed and
 // alone told of workers that are still in the fleet: nobody watches these. A
 // person who meant that calls it a false alarm.
 func (w *Watch) removedSources(ctx context.Context, r *roll, by map[string]finding.Finding) (out []settled, err error) {
