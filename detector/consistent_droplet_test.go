@@ -92,15 +92,40 @@ func TestDropletsAgree(t *testing.T) {
 	}
 }
 
-// TestPatienceAsksNothingOfDroplets: what is beyond doubt was measured on
-// processes, and is not known of a host.
-func TestPatienceAsksNothingOfDroplets(t *testing.T) {
+// TestPatienceWithDroplets: page cache and warm buffers look like a leak at a
+// look or two of the first day. Who is patient leaves that open, unless memory
+// is about to run out, and finds what grows on.
+func TestPatienceWithDroplets(t *testing.T) {
 	t.Parallel()
 	families := synth.DropletFamilies()
-	kernel := families[slices.IndexFunc(families, func(f synth.DropletFamily) bool { return f.Name == "dl4" })].Make(410_003, synth.Params{})
-	at := kernel.Droplet.Available[0].At.Add(12 * time.Hour)
-	v := detector.JudgeDroplet(kernel.Droplet, nil, nil, at, detector.Options{Patience: 2 * time.Hour})
-	if v.Kind != detector.Leak {
-		t.Errorf("%s (%s), %v", v.Kind, v.Reason, v.Evidence)
+	judge := func(family string, seed uint64, tenth time.Duration, room float64, patience time.Duration) detector.DropletVerdict {
+		c := families[slices.IndexFunc(families, func(f synth.DropletFamily) bool { return f.Name == family })].Make(seed, synth.Params{})
+		start := c.Droplet.Available[0].At
+		at := start.Add(c.At.Sub(start) * tenth / 10)
+		var last float64
+		for _, p := range c.Droplet.Available {
+			if !p.At.After(at) {
+				last = p.V
+			}
+		}
+		if room > 0 {
+			for i := range c.Droplet.Available {
+				c.Droplet.Available[i].V += room - last
+			}
+		}
+		return detector.JudgeDroplet(c.Droplet, nil, nil, at, detector.Options{Patience: patience})
+	}
+	if v := judge("dh2", 410_007, 4, 0, 0); v.Kind != detector.Leak {
+		t.Fatalf("one look is not fooled: %s, %v", v.Kind, v.Evidence)
+	}
+	v := judge("dh2", 410_007, 4, 0, 3*time.Hour)
+	if v.Kind != detector.Unsure || v.HoursNeeded == nil || *v.HoursNeeded > 3 || !strings.Contains(strings.Join(v.Evidence, " "), "looks like a leak") {
+		t.Errorf("%s, %v", v.Kind, v.Evidence)
+	}
+	if v := judge("dh2", 410_007, 4, 8<<20, 3*time.Hour); v.Kind != detector.Leak || v.Exhaustion == nil {
+		t.Errorf("with 8 MiB left: %s, %v", v.Kind, v.Evidence)
+	}
+	if v := judge("dl4", 410_003, 10, 0, 3*time.Hour); v.Kind != detector.Leak {
+		t.Errorf("a leak at its end: %s, %v", v.Kind, v.Evidence)
 	}
 }

@@ -74,6 +74,9 @@ func JudgeDropletSummary(d DropletSummary, workers []Summary, verdicts []Verdict
 			op.kind, op.reason, op.need, op.swing = Unsure, ReasonSeasonal, th.hostDays-c.span(), swing
 		}
 	}
+	if near := c.lo[c.len()-1] + (th.patience+th.headStart)*op.win.fit.slope; op.fresh && near >= d.Total {
+		op.kind, op.reason, op.fresh = Leak, ReasonLeak, false // as hurry does
+	}
 	v := DropletVerdict{Kind: op.kind, Reason: op.reason}
 	from := c.t[0]
 	if op.kind == Leak {
@@ -114,7 +117,7 @@ func (th thresholds) forDroplet(total float64) thresholds {
 	th.materialRate *= th.hostTimes
 	th.warmBytes *= th.hostTimes
 	th.sure, th.sureOld = math.Inf(-1), math.Inf(-1) // fitted to processes
-	th.patience = 0                                  // which rests on that
+	th.sureAlone = math.Inf(1)                       // likewise: patience is always asked
 	return th
 }
 

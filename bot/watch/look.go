@@ -76,23 +76,39 @@ func (w *Watch) Look(ctx context.Context, d Droplet, at time.Time) (View, error)
 		verdict = w.unhurried(ctx, d, worker.Name, verdict, func(o detector.Options) detector.Verdict { return detector.Judge(worker, at, o) })
 		v.carried, v.Verdicts = append(v.carried, carried), append(v.Verdicts, w.blame(ctx, d, worker.Name, verdict, at))
 	}
-	v.Verdict = detector.JudgeDroplet(v.Host, v.Workers, v.Verdicts, at, detector.Options{})
+	v.Verdict = w.unhurriedHost(ctx, d, func(o detector.Options) detector.DropletVerdict {
+		return detector.JudgeDroplet(v.Host, v.Workers, v.Verdicts, at, o)
+	})
 	return v, nil
 }
 
-// unhurried asks a leak that nobody knows of yet to have stood for a while: a
-// scan looks every hour, for months, and each look is one more chance to be
-// fooled. What that costs and brings is measured on docs/detection.md. A leak
-// with a live finding is told of as it is seen.
+// patience is how long a leak that nobody knows of yet must have stood: a scan
+// looks every hour, for months, and each look is one more chance to be fooled.
+// What that costs and brings is measured on docs/detection.md.
+const patience = 3 * time.Hour
+
+// unhurried asks a worker's leak to have stood. A leak with a live finding is
+// told of as it is seen.
 func (w *Watch) unhurried(ctx context.Context, d Droplet, worker string, seen detector.Verdict, judge func(detector.Options) detector.Verdict) detector.Verdict {
-	if !seen.Kind.Leaks() {
+	if !seen.Kind.Leaks() || w.live(ctx, finding.Subject{Kind: finding.KindLeak, DropletID: d.ID, DropletName: d.Name, Worker: worker}) {
 		return seen
 	}
-	subject := finding.Subject{Kind: finding.KindLeak, DropletID: d.ID, DropletName: d.Name, Worker: worker}
-	if _, err := w.o.Findings.LiveFinding(ctx, subject.Key()); err == nil {
+	return judge(detector.Options{Patience: patience})
+}
+
+// unhurriedHost does the same with the growth of a droplet.
+func (w *Watch) unhurriedHost(ctx context.Context, d Droplet, judge func(detector.Options) detector.DropletVerdict) detector.DropletVerdict {
+	seen := judge(detector.Options{})
+	if !seen.Kind.Leaks() || w.live(ctx, finding.Subject{Kind: finding.KindUnexplained, DropletID: d.ID, DropletName: d.Name}) {
 		return seen
 	}
-	return judge(detector.Options{Patience: 3 * time.Hour})
+	return judge(detector.Options{Patience: patience})
+}
+
+// live reports whether there is a finding that is not over.
+func (w *Watch) live(ctx context.Context, s finding.Subject) bool {
+	_, err := w.o.Findings.LiveFinding(ctx, s.Key())
+	return err == nil
 }
 
 // from is where the window begins that is judged as of a moment: with the
@@ -136,7 +152,9 @@ func (w *Watch) glance(ctx context.Context, d Droplet, at time.Time) (View, erro
 		verdict = w.unhurried(ctx, d, recent.Name, verdict, func(o detector.Options) detector.Verdict { return detector.JudgeSummary(x.Summary, at, o) })
 		v.carried, v.Verdicts = append(v.carried, carried), append(v.Verdicts, w.blame(ctx, d, recent.Name, verdict, at))
 	}
-	v.Verdict = detector.JudgeDropletSummary(g.Host, sums, v.Verdicts, detector.Options{})
+	v.Verdict = w.unhurriedHost(ctx, d, func(o detector.Options) detector.DropletVerdict {
+		return detector.JudgeDropletSummary(g.Host, sums, v.Verdicts, o)
+	})
 	return v, nil
 }
 

@@ -57,3 +57,22 @@ func TestAnOpenFindingIsNotWaitedWith(t *testing.T) {
 		t.Error("patience would have hidden nothing: the case shows nothing")
 	}
 }
+
+// TestAMomentIsNotEnoughOfADroplet: page cache that fills is no leak, whatever
+// one look says.
+func TestAMomentIsNotEnoughOfADroplet(t *testing.T) {
+	families := synth.DropletFamilies()
+	c := families[slices.IndexFunc(families, func(f synth.DropletFamily) bool { return f.Name == "dh2" })].Make(410_007, synth.Params{})
+	start := c.Droplet.Available[0].At
+	at := start.Add(c.At.Sub(start) * 4 / 10)
+	if v := detector.JudgeDroplet(c.Droplet, nil, nil, at, detector.Options{}); !v.Kind.Leaks() {
+		t.Fatalf("one look is not fooled: %v", v.Evidence)
+	}
+	b := newBed(t)
+	b.droplets[web.ID] = c.Droplet
+	b.scan(at)
+	v, err := b.w.Look(t.Context(), web, at)
+	if err != nil || v.Verdict.Kind != detector.Unsure || v.Verdict.HoursNeeded == nil {
+		t.Errorf("%s, %v, %v", v.Verdict.Kind, v.Verdict.Evidence, err)
+	}
+}
