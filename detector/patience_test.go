@@ -132,3 +132,19 @@ func TestPatienceEndsAtTheLimit(t *testing.T) {
 		t.Error("no look had to wait: the test shows nothing")
 	}
 }
+
+// TestNothingOfADropletIsBeyondDoubt: certainty was fitted to processes, so it
+// neither puts a host's growth off nor spares it the waiting.
+func TestNothingOfADropletIsBeyondDoubt(t *testing.T) {
+	th := Options{Patience: 2 * time.Hour}.defaults().forDroplet(4 << 30)
+	c := creep(9, 100*MiB, MiB/8, 1)
+	s := setting{age: 9, quiet: math.NaN(), lag: 1, odds: 1}
+	ofProcess := Options{}.defaults()
+	sure := assess(c, s, ofProcess)
+	if sure.kind != Leak || sure.certainty(s, th) < ofProcess.sureAlone {
+		t.Fatalf("a process would not be beyond doubt: %s, certain at %.1f", sure.kind, sure.certainty(s, th))
+	}
+	if o := sure; !o.certain(s, th) || o.stood(c.until(2.6), s, th) >= th.patience {
+		t.Errorf("certain: %v, stood for %.0f h of %.0f", o.certain(s, th), o.stood(c.until(2.6), s, th), th.patience)
+	}
+}
