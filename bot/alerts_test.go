@@ -77,24 +77,28 @@ func ended(t *testing.T, st *store.Store, id, about string, o remedy.Outcome, ag
 	}
 }
 
+// open has these findings stand in the store.
+func open(fs ...finding.Finding) func(*testing.T, *store.Store) {
+	return func(t *testing.T, st *store.Store) {
+		for _, f := range fs {
+			if err := st.OpenFinding(t.Context(), f); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// ran has runs about a finding end like this, the last one last.
+func ran(left time.Duration, outcomes ...remedy.Outcome) func(*testing.T, *store.Store) {
+	return func(t *testing.T, st *store.Store) {
+		open(running("f1", left))(t, st)
+		for i, o := range outcomes {
+			ended(t, st, fmt.Sprint("r", i), "f1", o, time.Duration(len(outcomes)-i)*time.Minute)
+		}
+	}
+}
+
 func TestWanted(t *testing.T) {
-	open := func(fs ...finding.Finding) func(*testing.T, *store.Store) {
-		return func(t *testing.T, st *store.Store) {
-			for _, f := range fs {
-				if err := st.OpenFinding(t.Context(), f); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-	}
-	ran := func(left time.Duration, outcomes ...remedy.Outcome) func(*testing.T, *store.Store) {
-		return func(t *testing.T, st *store.Store) {
-			open(running("f1", left))(t, st)
-			for i, o := range outcomes {
-				ended(t, st, fmt.Sprint("r", i), "f1", o, time.Duration(len(outcomes)-i)*time.Minute)
-			}
-		}
-	}
 	member := func(id, droplet string, left time.Duration) finding.Finding {
 		return running(id, left, func(f *finding.Finding) { f.Subject.DropletID, f.Incident = droplet, "f1" })
 	}

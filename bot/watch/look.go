@@ -105,7 +105,8 @@ func (w *Watch) unhurriedHost(ctx context.Context, d Droplet, judge func(detecto
 	return judge(detector.Options{Patience: patience})
 }
 
-// live reports whether there is a finding that is not over.
+// live reports whether there is a finding that is not over. Where the store
+// cannot say, the finding's own turn says why.
 func (w *Watch) live(ctx context.Context, s finding.Subject) bool {
 	_, err := w.o.Findings.LiveFinding(ctx, s.Key())
 	return err == nil
