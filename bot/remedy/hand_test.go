@@ -40,7 +40,6 @@ func TestOnHandOfTheRun(t *testing.T) {
 					}
 				})
 				id := approved(t, p)
-				w.lock(func() { w.rebooting = id })
 				first := look(t, p, id).Card.OnHand
 				r := w.drive(t, id, 2*time.Hour, p)
 				last := look(t, p, id).OnHand

@@ -80,7 +80,7 @@ func (w *world) lawsOf(ctx context.Context, r workflow.Run, v remedy.View) error
 		}
 	}
 	for _, a := range w.actions {
-		if whole := a.Type == doclient.TypeReboot || a.Type == doclient.TypePowerCycle; whole && a.ID >= 1000 && !v.Plan.Way.WholeDroplet() && w.rebooting == r.ID {
+		if whole := a.Type == doclient.TypeReboot || a.Type == doclient.TypePowerCycle; whole && w.doers[a.ID] == r.ID && !v.Plan.Way.WholeDroplet() {
 			return fmt.Errorf("rougher than approved: %s, approved was %s", a.Type, v.Plan.Way)
 		}
 	}

@@ -180,7 +180,6 @@ func (c scene) play(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.rebooting = v.Run
 	if c.say == "" {
 		c.say = remedy.Approve
 	}
@@ -258,8 +257,7 @@ func TestRebootNotWrittenDown(t *testing.T) {
 			}
 			return none
 		}
-		w.rebooting = approved(t, p)
-		r := w.drive(t, w.rebooting, 8*time.Hour, p)
+		r := w.drive(t, approved(t, p), 8*time.Hour, p)
 		scene{outcome: remedy.FreedWorking, snaps: 1, starts: 1}.check(t, w, p, r)
 	})
 }

@@ -168,6 +168,30 @@ func TestRuns(t *testing.T) {
 	report(t, runs, seen, outcomes)
 }
 
+// TestScriptsOnceWrong plays again what chance once found.
+func TestScriptsOnceWrong(t *testing.T) {
+	for name, c := range map[string]struct {
+		s        script
+		restarts int
+	}{
+		"restarted by policy after a relapse, by two reboots": {script{Weather: "reboot", Say: remedy.Approve, Quorum: 2, Policy: true,
+			Happen: []happening{{4, "announce", "stall 1h"}, {13, "", "judged"}, {30, "", "judged"}}}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := &stage{s: c.s, crossed: map[string]int{}}
+			synctest.Test(t, func(t *testing.T) {
+				st.ctx = t.Context()
+				if err := st.play(); err != nil {
+					t.Errorf("%v\n%s", err, st.w.story())
+				}
+			})
+			if n := st.w.count("restart"); n != c.restarts {
+				t.Errorf("%d restarts, want %d", n, c.restarts)
+			}
+		})
+	}
+}
+
 // report prints how often each transition was made, and fails when one was
 // made too rarely for the laws to have been tried on it.
 func report(t *testing.T, runs int, seen, outcomes tally) {

@@ -228,8 +228,7 @@ func (st *stage) open() bool {
 			continue
 		}
 		st.run = v.Run
-		st.w.lock(func() { st.w.rebooting = v.Run })
-		if st.s.Second && st.s.Weather != "reboot" { // whose reboot it was could not be told
+		if st.s.Second {
 			st.second(p)
 		}
 		if st.s.Say != "" {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/dropleak/dropleak/doclient"
@@ -28,14 +27,14 @@ func (c *cloud) act(kind, name string) (a doclient.Action, err error) {
 		a = doclient.Action{ID: int64(1000 + len(w.actions)), DropletID: droplet, Type: kind, Status: doclient.InProgress, StartedAt: time.Now()}
 		w.actions = append(w.actions, a)
 		w.names[a.ID] = name
-		run := name[strings.LastIndex(name, "-")+1:]
+		w.doers[a.ID] = c.p.doing
 		what := kind
 		if kind == doclient.TypeReboot {
-			run, what = w.rebooting, "restart"
+			what = "restart"
 		}
 		// DigitalOcean compares no fingerprint: what a reboot ends is what was
 		// there at the last look.
-		w.deeds = append(w.deeds, deed{time.Now(), what, run, w.looked, w.missing()})
+		w.deeds = append(w.deeds, deed{time.Now(), what, c.p.doing, c.p.looked, w.missing()})
 		return nil
 	})
 	return a, err

@@ -87,8 +87,7 @@ type world struct {
 	unit          order.Unit // that mail runs in, where it is another; see the variable
 	observer      *process
 	checked       map[string]string // run → what the laws were last checked on
-	looked        order.Fingerprint // what the agent saw last
-	rebooting     string            // the run whose droplet restart is expected
+	doers         map[int64]string  // action → the run that asked for it
 	skew          time.Duration     // of the droplet's clock
 	minute        time.Duration     // between two passes of the agent
 	lose          bool              // DigitalOcean no longer knows any action
@@ -119,7 +118,7 @@ func (w *world) peers(context.Context) ([]remedy.Peer, error) {
 }
 
 func newWorld() *world {
-	w := &world{life: map[string]order.Fingerprint{}, boot: "boot-1", pids: 100, names: map[int64]string{},
+	w := &world{life: map[string]order.Fingerprint{}, boot: "boot-1", pids: 100, names: map[int64]string{}, doers: map[int64]string{},
 		orders: map[string]order.Order{}, claimed: map[string]bool{}, void: map[string]bool{}, results: map[string]order.Result{},
 		findings: map[string]finding.Finding{}, snapshotTakes: 10 * time.Minute, minute: time.Minute, pool: 4,
 		recovery: detector.DidRecover, working: remedy.Advancing,
@@ -187,8 +186,10 @@ type process struct {
 	frozen atomic.Bool
 	// choose decides what befalls a crossing; nil: nothing ever does.
 	choose    func(crossing string) fault
-	meanwhile func() // what others do while this process is frozen
-	taking    string // the run that last asked for places
+	meanwhile func()            // what others do while this process is frozen
+	taking    string            // the run that last asked for places
+	doing     string            // the run it last claimed
+	looked    order.Fingerprint // what it saw last of a worker
 	s         *remedy.Service
 }
 
@@ -287,6 +288,7 @@ func (s *flowStore) RetellRun(ctx context.Context, id string) error {
 
 func (s *flowStore) ClaimRun(ctx context.Context, owner string, now time.Time, lease time.Duration) (r workflow.Run, err error) {
 	err = s.p.cross("store claim", func() error { r, err = s.Store.ClaimRun(ctx, owner, now, lease); return err })
+	s.p.doing = r.ID
 	return r, err
 }
 
