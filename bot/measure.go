@@ -161,12 +161,22 @@ func (m measure) NewLife(ctx context.Context, droplet, worker string, old order.
 		}
 	}
 	scale := m.s.d.Scale
-	l.Recovery, _ = detector.Recovered(watch.StretchWorker(untilTold(was, before.At), scale, now), watch.StretchWorker(is, scale, now), w.Limit, now)
+	var found detector.RecoveryNumbers
+	l.Recovery, found = detector.Recovered(watch.StretchWorker(untilTold(was, before.At), scale, now), watch.StretchWorker(is, scale, now), w.Limit, now)
+	l.Freed = freed(found)
 	key := finding.Subject{Kind: finding.KindLeak, DropletID: droplet, Worker: worker}.Key()
 	if f, err := m.s.d.Store.LiveFinding(ctx, key); err == nil && f.Verdict.Onset != nil {
 		l.Tells = m.s.watch.Tells(f, restarted)
 	}
 	return l, nil
+}
+
+// freed is what a restart freed, nil where it cannot be told yet.
+func freed(n detector.RecoveryNumbers) *remedy.Freed {
+	if n.After == 0 {
+		return nil
+	}
+	return &remedy.Freed{Metric: n.Metric, Bytes: n.Freed, Low: n.FreedLow, High: n.FreedHigh}
 }
 
 // split parts a worker's lives into those before a restart and those since.

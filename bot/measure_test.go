@@ -116,6 +116,9 @@ func TestNewLifeAfterASlowStop(t *testing.T) {
 	}
 	for at, want := range map[time.Time]detector.Recovery{told: detector.DidRecover, restarted: detector.DidNotRecover} {
 		l, err := measure{s}.NewLife(t.Context(), "4711", "mailer", old, remedy.Numbers{At: at, Metric: "rss+swap"}, restarted)
+		if f := l.Freed; f == nil || f.Metric != "rss+swap" || f.Low > f.Bytes || f.Bytes > f.High || (f.Low > 800<<20) != (want == detector.DidRecover) {
+			t.Errorf("told %v before the restart: freed %+v", restarted.Sub(at), f)
+		}
 		if err != nil || l.Recovery != want {
 			t.Errorf("told %v before the restart: %s, want %s; %v", restarted.Sub(at), l.Recovery, want, err)
 		}

@@ -138,9 +138,10 @@ func ended(o remedy.Outcome, step, why, state string) remedy.View {
 	if o.Restarted() && o != remedy.NotRunning {
 		rate := 44.0 * mib
 		v.Before.Rate = &rate
-		v.Life = &remedy.Life{Pool: 4, Seen: true, Working: remedy.Advancing, Now: remedy.Numbers{Bytes: 210 * mib, Metric: "pss+swap"}, Tells: noon.Add(9 * time.Hour)}
+		v.Life = &remedy.Life{Pool: 4, Seen: true, Working: remedy.Advancing, Now: remedy.Numbers{Bytes: 210 * mib, Metric: "pss+swap"}, Tells: noon.Add(9 * time.Hour),
+			Freed: &remedy.Freed{Metric: "pss+swap", Bytes: 1275 * mib, Low: 1240 * mib, High: 1310 * mib}}
 		if o == remedy.NotFreed {
-			v.Life.Now.Bytes = 1490 * mib
+			v.Life.Now.Bytes, v.Life.Freed = 1490*mib, &remedy.Freed{Metric: "pss+swap", Bytes: 5 * mib, Low: -20 * mib, High: 30 * mib}
 		}
 	}
 	return v
@@ -199,8 +200,10 @@ func runs() map[string]remedy.View {
 			v.Skip = &v.Votes[0]
 			v.Steps[3].State, v.Steps[3].Note = remedy.Skipped, "The droplet holds no state"
 		}),
-		"end-freed":     ended(remedy.FreedWorking, "", "memory was freed and the worker is working", ""),
-		"end-not-seen":  ended(remedy.FreedNotSeenWorking, "", "memory was freed; the worker runs but was not seen working", ""),
+		"end-freed": ended(remedy.FreedWorking, "", "memory was freed and the worker is working", ""),
+		"end-not-seen": change(ended(remedy.FreedNotSeenWorking, "", "memory was freed; the worker runs but was not seen working", ""), func(v *remedy.View) {
+			v.Life.Freed = nil // a run of before that was kept
+		}),
 		"end-not-freed": ended(remedy.NotFreed, "verify", "the new process holds as much memory as the old one did", ""),
 		"end-lasted": change(ended(remedy.FreedWorking, "", lasting, ""), func(v *remedy.View) {
 			v.Left, v.Buttons = &remedy.Vote{By: "U0ANNA", Kind: remedy.KeepSnapshot}, v.Buttons[:1]

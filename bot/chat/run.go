@@ -195,8 +195,8 @@ func began(v remedy.View) bool {
 func proof(f finding.Finding, v remedy.View, now time.Time) (facts []string) {
 	if v.Life != nil && v.Life.Now.Bytes > 0 {
 		facts = append(facts, fmt.Sprintf(saysFieldMemory, report.Bytes(v.Before.Bytes), report.Bytes(v.Life.Now.Bytes)))
-		if freed := v.Freed(); freed > 0.05*v.Before.Bytes {
-			facts = append(facts, fmt.Sprintf(saysFieldFreed, report.Freed(v.Before.Bytes, v.Life.Now.Bytes)))
+		if v.Freed() > 0.05*v.Before.Bytes {
+			facts = append(facts, fmt.Sprintf(saysFieldFreed, freed(v)))
 		}
 	}
 	if slope := growth(f, v, now); slope != "" && v.Life != nil {
@@ -215,6 +215,14 @@ func proof(f finding.Finding, v remedy.View, now time.Time) (facts []string) {
 		facts = append(facts, fmt.Sprintf(saysFieldTook, report.Duration(v.Ended.Sub(began))))
 	}
 	return append(facts, fmt.Sprintf(saysFieldApproved, voters(v)))
+}
+
+// freed is how much memory came back, between what bounds where they are known.
+func freed(v remedy.View) string {
+	if between, sure := v.FreedBetween(); sure {
+		return report.FreedBetween(v.Before.Bytes, v.Life.Now.Bytes, between.Low, between.High)
+	}
+	return report.Freed(v.Before.Bytes, v.Life.Now.Bytes)
 }
 
 // icon is loud where the outcome is.

@@ -155,7 +155,9 @@ func past(runs []record, now time.Time) []Past {
 			}
 			continue
 		}
-		p := Past{At: t.d.Times[stepRestart].Began, Outcome: Outcome(t.r.Outcome), Freed: freed(t.d)}
+		p := Past{At: t.d.Times[stepRestart].Began, Outcome: Outcome(t.r.Outcome)}
+		freed, _ := freedBy(t.d.Before, t.d.Life)
+		p.Freed = freed.Value
 		if t.g.Relapse != nil {
 			until, still = t.g.Relapse.At, false
 		}
@@ -169,12 +171,4 @@ func past(runs []record, now time.Time) []Past {
 		until, still = t.d.Asked, false
 	}
 	return out
-}
-
-// freed is how many bytes were freed; 0 where it is not known.
-func freed(d data) float64 {
-	if d.Life == nil || d.Life.Now.Bytes == 0 || d.Before.Bytes == 0 || d.Life.Now.Metric != d.Before.Metric {
-		return 0
-	}
-	return d.Before.Bytes - d.Life.Now.Bytes
 }

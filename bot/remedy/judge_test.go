@@ -44,6 +44,52 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestFreedBy: what is told stands within what bounds it, and nothing is told of
+// what was not measured alike.
+func TestFreedBy(t *testing.T) {
+	const mib = 1 << 20
+	before := Numbers{Bytes: 612 * mib, Metric: "rss+swap", Processes: 4}
+	now := Numbers{Bytes: 200 * mib, Metric: "rss+swap"}
+	freed := func(metric string, low, high float64) *Freed {
+		return &Freed{Metric: metric, Bytes: (low + high) / 2 * mib, Low: low * mib, High: high * mib}
+	}
+	for _, c := range []struct {
+		name string
+		l    *Life
+		says string
+	}{
+		{"nothing yet", nil, ""},
+		{"not read yet", &Life{Freed: freed("rss+swap", 395, 430)}, ""},
+		{"an older run", &Life{Now: now}, " (412 MiB)"},
+		{"with its interval", &Life{Now: now, Freed: freed("rss+swap", 395, 430)}, " (412 MiB, 395 to 430)"},
+		{"the level lagged behind growth", &Life{Now: now, Freed: freed("rss+swap", 380, 390)}, " (412 MiB, 380 to 412)"},
+		{"the new life was read low", &Life{Now: now, Freed: freed("rss+swap", 415, 430)}, " (412 MiB, 412 to 430)"},
+		{"an interval of another metric", &Life{Now: now, Freed: freed("pss+swap", 395, 430)}, " (412 MiB)"},
+		{"read in another metric", &Life{Now: Numbers{Bytes: 200 * mib, Metric: "pss+swap"}, Freed: freed("pss+swap", 395, 430)}, ""},
+		{"more than before", &Life{Now: Numbers{Bytes: 700 * mib, Metric: "rss+swap"}, Freed: freed("rss+swap", -100, -80)}, ""},
+	} {
+		got, sure := freedBy(before, c.l)
+		if sure && (got.Low > got.Value || got.Value > got.High) || !sure && (got.Low != 0 || got.High != 0) {
+			t.Errorf("%s: %+v, sure %v", c.name, got, sure)
+		}
+		var l Life
+		if c.l != nil {
+			l = *c.l
+		}
+		if says := amount(before, l); says != c.says {
+			t.Errorf("%s: %q, want %q", c.name, says, c.says)
+		}
+	}
+	l := Life{Now: now, Freed: freed("rss+swap", 395, 430), Passes: 5, Seen: true, Lives: 1, Pool: 4, Recovery: detector.DidRecover}
+	for w, want := range map[Working]string{Advancing: "memory was freed (412 MiB, 395 to 430) and the worker is working",
+		Idle: "memory was freed (412 MiB, 395 to 430); the worker runs but was not seen working"} {
+		l.Working = w
+		if _, why, _ := judge(l, before, true); why != want {
+			t.Errorf("%s: %q, want %q", w, why, want)
+		}
+	}
+}
+
 // TestMayRestart is the first law where the order leaves, whatever the steps
 // before may have got wrong.
 func TestMayRestart(t *testing.T) {

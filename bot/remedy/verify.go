@@ -41,8 +41,47 @@ type Life struct {
 	Working  Working           `json:"working"`
 	OOMKills int               `json:"oom_kills"`
 	Recovery detector.Recovery `json:"recovery"`
+	Freed    *Freed            `json:"freed,omitempty"` // nil: not known, or a run of before it was measured
 	Now      Numbers           `json:"now"`
 	Tells    time.Time         `json:"tells,omitzero"` // when it can first be told whether it grows; zero: not known
+}
+
+// Freed is what the levels of many readings before and after a restart differ
+// by, in bytes of Metric, with its 90 % interval.
+type Freed struct {
+	Metric string  `json:"metric"`
+	Bytes  float64 `json:"bytes"` // negative where memory grew
+	Low    float64 `json:"low"`
+	High   float64 `json:"high"`
+}
+
+// freedBy is what a restart freed, in bytes: Value is the difference of the two
+// readings that are shown, zero where it is not known. Low and High are the
+// interval of [Freed], wide enough to hold that difference too, which a level
+// lags behind while memory grows; sure is false where there is none.
+func freedBy(before Numbers, l *Life) (freed detector.Interval, sure bool) {
+	if l == nil || l.Now.Bytes == 0 || before.Bytes == 0 || l.Now.Metric != before.Metric {
+		return freed, false
+	}
+	freed.Value = before.Bytes - l.Now.Bytes
+	if l.Freed == nil || l.Freed.Metric != before.Metric {
+		return freed, false
+	}
+	freed.Low, freed.High = min(l.Freed.Low, freed.Value), max(l.Freed.High, freed.Value)
+	return freed, true
+}
+
+// amount says in brackets how much was freed; nothing where that is not known.
+func amount(before Numbers, l Life) string {
+	const mib = 1 << 20
+	freed, sure := freedBy(before, &l)
+	switch {
+	case freed.Value <= 0:
+		return ""
+	case !sure:
+		return fmt.Sprintf(" (%.0f MiB)", freed.Value/mib)
+	}
+	return fmt.Sprintf(" (%.0f MiB, %.0f to %.0f)", freed.Value/mib, freed.Low/mib, freed.High/mib)
 }
 
 // Watcher measures workers.
@@ -74,9 +113,9 @@ func judge(l Life, before Numbers, last bool) (Outcome, string, bool) {
 		case l.Now.Bytes == 0 && !last:
 			return "", "", false // PSS is read less often: the numbers that are told are on their way
 		case l.Working == Advancing:
-			return FreedWorking, "memory was freed and the worker is working", true
+			return FreedWorking, "memory was freed" + amount(before, l) + " and the worker is working", true
 		case last:
-			return FreedNotSeenWorking, "memory was freed; the worker runs but was not seen working", true
+			return FreedNotSeenWorking, "memory was freed" + amount(before, l) + "; the worker runs but was not seen working", true
 		}
 	}
 	if !last {

@@ -10,6 +10,7 @@ import (
 	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/order"
 	"github.com/dropleak/dropleak/bot/workflow"
+	"github.com/dropleak/dropleak/detector"
 )
 
 // StepState is where a step of a view stands.
@@ -101,10 +102,14 @@ func (v View) Title() string { return v.Plan.Title() }
 
 // Freed is how many bytes were freed; 0 where it is not known.
 func (v View) Freed() float64 {
-	if v.Life == nil || v.Life.Now.Bytes == 0 || v.Before.Bytes == 0 || v.Life.Now.Metric != v.Before.Metric {
-		return 0
-	}
-	return v.Before.Bytes - v.Life.Now.Bytes
+	freed, _ := v.FreedBetween()
+	return freed.Value
+}
+
+// FreedBetween is [View.Freed] with its 90 % interval; sure is false where
+// there is none, as in runs of before it was measured.
+func (v View) FreedBetween() (freed detector.Interval, sure bool) {
+	return freedBy(v.Before, v.Life)
 }
 
 func (s *Service) viewOf(ctx context.Context, r *workflow.Run, err error) (View, error) {

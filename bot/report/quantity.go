@@ -43,6 +43,26 @@ func Freed(before, after float64) string {
 	return Bytes(a - b)
 }
 
+// FreedBetween is [Freed] with its range: "412 MiB (395 to 430)". A range
+// that rounds to the amount itself is left out.
+func FreedBetween(before, after float64, low, high float64) string {
+	freed := Freed(before, after)
+	value, unit, _ := strings.Cut(freed, " ")
+	lo, hi := in(unit, low), in(unit, high)
+	if lo == value && hi == value {
+		return freed
+	}
+	return fmt.Sprintf("%s (%s to %s)", freed, lo, hi)
+}
+
+// in says bytes as a number of a unit.
+func in(unit string, b float64) string {
+	if b < 0 {
+		return "−" + digits(-b/unitBytes[unit])
+	}
+	return digits(b / unitBytes[unit])
+}
+
 var unitBytes = map[string]float64{"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 // said is the number of bytes that [Bytes] says b is.

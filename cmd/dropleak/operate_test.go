@@ -105,16 +105,20 @@ func (d *desk) fill() *store.Store {
 				id, now.Add(-time.Hour).Format(time.RFC3339), now.Add(time.Hour).Format(time.RFC3339), more))}
 	}
 	try(s.CreateRun(ctx, run("r-live", "4711/mail", "")))
-	try(s.CreateRun(ctx, run("r-over", "4711/video", `,"why":"Memory was freed.","snapshot":{"id":"1","name":"dropleak-r-over"}`)))
-	over, err := s.Run(ctx, "r-over")
-	try(err)
-	for over.Owner == "" || over.ID != "r-over" { // claimed in any order
-		over, err = s.ClaimRun(ctx, "owner-"+over.ID, now, time.Minute)
+	const numbers = `,"before":{"bytes":1000,"metric":"rss+swap"},"life":{"now":{"bytes":400,"metric":"rss+swap"}%s}`
+	try(s.CreateRun(ctx, run("r-over", "4711/video", `,"why":"Memory was freed.","snapshot":{"id":"1","name":"dropleak-r-over"}`+
+		fmt.Sprintf(numbers, `,"freed":{"metric":"rss+swap","bytes":590,"low":550,"high":630}`))))
+	try(s.CreateRun(ctx, run("r-older", "4711/pics", fmt.Sprintf(numbers, "")))) // of before the interval was kept
+	for left := 2; left > 0; {                                                   // claimed in any order
+		over, err := s.ClaimRun(ctx, fmt.Sprint("owner-", left), now, time.Minute)
+		try(err)
+		if over.ID == "r-live" {
+			continue
+		}
+		over.Outcome, over.Ended, left = "freed_working", now, left-1
+		_, err = s.SaveRun(ctx, over, true)
 		try(err)
 	}
-	over.Outcome, over.Ended = "freed_working", now
-	_, err = s.SaveRun(ctx, over, true)
-	try(err)
 	heard := func(p history.Presence) {
 		p.DropletID = "4711"
 		try(s.AppendPushes(ctx, []history.Push{{Droplet: p.DropletID, At: now.UnixMilli(), First: p.Last.UnixMilli(), Last: p.Last.UnixMilli(), Presence: []history.Presence{p}}}))
@@ -149,9 +153,13 @@ func TestListsOfWhatIsKnown(t *testing.T) {
 	d.run(0, "runs", "--all")
 	d.says("r-over", "memory freed, worker working", "Memory was freed.")
 	d.run(0, "runs", "--all", "--json")
-	for _, r := range d.list(2) {
+	for _, r := range d.list(3) {
 		if r["run"] == "r-over" && (r["outcome"] != "freed_working" || r["snapshot"] != "dropleak-r-over" || r["ended"] == nil) {
 			t.Errorf("runs --json: %v", r)
+		}
+		between := fmt.Sprint(r["freed_bytes"], r["freed_low"], r["freed_high"])
+		if want := map[any]string{"r-live": "<nil> <nil> <nil>", "r-over": "600 550 630", "r-older": "600 <nil> <nil>"}[r["run"]]; between != want {
+			t.Errorf("runs --json: %s freed %s, want %s", r["run"], between, want)
 		}
 	}
 
@@ -289,7 +297,7 @@ func TestBackupAndRestore(t *testing.T) {
 	other.run(0, "audit", "export", "--format", "csv")
 	other.says("seq,at,who,what,run,subject,why,before,after", ",restore,,backup,")
 	other.run(0, "runs", "--all", "--json")
-	for _, r := range other.list(2) {
+	for _, r := range other.list(3) {
 		if r["run"] == "r-live" && r["outcome"] != "unknown" {
 			t.Errorf("a restored open run is %v", r)
 		}

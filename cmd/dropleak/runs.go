@@ -63,6 +63,9 @@ type runJSON struct {
 	NewPID    int            `json:"new_pid"`
 	Before    float64        `json:"before_bytes"`
 	After     *float64       `json:"after_bytes"`
+	Freed     *float64       `json:"freed_bytes"` // before less after
+	FreedLow  *float64       `json:"freed_low"`   // its 90 % interval
+	FreedHigh *float64       `json:"freed_high"`
 }
 
 func runsJSON(views []remedy.View) []runJSON {
@@ -77,6 +80,12 @@ func runsJSON(views []remedy.View) []runJSON {
 		}
 		if v.Life != nil && v.Life.Now.Bytes > 0 {
 			j.After = &v.Life.Now.Bytes
+		}
+		if freed, sure := v.FreedBetween(); freed.Value != 0 {
+			j.Freed = &freed.Value
+			if sure {
+				j.FreedLow, j.FreedHigh = &freed.Low, &freed.High
+			}
 		}
 		out = append(out, j)
 	}
