@@ -38,8 +38,10 @@ func findingsCommand(s streams) *cobra.Command {
 		Short:   "List what dropleak believes is wrong",
 		Long: `Findings lists what is open, acknowledged, muted or in hand; with --all what was
 resolved, dismissed or is gone too. What is silent has a line below that says
-since when and what to do, in the time zone of the terminal. Without a further word it reads the store
-and changes nothing.`,
+since when and what to do, in the time zone of the terminal. With --json a
+finding about a source has "unwatched": how many workers and droplets nobody else
+tells of, whether the source "answers" though it tells nothing new, was "removed",
+or "never" answered. Without a further word it reads the store and changes nothing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd.Context(), s, f.config, func(st *store.Store) error {
@@ -69,7 +71,7 @@ type findingJSON struct {
 	Droplet   string           `json:"droplet"`
 	Worker    string           `json:"worker"`
 	Source    string           `json:"source"`    // that is silent, or that told last of what is
-	Unwatched *unwatchedJSON   `json:"unwatched"` // while a source is silent
+	Unwatched *unwatchedJSON   `json:"unwatched"` // of a source that is silent, or was
 	Verdict   detector.Kind    `json:"verdict,omitempty"`
 	Reason    detector.Reason  `json:"reason,omitempty"`
 	Rate      *float64         `json:"rate_bytes_per_hour"`
@@ -86,17 +88,21 @@ type findingJSON struct {
 	Run       string           `json:"run"`
 }
 
-// unwatchedJSON is what nobody else tells of while a source is silent.
+// unwatchedJSON is what nobody else tells of while a source is silent, and how
+// the source stands.
 type unwatchedJSON struct {
-	Workers  int `json:"workers"`
-	Droplets int `json:"droplets"`
+	Workers  int  `json:"workers"`
+	Droplets int  `json:"droplets"`
+	Answers  bool `json:"answers"` // though it tells nothing new
+	Removed  bool `json:"removed"` // from the configuration, or its token was revoked
+	Never    bool `json:"never"`   // answered: what it would tell of nobody knows
 }
 
 func unwatched(o *finding.Outage) *unwatchedJSON {
 	if o == nil {
 		return nil
 	}
-	return &unwatchedJSON{o.Workers, o.Droplets}
+	return &unwatchedJSON{o.Workers, o.Droplets, o.Answers, o.Removed, o.Never}
 }
 
 func findingsJSON(found []finding.Finding) []findingJSON {

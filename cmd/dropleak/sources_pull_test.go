@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"reflect"
 	"testing"
 	"time"
 
@@ -61,5 +62,36 @@ func TestSilentSource(t *testing.T) {
 	d.run(0, "sources", "--json")
 	if x := d.list(1)[0]; x["kind"] != "silent" || x["since"] != "2026-11-28T23:30:00Z" || x["workers"] != 12.0 || x["droplets"] != 5.0 || x["finding"] != "f-source" {
 		t.Errorf("%v", x)
+	}
+}
+
+// --json says of a finding about a source how the source stands, as its words do.
+func TestUnwatchedJSON(t *testing.T) {
+	for name, tt := range map[string]struct {
+		of   finding.Outage
+		want map[string]any
+	}{
+		"answers": {finding.Outage{Workers: 12, Droplets: 5, Answers: true}, map[string]any{"workers": 12.0, "droplets": 5.0, "answers": true, "removed": false, "never": false}},
+		"removed": {finding.Outage{Workers: 1, Droplets: 1, Removed: true}, map[string]any{"workers": 1.0, "droplets": 1.0, "answers": false, "removed": true, "never": false}},
+		"never":   {finding.Outage{Never: true, Trouble: "404"}, map[string]any{"workers": 0.0, "droplets": 0.0, "answers": false, "removed": false, "never": true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, "")
+			s := d.open()
+			defer s.Close()
+			if err := s.OpenFinding(t.Context(), finding.Finding{ID: "f", State: finding.Open, Subject: finding.Subject{Kind: finding.KindSource, Source: "prom"}, Outage: &tt.of}); err != nil {
+				t.Fatal(err)
+			}
+			d.run(0, "findings", "--json")
+			if got := d.list(1)[0]["unwatched"]; !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("findings: %v, want %v", got, tt.want)
+			}
+			d.run(0, "sources", "--json")
+			for key, want := range tt.want {
+				if got := d.list(1)[0][key]; got != want {
+					t.Errorf("sources: %s is %v, want %v", key, got, want)
+				}
+			}
+		})
 	}
 }

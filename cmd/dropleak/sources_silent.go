@@ -10,10 +10,9 @@ import (
 
 // outageJSON is one source that is silent in dropleak sources --json.
 type outageJSON struct {
-	Kind    string    `json:"kind"` // "silent"
-	Source  string    `json:"source"`
-	Since   time.Time `json:"since"`
-	Answers bool      `json:"answers"` // though it tells nothing new
+	Kind   string    `json:"kind"` // "silent"
+	Source string    `json:"source"`
+	Since  time.Time `json:"since"`
 	unwatchedJSON
 	Finding string `json:"finding"`
 }
@@ -31,7 +30,7 @@ func outages(live []finding.Finding) (out []finding.Finding) {
 func outagesJSON(live []finding.Finding) []any {
 	out := []any{}
 	for _, f := range outages(live) {
-		out = append(out, outageJSON{"silent", f.Subject.Source, f.Began, f.Outage.Answers, *unwatched(f.Outage), f.ID})
+		out = append(out, outageJSON{"silent", f.Subject.Source, f.Began, *unwatched(f.Outage), f.ID})
 	}
 	return out
 }
