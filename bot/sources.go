@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -66,20 +67,29 @@ func (s *Service) expected(ctx context.Context) ([]watch.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	var sent time.Time
-	senders := false
+	return append(out, sendersOf(tokens)...), nil
+}
+
+// sendersOf are those who hold good tokens of senders, by their names: two
+// tokens of one name are one sender, as while one takes the other's place.
+// What nobody sent under a name yet is still told of without.
+func sendersOf(tokens []hub.Token) (out []watch.Source) {
+	sent := map[string]time.Time{}
 	for _, t := range tokens {
 		if t.Kind == hub.Sender && t.Revoked.IsZero() {
-			senders = true
-			sent = latest(sent, t.Seen.At)
+			sent[t.Name] = latest(sent[t.Name], t.Seen.At)
 		}
 	}
-	if senders {
-		for _, name := range hub.SenderSources {
-			out = append(out, watch.Source{Name: name, Sends: true, Answered: sent})
+	if len(sent) == 0 {
+		return nil
+	}
+	for _, way := range hub.SenderSources {
+		out = append(out, watch.Source{Name: way, Sends: true})
+		for _, name := range slices.Sorted(maps.Keys(sent)) {
+			out = append(out, watch.Source{Name: hub.SourceOf(way, name), Sends: true, Answered: sent[name]})
 		}
 	}
-	return out, nil
+	return out
 }
 
 // stands is how a pulled source stands by what any replica knows of it, also
@@ -159,7 +169,9 @@ func (s *Service) toldAt(ctx context.Context, at time.Time) (out []string, err e
 	}
 	by := map[history.Told]bool{} // sources that tell of a worker: their droplet needs no line of its own
 	for _, p := range all {
-		by[history.Told{DropletID: p.DropletID, Source: p.Source}] = by[history.Told{DropletID: p.DropletID, Source: p.Source}] || p.Worker != ""
+		own := p.Told()
+		own.Worker = ""
+		by[own] = by[own] || p.Worker != ""
 	}
 	seen := slices.DeleteFunc(all, func(p history.Presence) bool {
 		return at.Sub(p.Last) > 24*time.Hour || p.Worker == "" && by[p.Told()]
@@ -270,8 +282,12 @@ func (m feedMetrics) collectSilent(out chan<- prometheus.Metric) {
 	}
 	for _, x := range sources {
 		silent, workers := 0.0, 0.0
-		if f, found := outages[x.Name]; found {
+		f, found := outages[x.Name]
+		switch {
+		case found:
 			silent, workers = 1, float64(f.Outage.Workers)
+		case x.Sends && x.Answered.IsZero():
+			continue // nothing was sent under this name
 		}
 		out <- prometheus.MustNewConstMetric(feedSilent, prometheus.GaugeValue, silent, x.Name)
 		out <- prometheus.MustNewConstMetric(feedUnwatched, prometheus.GaugeValue, workers, x.Name)

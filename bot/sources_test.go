@@ -104,19 +104,36 @@ func TestExpectedSources(t *testing.T) {
 	if got := expect("digitalocean", "memory"); got[0].Since != s.started || got[1].Since != s.started || got[0].Answered.IsZero() || !got[1].Answered.IsZero() || got[1].Asked.IsZero() || !strings.Contains(got[1].Trouble, "404") {
 		t.Errorf("asked: %+v", got)
 	}
-	made, _, err := hub.Create(t.Context(), st, hub.Token{Name: "prometheus", Kind: hub.Sender, Tag: "dropleak"})
-	if err == nil {
-		err = st.TouchToken(t.Context(), made.ID, hub.Seen{At: time.Now()})
+	create := func(name string, seen time.Time) (id string) {
+		t.Helper()
+		made, _, err := hub.Create(t.Context(), st, hub.Token{Name: name, Kind: hub.Sender, Tag: "dropleak"})
+		if err == nil && !seen.IsZero() {
+			err = st.TouchToken(t.Context(), made.ID, hub.Seen{At: seen})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made.ID
 	}
-	if err != nil {
-		t.Fatal(err)
+	revoke := func(ids ...string) {
+		t.Helper()
+		for _, id := range ids {
+			if err := st.RevokeToken(t.Context(), id, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	if got := expect("digitalocean", "memory", "sender", "collectd"); !got[2].Sends || got[2].Answered.IsZero() {
-		t.Errorf("a sender: %+v", got[2])
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	old, renewed, west := create("east", now.Add(-time.Hour)), create("east", now), create("west", time.Time{})
+	got := expect("digitalocean", "memory", "sender", "sender/east", "sender/west", "collectd", "collectd/east", "collectd/west")
+	for i, x := range got[2:] {
+		if sent := []time.Time{{}, now, {}}[i%3]; !x.Sends || !x.Answered.Equal(sent) {
+			t.Errorf("%+v sent %v, want %v", x, x.Answered, sent)
+		}
 	}
-	if err := st.RevokeToken(t.Context(), made.ID, time.Now()); err != nil {
-		t.Fatal(err)
-	}
+	revoke(old, west)
+	expect("digitalocean", "memory", "sender", "sender/east", "collectd", "collectd/east") // its other token is good
+	revoke(renewed)
 	expect("digitalocean", "memory")
 }
 

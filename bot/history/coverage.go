@@ -14,17 +14,18 @@ import (
 // Coverage is how whole what one source told of one worker, or of a droplet's
 // own memory, is over a span.
 type Coverage struct {
-	DropletID, Worker, Source string // as in [Presence]
+	DropletID, Worker, Source string // as in [Told]
 	Readings                  int
 	Gaps                      []detector.Gap // stretches of over three times the usual step, and from the last reading to the end
 }
 
 // Told names what was heard of: a worker or, without one, a droplet's own
-// memory, and by which source.
+// memory, and by which source, as in [LabelSource]: what several senders tell
+// of is one.
 type Told struct{ DropletID, Worker, Source string }
 
 // Told is what a presence is of.
-func (p Presence) Told() Told { return Told{p.DropletID, p.Worker, p.Source} }
+func (p Presence) Told() Told { return Told{p.DropletID, p.Worker, labelOf(p.Source)} }
 
 // Missed is how long the gaps are together.
 func (c Coverage) Missed() (sum time.Duration) {

@@ -92,13 +92,28 @@ func (e *LimitError) Error() string {
 // Write stores series on behalf of the service itself. It returns once they
 // are committed.
 func (h *History) Write(ctx context.Context, series []sample.Series) error {
-	return h.WriteAs(ctx, "", series)
+	return h.WriteAs(ctx, Owner{}, series)
 }
 
-// WriteAs stores series for an owner (a token's id), who may create
+// Owner is who writes.
+type Owner struct {
+	ID string // a token's id; "": the service itself
+	// Source is who is remembered to have told, beside what [LabelSource] says
+	// of the samples: of two that send the same series either may fall silent.
+	// It is that label, a slash and a name; "": the label alone.
+	Source string
+}
+
+// labelOf is the [LabelSource] of what a source told.
+func labelOf(source string) string {
+	label, _, _ := strings.Cut(source, "/")
+	return label
+}
+
+// WriteAs stores series for an owner, who may create
 // [Options.MaxSeries] of them; past that it stores the series that exist and
 // returns a [*LimitError]. Bad series are refused with all that came along.
-func (h *History) WriteAs(ctx context.Context, owner string, series []sample.Series) error {
+func (h *History) WriteAs(ctx context.Context, owner Owner, series []sample.Series) error {
 	sets := make([]Set, len(series))
 	for i, s := range series {
 		set, err := newSet(s)
@@ -107,11 +122,14 @@ func (h *History) WriteAs(ctx context.Context, owner string, series []sample.Ser
 		}
 		sets[i] = set
 	}
-	ids, refused, err := h.intern(ctx, owner, sets)
+	ids, refused, err := h.intern(ctx, owner.ID, sets)
 	if err != nil {
 		return fmt.Errorf("write history: %w", err)
 	}
 	pushes, kept := split(sets, ids, series, time.Now()), taken(series, ids)
+	for i := range pushes {
+		pushes[i].by(owner.Source)
+	}
 	if h.o.Remote != nil {
 		if err := h.o.Remote.Write(ctx, kept); err != nil {
 			return fmt.Errorf("write history: %w", err)

@@ -121,6 +121,15 @@ func (m *pushMaker) finish() Push {
 	return m.push
 }
 
+// by names who told what a push holds.
+func (p *Push) by(source string) {
+	for i, x := range p.Presence {
+		if source != "" && x.Source == labelOf(source) {
+			p.Presence[i].Source, p.Was = source, x.Source
+		}
+	}
+}
+
 // eachSeries calls use for every series of a push's body. The chunk is only
 // valid within the call.
 func eachSeries(body []byte, use func(id int64, chunk []byte) error) error {

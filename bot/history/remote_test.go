@@ -44,7 +44,7 @@ func TestRemote(t *testing.T) {
 		})
 	}
 	for _, m := range []int{0, 1, 5, 2, 3, 4} {
-		if err := h.WriteAs(t.Context(), "token", pass(m)); err != nil {
+		if err := h.WriteAs(t.Context(), history.Owner{ID: "token"}, pass(m)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -22,6 +22,7 @@ type Push struct {
 	First, Last int64  // the span of its samples, ms
 	Body        []byte // none: the samples are kept elsewhere
 	Presence    []Presence
+	Was         string  // what the source of Presence was called before senders were told apart; "": no other name
 	Late        []int64 // starts (ms) of the digests that its samples make untrue
 }
 
@@ -37,7 +38,7 @@ type KeptDigest struct {
 type Presence struct {
 	DropletID string
 	Worker    string // "" for the droplet itself
-	Source    string // "" for the agent, else as in [LabelSource]
+	Source    string // "" for the agent, else as in [LabelSource], of a sender with its name as in [Owner]
 	Last      time.Time
 	Interval  time.Duration // between its samples of late; 0 after only one
 }

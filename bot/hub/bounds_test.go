@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/bot/order"
 	"github.com/dropleak/dropleak/detector/sample"
 	"github.com/klauspost/compress/snappy"
@@ -33,7 +34,7 @@ type sink struct {
 	takes int
 }
 
-func (s *sink) WriteAs(context.Context, string, []sample.Series) error {
+func (s *sink) WriteAs(context.Context, history.Owner, []sample.Series) error {
 	s.takes++
 	if s.gate != nil {
 		<-s.gate

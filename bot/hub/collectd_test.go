@@ -10,14 +10,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/detector/sample"
 )
 
 // kept is a writer that keeps what it gets.
-type kept struct{ series []sample.Series }
+type kept struct {
+	series []sample.Series
+	owner  history.Owner // of the last
+}
 
-func (k *kept) WriteAs(_ context.Context, _ string, series []sample.Series) error {
-	k.series = append(k.series, series...)
+func (k *kept) WriteAs(_ context.Context, owner history.Owner, series []sample.Series) error {
+	k.series, k.owner = append(k.series, series...), owner
 	return nil
 }
 

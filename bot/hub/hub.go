@@ -18,13 +18,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/bot/order"
 	"github.com/dropleak/dropleak/detector/sample"
 )
 
 // Writer commits what was taken in, as [*history.History] does.
 type Writer interface {
-	WriteAs(ctx context.Context, owner string, series []sample.Series) error
+	WriteAs(ctx context.Context, owner history.Owner, series []sample.Series) error
 }
 
 // Store keeps tokens and orders.

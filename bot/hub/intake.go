@@ -39,8 +39,20 @@ func (h *Hub) serveWrite(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// SenderSources are what history calls what senders bring, one for each way.
+// SenderSources are the labels of what senders bring, one for each way.
 var SenderSources = []string{remoteWrite.source, collectd.source}
+
+// SourceOf is what history calls the sender whose token has a name, by the way
+// that its samples come.
+func SourceOf(way, name string) string { return way + "/" + name }
+
+// owner is who brings samples in some way.
+func (t Token) owner(way string) history.Owner {
+	if t.Kind != Sender {
+		return history.Owner{ID: t.ID}
+	}
+	return history.Owner{ID: t.ID, Source: SourceOf(way, t.Name)}
+}
 
 var remoteWrite = intake{source: "sender", message: message, unpack: (*Hub).unpack}
 
@@ -115,7 +127,7 @@ func (h *Hub) take(r *http.Request, t Token, source string, series []sample.Seri
 	if wait, ok := h.rates.store(t.ID, countPoints(series)); !ok {
 		return 0, t.wait("this token sends too many samples", wait)
 	}
-	if written, err = h.commit(r, t, series); err != nil {
+	if written, err = h.commit(r, t.owner(source), series); err != nil {
 		return written, err
 	}
 	seen := Seen{At: now.UTC()}
@@ -165,15 +177,15 @@ func (h *Hub) unpack(_ Token, msg string, body []byte) ([]sample.Series, error) 
 // commit stores what is believed and returns how many samples were stored.
 // Only part of it being stored is a refusal too: the sender should drop the
 // request and somebody should look.
-func (h *Hub) commit(r *http.Request, t Token, series []sample.Series) (written int, err error) {
+func (h *Hub) commit(r *http.Request, owner history.Owner, series []sample.Series) (written int, err error) {
 	if len(series) == 0 {
 		return 0, nil
 	}
-	err = h.writer.WriteAs(r.Context(), t.ID, series)
+	err = h.writer.WriteAs(r.Context(), owner, series)
 	var limit *history.LimitError
 	switch {
 	case errors.As(err, &limit):
-		h.o.Log.Warn("series refused", "token", t.ID, "refused", limit.Refused, "limit", limit.Limit)
+		h.o.Log.Warn("series refused", "token", owner.ID, "refused", limit.Refused, "limit", limit.Limit)
 		return limit.Stored, refuse(http.StatusBadRequest, "a token may create %d series: %d of this request were not stored, the others were",
 			limit.Limit, limit.Refused)
 	case errors.Is(err, history.ErrBadSeries):

@@ -29,7 +29,7 @@ func TestTimesInAZone(t *testing.T) {
 		{before, berlin, "The agent has not reported since 22 Nov 11:00 UTC; nothing is known of its workers."},
 		{heard(quiet), berlin, "The agent did not report from 22 Nov 12:00 CET to 22 Nov 12:20 CET. It is heard of again; this closes when that has lasted."},
 		{source(finding.Outage{Workers: 1, Droplets: 1, Sends: true}), berlin, "Nothing from the source prometheus-main since 22 Nov 12:00 CET: 1 worker on 1 droplet is not watched. " +
-			"See that its senders run and that their tokens are good; dropleak token list says when each was last used."},
+			"See that whoever sends it runs, and that the token is good; dropleak token list says when it was last used."},
 		{source(finding.Outage{Droplets: 2, Trouble: "a <b> & `c`."}), berlin, "Nothing from the source prometheus-main since 22 Nov 12:00 CET: memory of 2 droplets is not watched. " +
 			"See that it runs and can be reached from where dropleak runs; dropleak sources says how it stands. In place of an answer came: a <b> & c."},
 		{source(finding.Outage{Workers: 3, Droplets: 2, Removed: true}), berlin, "The source prometheus-main was removed: it is no longer in the configuration, or its token was revoked. " +

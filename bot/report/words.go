@@ -158,7 +158,7 @@ const (
 	saysOutageAnswers   = ", though it answers"
 	saysMendAsked       = "See that it runs and can be reached from where dropleak runs; `dropleak sources` says how it stands."
 	saysMendAnswers     = "See that it still measures them; `dropleak sources` says how it stands."
-	saysMendSender      = "See that its senders run and that their tokens are good; `dropleak token list` says when each was last used."
+	saysMendSender      = "See that whoever sends it runs, and that the token is good; `dropleak token list` says when it was last used."
 	saysMendCloud       = "See that DigitalOcean's API answers, and takes the token that reads."
 	saysNoMetricsFrom   = "No memory came from DigitalOcean from %s to %s."
 	saysNoWorkerFrom    = "This worker was not seen from %s to %s, while its agent reported."

@@ -150,6 +150,11 @@ func appendPush(ctx context.Context, tx *sql.Tx, p history.Push) error {
 	if err := spoilDigests(ctx, tx, p.Droplet, p.Late); err != nil {
 		return err
 	}
+	if p.Was != "" {
+		if err := takeOver(ctx, tx, p); err != nil {
+			return err
+		}
+	}
 	for _, pr := range p.Presence {
 		// A long silence is not a new interval: the step follows gaps of less
 		// than three of the old one, and doubles at longer ones, lest two
@@ -166,6 +171,22 @@ func appendPush(ctx context.Context, tx *sql.Tx, p history.Push) error {
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// takeOver gives whoever told of a droplet what was told of it before senders
+// were told apart.
+func takeOver(ctx context.Context, tx *sql.Tx, p history.Push) error {
+	for _, pr := range p.Presence {
+		if pr.Source == p.Was || !strings.HasPrefix(pr.Source, p.Was+"/") {
+			continue
+		}
+		_, err := tx.ExecContext(ctx, `
+			update presence set source = $1 where droplet = $2 and source = $3
+				and not exists (select 1 from presence known where known.droplet = $2 and known.worker = presence.worker and known.source = $1)`,
+			pr.Source, p.Droplet, p.Was)
+		return err // all of a push is by one sender
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/finding"
@@ -31,7 +32,11 @@ func (w *Watch) departures(ctx context.Context, fleet Fleet, seen []history.Pres
 		if first, absent = away[placeOf(f)]; absent {
 			if fleet.Listed.Sub(first) >= w.o.Scale.Real(grace) {
 				why = "the droplet left the fleet (it was destroyed or lost its tag)"
-				if f.Subject.Kind == finding.KindSource {
+				switch {
+				case f.Subject.Kind != finding.KindSource:
+				case slices.ContainsFunc(seen, func(p history.Presence) bool { return strings.HasPrefix(p.Source, f.Subject.Source+"/") }):
+					why = "senders are told apart by their tokens now"
+				default:
 					why = "all that it told of has left the fleet, or was not heard of for so long that its history is gone"
 				}
 			}

@@ -231,7 +231,7 @@ func outageSentence(f finding.Finding) string {
 	said := "nothing from the source " + f.Subject.Source + " since " + moment(f.Began)
 	switch {
 	case o.Sends:
-		return said + ": " + what + "; see that its senders run and that their tokens are good"
+		return said + ": " + what + "; see that whoever sends it runs, and that the token is good"
 	case o.Answers:
 		return said + ", though it answers: " + what + "; see that it still measures them"
 	}

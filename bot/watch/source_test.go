@@ -90,7 +90,7 @@ func TestASilentSource(t *testing.T) {
 				b.seen[i].Source = strings.Replace(p.Source, "prometheus", "sender", 1)
 			}
 			b.sources[1] = watch.Source{Name: "sender", Sends: true}
-		}, "20m0s opened source sender", "6 workers on 3 droplets are not watched; see that its senders run"},
+		}, "20m0s opened source sender", "6 workers on 3 droplets are not watched; see that whoever sends it runs"},
 		{"nobody asked it", []string{"prometheus"}, nil, func(b *bed) { b.sources[1].Name = "elsewhere" }, "20m0s opened source prometheus", "was removed (it is no longer in the configuration, or its token was revoked), and nobody else tells of what it told of: 6 workers on 3 droplets"},
 		{"its only worker, which it answers without", []string{"data of prometheus"}, nil, func(b *bed) { b.seen = b.seen[:3] }, "20m0s opened no_metrics mail", ""},
 		{"its only worker, with it", []string{"prometheus"}, nil, func(b *bed) { b.seen = b.seen[:3] }, "20m0s opened source prometheus", "1 worker on 1 droplet is not watched"},

@@ -63,7 +63,9 @@ func tokenCreate(s streams) *cobra.Command {
 		Short: "Create a token and print it, once",
 		Long: `Create makes a token for the agent of one droplet (--droplet), or for a sender
 of foreign metrics about the droplets of a tag (--tag). It is printed once and
-stored hashed: put it into the agent's token file now.`,
+stored hashed: put it into the agent's token file now. A sender's --name is what
+its source is called: tokens of one name are one source, and when it falls
+silent that is one finding.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			t := hub.Token{Name: name, Kind: hub.Agent, Droplet: strconv.FormatInt(droplet, 10)}
@@ -95,7 +97,7 @@ stored hashed: put it into the agent's token file now.`,
 	configFlag(cmd, &path)
 	cmd.Flags().Int64Var(&droplet, "droplet", 0, "the droplet's `ID`, for an agent")
 	cmd.Flags().StringVar(&tag, "tag", "", "the `TAG` whose droplets a sender may speak of")
-	cmd.Flags().StringVar(&name, "name", "", "a `NAME` to know it by")
+	cmd.Flags().StringVar(&name, "name", "", "a `NAME` to know it by, and of a sender its source")
 	_ = cmd.MarkFlagRequired("name")
 	return cmd
 }

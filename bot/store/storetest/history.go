@@ -146,20 +146,20 @@ func historyLimit(t *testing.T, dsn string) {
 	for i := range 5 {
 		all = append(all, rss("42", "mailer", strconv.Itoa(i), p))
 	}
-	if err := h.WriteAs(t.Context(), "token", all[:2]); err != nil {
+	if err := h.WriteAs(t.Context(), history.Owner{ID: "token"}, all[:2]); err != nil {
 		t.Fatal(err)
 	}
 	var limit *history.LimitError
-	if err := h.WriteAs(t.Context(), "token", all); !errors.As(err, &limit) || limit.Refused != 2 || limit.Limit != 3 {
+	if err := h.WriteAs(t.Context(), history.Owner{ID: "token"}, all); !errors.As(err, &limit) || limit.Refused != 2 || limit.Limit != 3 {
 		t.Fatalf("five series where three may be: %v, want two refused", err)
 	}
 	wantSeries(t, "the first three", selectAll(t, h), all[:3]...)
 	// Neither another replica nor another owner's series change that.
 	other := history.New(s, history.Options{MaxSeries: 3})
-	if err := other.WriteAs(t.Context(), "token", all[4:]); !errors.As(err, &limit) {
+	if err := other.WriteAs(t.Context(), history.Owner{ID: "token"}, all[4:]); !errors.As(err, &limit) {
 		t.Errorf("through another replica: %v, want a refusal", err)
 	}
-	if err := other.WriteAs(t.Context(), "another", all[:4]); err != nil {
+	if err := other.WriteAs(t.Context(), history.Owner{ID: "another"}, all[:4]); err != nil {
 		t.Errorf("another owner's one: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +51,7 @@ func newWorld(t *testing.T, s *store.Store, o hub.Options) *world {
 // token makes a token and returns its secret.
 func (w *world) token(tok hub.Token) string {
 	w.t.Helper()
-	tok.Name = "test"
+	tok.Name = cmp.Or(tok.Name, "test")
 	_, secret, err := hub.Create(w.t.Context(), w.store, tok)
 	if err != nil {
 		w.t.Fatal(err)

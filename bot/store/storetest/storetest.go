@@ -49,6 +49,7 @@ var cases = []struct {
 	{"hub/tokens", hubTokens},
 	{"hub/an agent's droplet", hubAgentDroplet},
 	{"hub/foreign senders", hubSender},
+	{"hub/senders are told apart", hubSenders},
 	{"hub/refusals", hubRefuses},
 	{"hub/too much", hubTooMuch},
 	{"hub/clones", hubClone},
