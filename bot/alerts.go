@@ -55,7 +55,7 @@ func (s *Service) wanted(ctx context.Context) ([]alert.Alert, error) {
 		run, ran := runs[f.Subject.DropletID+"/"+f.Subject.Worker]
 		out = append(out, s.runningOut(f, rings, ran && cured(run) && run.Ended.After(f.LastSeen))...)
 		if ran && run.Finding == f.ID {
-			out = append(out, failedRun(f, run)...)
+			out = append(out, failedRun(f, run, s.d.Zone)...)
 		}
 		out = append(out, s.lost(f, rings)...)
 	}
@@ -138,7 +138,7 @@ func cured(v remedy.View) bool {
 
 // failedRun calls for a run that left something for a person to do, until the
 // finding is closed or a later run went well.
-func failedRun(f finding.Finding, v remedy.View) []alert.Alert {
+func failedRun(f finding.Finding, v remedy.View, zone *time.Location) []alert.Alert {
 	severity := alert.Error
 	switch v.Outcome {
 	case remedy.NotRunning, remedy.Unclear:
@@ -148,9 +148,9 @@ func failedRun(f finding.Finding, v remedy.View) []alert.Alert {
 		return nil
 	}
 	a := about(f, alert.FailedRun, severity, v.Title()+": "+v.Outcome.Words())
-	a.Key, a.Since, a.Run, a.Detail = "finding/"+f.ID+"/run", v.Ended, v.Run, v.Why
+	a.Key, a.Since, a.Run, a.Detail = "finding/"+f.ID+"/run", v.Ended, v.Run, report.Told(v.Why, zone)
 	if v.State != "" {
-		a.Detail += " " + v.State
+		a.Detail += " " + report.Told(v.State, zone)
 	}
 	return []alert.Alert{a}
 }

@@ -269,6 +269,10 @@ func TestAlertsTellTheTimeOfTheReports(t *testing.T) {
 	if want := "since " + f.Began.In(zone).Format("2 Jan 15:04 CET") + ": 12 workers on 5 droplets are not watched."; !strings.Contains(got[0].Detail, want) || got[0].Source != "prometheus-main" {
 		t.Errorf("%+v, want %s", got[0], want)
 	}
+	failed := remedy.View{Outcome: remedy.Unclear, Why: "nothing since 2026-11-22T12:05:00Z", State: "It ran when last looked at (2026-11-22T23:14:07Z)."}
+	if a := failedRun(f, failed, zone); len(a) != 1 || a[0].Detail != "nothing since 22 Nov 13:05 CET It ran when last looked at (23 Nov 00:14:07 CET)." {
+		t.Errorf("%+v", a)
+	}
 	if want := "since " + due.In(zone).Format("2 Jan 15:04 CET"); !strings.HasSuffix(got[1].Title, want) {
 		t.Errorf("titled %q, want %s", got[1].Title, want)
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/bot/remedy"
-	"github.com/dropleak/dropleak/bot/report"
 	"github.com/dropleak/dropleak/bot/watch"
 )
 
@@ -28,11 +27,11 @@ func (s *Service) peers(ctx context.Context) ([]remedy.Peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return peersOf(f, seen, silent, time.Now(), s.d.Zone), nil
+	return peersOf(f, seen, silent, time.Now()), nil
 }
 
 // peersOf joins who is remembered with what is held against them.
-func peersOf(f watch.Fleet, seen []history.Presence, live []finding.Finding, at time.Time, zone *time.Location) []remedy.Peer {
+func peersOf(f watch.Fleet, seen []history.Presence, live []finding.Finding, at time.Time) []remedy.Peer {
 	every := map[string]time.Duration{} // droplet ids' interval between passes
 	for _, p := range seen {
 		if p.Worker == "" && p.Source == "" {
@@ -49,7 +48,7 @@ func peersOf(f watch.Fleet, seen []history.Presence, live []finding.Finding, at 
 		if p.Interval == 0 && p.Source == "" {
 			p.Interval = every[p.DropletID] // heard of once: its agent's passes tell
 		}
-		key, why := [2]string{p.DropletID, p.Worker}, unheard(p, at, zone)
+		key, why := [2]string{p.DropletID, p.Worker}, unheard(p, at)
 		if by[key] == nil {
 			by[key] = &remedy.Peer{Subject: finding.Subject{DropletID: p.DropletID, DropletName: f.Droplets[i].Name, Worker: p.Worker}, Missing: why}
 			order = append(order, key)
@@ -71,15 +70,19 @@ func peersOf(f watch.Fleet, seen []history.Presence, live []finding.Finding, at 
 
 // unheard says why a worker cannot be believed to be up; empty: it was heard
 // of within three intervals.
-func unheard(p history.Presence, at time.Time, zone *time.Location) string {
+func unheard(p history.Presence, at time.Time) string {
 	switch {
 	case p.Interval <= 0:
-		return "heard of only once, " + report.Moment(p.Last, zone)
+		return "heard of only once, " + minute(p.Last)
 	case watch.Silent(p, at):
-		return "not seen since " + report.Moment(p.Last, zone)
+		return "not seen since " + minute(p.Last)
 	}
 	return ""
 }
+
+// minute writes a moment within a sentence about a run, as the remedy does:
+// whoever shows it puts it into the reader's zone.
+func minute(t time.Time) string { return t.UTC().Truncate(time.Minute).Format(time.RFC3339) }
 
 // missed reports whether a live finding says that a worker, or the agent that
 // tells of it, is silent.

@@ -30,7 +30,7 @@ func TestPeers(t *testing.T) {
 	}{
 		"heard of":                       {seen: []history.Presence{agent, well}},
 		"three intervals ago":            {seen: []history.Presence{agent, with(func(p *history.Presence) { p.Last = ago(3 * time.Minute) })}},
-		"longer ago":                     {seen: []history.Presence{agent, with(func(p *history.Presence) { p.Last = ago(181 * time.Second) })}, missing: "not seen since 22 Nov 11:56 UTC"},
+		"longer ago":                     {seen: []history.Presence{agent, with(func(p *history.Presence) { p.Last = ago(181 * time.Second) })}, missing: "not seen since 2026-11-22T11:56:00Z"},
 		"heard of once":                  {seen: []history.Presence{agent, with(func(p *history.Presence) { p.Interval = 0 })}},
 		"once, its agent too":            {seen: []history.Presence{with(func(p *history.Presence) { p.Interval = 0 })}, missing: "heard of only once"},
 		"another source hears it":        {seen: []history.Presence{with(func(p *history.Presence) { p.Last = ago(time.Hour) }), with(func(p *history.Presence) { p.Source = "ssh" })}},
@@ -46,7 +46,7 @@ func TestPeers(t *testing.T) {
 		"a droplet that has none of all": {seen: []history.Presence{agent}, none: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := peersOf(watch.Fleet{Droplets: []watch.Droplet{{ID: "1", Name: "web-1"}}}, c.seen, c.live, now, nil)
+			got := peersOf(watch.Fleet{Droplets: []watch.Droplet{{ID: "1", Name: "web-1"}}}, c.seen, c.live, now)
 			if c.none {
 				if len(got) != 0 {
 					t.Fatalf("knows %+v", got)

@@ -28,7 +28,7 @@ func card(v remedy.View, now time.Time) []slack.Block {
 		fmt.Sprintf(saysCardTasksNow, onHand(v)),
 		fmt.Sprintf(saysCardSnapshotFirst, expected(v)), fmt.Sprintf(saysCardNewest, newest(v.Card))}
 	if q := v.Card.Queue; q != "" {
-		lines = append(lines, fmt.Sprintf(saysCardQueue, report.Escape(report.Plain(q, 900))))
+		lines = append(lines, fmt.Sprintf(saysCardQueue, report.Said(report.Plain(q, 900))))
 	}
 	out = append(out, report.Section(strings.Join(lines, "\n")))
 	if past := former(v.Card.Past); past != "" {

@@ -179,7 +179,7 @@ func words(err error) (string, bool) {
 	case errors.As(err, &no):
 		return no.words, true
 	case errors.As(err, &refused):
-		return report.Escape(refused.Words), true
+		return report.Said(refused.Words), true
 	case errors.As(err, &over):
 		return report.Escape(sentence(over.Error())) + ".", true
 	case errors.Is(err, finding.ErrNotFound):

@@ -115,7 +115,7 @@ func (c *Chat) answered(ctx context.Context, in slackapp.Envelope, who slackapp.
 
 // answerWords is what to tell a user about the answer to their decision.
 func answerWords(a remedy.Answer, user string) string {
-	words := report.Escape(a.Words)
+	words := report.Said(a.Words)
 	if a.Accepted {
 		return words
 	}

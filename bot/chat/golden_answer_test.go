@@ -58,7 +58,7 @@ func answers() map[string]slackapp.Message {
 		"help-topic":              help("approvals"),
 		"help-command":            help("mute"),
 		"help-unknown":            help("nosuch"),
-		"refused":                 say(answerWords(remedy.Answer{Words: "This was decided before your click.", Refusal: &remedy.Refusal{By: "U0BEN"}}, "U0ANNA")),
+		"refused":                 say(answerWords(remedy.Answer{Words: "This was decided before your click (2026-11-22T12:03:05Z): approved.", Refusal: &remedy.Refusal{By: "U0BEN"}}, "U0ANNA")),
 		"accepted":                say(answerWords(remedy.Answer{Accepted: true, Words: "Noted: not now."}, "U0ANNA")),
 		"reminder-half":           bell(remedy.AtHalf),
 		"reminder-quarter":        bell(remedy.AtQuarter),

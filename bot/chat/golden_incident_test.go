@@ -94,6 +94,6 @@ func incidents() map[string]report.Message {
 		"cancelled": end(3, remedy.RolloutCancelled, "", remedy.FreedWorking, remedy.Cancelled),
 		"declined":  show(muted, declined, nil),
 		"closed":    show(closed, remedy.RolloutView{}, nil),
-		"no-run":    report.Incident(struck(2), report.Band{At: noon, NoRun: "No way to restart mail on web-1 is configured."}),
+		"no-run":    report.Incident(struck(2), report.Band{At: noon, NoRun: "A restart of mail on web-1 was cancelled (2026-11-22T11:40:00Z)."}),
 	}
 }

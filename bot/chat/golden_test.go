@@ -174,7 +174,7 @@ func runs() map[string]remedy.View {
 		}),
 		"waiting": change(under("ask"), func(v *remedy.View) {
 			v.Votes[0].Kind, v.Opens = remedy.Later, noon.Add(10*time.Hour)
-			v.Steps[0].Note = "approved, waiting for 22 November 22:00 UTC"
+			v.Steps[0].Note = "approved, waiting for 2026-11-22T22:00:00Z"
 		}),
 		"waiting-too-late": change(under("ask"), func(v *remedy.View) {
 			v.Votes[0].Kind, v.Opens, v.TooLate = remedy.Later, noon.Add(13*time.Hour), true
@@ -227,9 +227,9 @@ func runs() map[string]remedy.View {
 		}),
 		"end-cancelled": ended(remedy.Cancelled, "snapshot", "cancelled by a person", kept),
 		"end-expired":   change(asked(), func(v *remedy.View) { v.Outcome, v.Buttons = remedy.TimedOut, nil }),
-		"end-overtaken": ended(remedy.Overtaken, "recheck", "the worker's main process is another: pid 140 since 22 Nov 12:05 UTC, was pid 100 since 22 Nov 08:00 UTC", kept),
+		"end-overtaken": ended(remedy.Overtaken, "recheck", "the worker's main process is another: pid 140 since 2026-11-22T12:05:03Z, was pid 100 since 2026-11-22T08:00:00Z", kept),
 		"end-failed":    ended(remedy.Failed, "snapshot", "the snapshot ended as errored", "The droplet runs as before. Nothing was restarted."),
-		"end-unknown":   ended(remedy.Unclear, "restart", "no result of the restart has arrived", "Look at the worker on web-1."),
+		"end-unknown":   ended(remedy.Unclear, "restart", "no result of the restart has arrived", "It ran with another main process, pid 140, when last looked at (2026-11-22T12:14:07Z). Look whether it works."),
 		"end-down":      ended(remedy.NotRunning, "verify", "the worker has no main process in the last 3 readings", "Start it on web-1: supervisorctl start mail."),
 	}
 }

@@ -71,7 +71,7 @@ func leaseEnd(l *remedy.Lease) string {
 		}
 		return fmt.Sprintf(saysLeaseRevoked, who, used)
 	}
-	return fmt.Sprintf(saysLeaseEnded, report.Escape(orElse(l.Why, saysLeaseUnclear)), used)
+	return fmt.Sprintf(saysLeaseEnded, report.Said(orElse(l.Why, saysLeaseUnclear)), used)
 }
 
 // leaseOver reports whether the lease that a run granted or belongs to has

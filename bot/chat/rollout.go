@@ -59,7 +59,7 @@ func rolloutBlocks(v remedy.RolloutView, members []finding.Finding, runs map[str
 		out = append(out, report.Section(rolloutLine(v, members)))
 	}
 	if v.Trouble != "" {
-		out = append(out, report.Context(fmt.Sprintf(saysKeepsTrying, report.Escape(v.Trouble))))
+		out = append(out, report.Context(fmt.Sprintf(saysKeepsTrying, report.Said(v.Trouble))))
 	}
 	if v.End != remedy.RolloutHalted {
 		return out
@@ -80,7 +80,7 @@ func rolloutCard(v remedy.RolloutView) string {
 	whole := false
 	for _, t := range v.Turns {
 		if t.Refused != "" {
-			left = append(left, "• "+report.Escape(t.Refused))
+			left = append(left, "• "+report.Said(t.Refused))
 			continue
 		}
 		n++
@@ -165,7 +165,7 @@ func rolloutEnd(v remedy.RolloutView) string {
 		text += fmt.Sprintf(saysByWhom, voter(*v.Cancel))
 	}
 	if v.Why != "" && v.Cancel == nil {
-		text += "\n" + report.Escape(sentence(v.Why)) + "."
+		text += "\n" + report.Said(sentence(v.Why)) + "."
 	}
 	if v.Settled == nil || v.Settled.Kind != remedy.Approve {
 		return text
@@ -203,9 +203,9 @@ func turnMark(f finding.Finding, run remedy.View, v remedy.RolloutView, now time
 	}
 	switch t := v.Turns[i]; {
 	case t.Refused != "":
-		return fmt.Sprintf(saysMemberLeftOut, report.Escape(t.Refused))
+		return fmt.Sprintf(saysMemberLeftOut, report.Said(t.Refused))
 	case t.Passed != "":
-		return fmt.Sprintf(saysMemberPassedOver, report.Escape(t.Passed))
+		return fmt.Sprintf(saysMemberPassedOver, report.Said(t.Passed))
 	case t.Outcome != "":
 		mark := icon(t.Outcome) + " " + report.Escape(t.Outcome.Words())
 		if run.Run == t.Run && cured(t.Outcome) && run.Freed() > 0 {

@@ -55,7 +55,7 @@ func progress(v remedy.View, now time.Time) []slack.Block {
 		out = append(out, report.Context(fmt.Sprintf(saysInLine, others(len(v.Ahead)))))
 	}
 	if v.Trouble != "" {
-		out = append(out, report.Context(fmt.Sprintf(saysKeepsTrying, report.Escape(v.Trouble))))
+		out = append(out, report.Context(fmt.Sprintf(saysKeepsTrying, report.Said(v.Trouble))))
 	}
 	return out
 }
@@ -106,7 +106,7 @@ func steps(v remedy.View, now time.Time) string {
 			fmt.Fprintf(&b, " – %s", report.Duration(s.Ended.Sub(s.Began)))
 		}
 		if s.Note != "" {
-			b.WriteString(": " + report.Escape(s.Note))
+			b.WriteString(": " + report.Said(s.Note))
 		}
 		b.WriteString("\n")
 	}
@@ -150,7 +150,7 @@ func trail(v remedy.View) string {
 			since = s.Ended
 		}
 		if s.Note != "" && s.Note != v.Why {
-			part += ": " + report.Escape(s.Note)
+			part += ": " + report.Said(s.Note)
 		}
 		parts = append(parts, part)
 	}
@@ -162,10 +162,10 @@ func trail(v remedy.View) string {
 func whyOf(v remedy.View) string {
 	var parts []string
 	if v.Why != "" && v.Outcome != remedy.FreedWorking && v.Outcome != remedy.FreedNotSeenWorking && v.Outcome != remedy.Leased {
-		parts = append(parts, report.Escape(sentence(v.Why))+".")
+		parts = append(parts, report.Said(sentence(v.Why))+".")
 	}
 	if v.State != "" && v.Outcome != remedy.Rehearsed {
-		parts = append(parts, report.Escape(v.State))
+		parts = append(parts, report.Said(v.State))
 	}
 	if len(parts) == 0 {
 		return ""

@@ -3,7 +3,9 @@ package remedy_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +14,7 @@ import (
 	"github.com/dropleak/dropleak/bot/order"
 	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/restart"
+	"github.com/dropleak/dropleak/bot/workflow"
 )
 
 // The tests of this file are the bugs that approval buttons are known to
@@ -209,6 +212,38 @@ func TestApprovalOfSomethingElse(t *testing.T) {
 		if r := w.drive(t, run, time.Hour, p); r.Outcome != string(remedy.Overtaken) || w.count("snapshot")+w.count("restart") != 0 {
 			t.Errorf("outcome %q", r.Outcome)
 		}
+	})
+}
+
+// TestRefusalsTellTheMoment: a refusal says when as RFC 3339, which whoever
+// shows it puts into the reader's zone; so does what a run waits for.
+func TestRefusalsTellTheMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		p := w.start("a", nil)
+		tells := func(a remedy.Answer, format string, at time.Time) {
+			t.Helper()
+			if want := fmt.Sprintf(format, at.UTC().Format(time.RFC3339)); a.Words != want {
+				t.Errorf("said %q, want %q", a.Words, want)
+			}
+		}
+		expired := proposed(t, p)
+		time.Sleep(24*time.Hour + 2*time.Minute + 7*time.Second)
+		tells(decide(t, p, expired, click(alice, remedy.Approve)), "This question has expired (%s). Ask for a new one.", look(t, p, expired).Expires.Truncate(time.Minute))
+		w.drive(t, expired, time.Minute, p)
+		run := approved(t, p)
+		settled := time.Now()
+		time.Sleep(90 * time.Second)
+		tells(decide(t, p, run, click(bob, remedy.Approve)), "This was decided before your click (%s): approved.", settled)
+		for w.count("restart") == 0 {
+			w.drive(t, run, 5*time.Second, p)
+		}
+		acts, err := w.store.RunActs(t.Context(), run)
+		i := slices.IndexFunc(acts, func(a workflow.Act) bool { return a.Name == "restart" })
+		if err != nil || i < 0 {
+			t.Fatalf("acts %+v, %v", acts, err)
+		}
+		tells(decide(t, p, run, click(alice, remedy.Cancel)), "Too late to cancel: the restart order was sent (%s).", acts[i].Sent)
 	})
 }
 

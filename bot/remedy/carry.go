@@ -238,14 +238,14 @@ func (s *Service) runsNow(ctx context.Context, w *work) string {
 	ctx, cancel := context.WithTimeout(ctx, s.c.Pace.Look)
 	defer cancel()
 	f, err := s.d.Looker.Inspect(ctx, w.d.Plan.target(w.d.Run, time.Time{}), fmt.Sprintf("after-%d", w.now.UnixNano()))
-	at := clock(time.Now())
+	at := moment(time.Now())
 	switch {
 	case err != nil || f.Fingerprint.IsZero():
 		return "Look at the worker now: it may be stopped."
 	case f.Fingerprint.Same(w.d.Plan.Life):
-		return fmt.Sprintf("At %s UTC its old main process, pid %d, still ran. Look at it: it may yet be stopped.", at, f.Fingerprint.PID)
+		return fmt.Sprintf("Its old main process, pid %d, still ran when last looked at (%s). Look at it: it may yet be stopped.", f.Fingerprint.PID, at)
 	}
-	return fmt.Sprintf("At %s UTC it ran with another main process, pid %d. Look whether it works.", at, f.Fingerprint.PID)
+	return fmt.Sprintf("It ran with another main process, pid %d, when last looked at (%s). Look whether it works.", f.Fingerprint.PID, at)
 }
 
 // start completes a restart that stopped the worker and did not start it: a
@@ -292,7 +292,7 @@ func life(f order.Fingerprint) string {
 	if f.IsZero() {
 		return ""
 	}
-	return fmt.Sprintf("pid %d started %s", f.PID, clock(f.Start))
+	return fmt.Sprintf("pid %d started %s", f.PID, moment(f.Start))
 }
 
 // verify watches the new life until both questions are answered.

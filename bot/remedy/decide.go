@@ -183,9 +183,9 @@ func (s *Service) may(ctx context.Context, t record, d Decision) error {
 	case d.Kind == Skip && t.g.approved():
 		return s.maySkipNow(t)
 	case t.g.Settled != nil:
-		return &Refusal{Decided, "This was decided before your click, at " + clock(t.g.Settled.At) + " UTC: " + t.g.Settled.Kind.words() + ".", t.g.Settled.By}
+		return &Refusal{Decided, "This was decided before your click (" + moment(t.g.Settled.At) + "): " + t.g.Settled.Kind.words() + ".", t.g.Settled.By}
 	case !time.Now().Before(t.d.Expires):
-		return refuse(Expired, "This question expired at %s UTC. Ask for a new one.", clock(t.d.Expires))
+		return refuse(Expired, "This question has expired (%s). Ask for a new one.", minute(t.d.Expires))
 	case d.Kind == Later && s.window(time.Now()).IsZero():
 		return refuse(CannotTell, "No quiet hours are configured, so there is no quiet window to wait for.")
 	case t.d.Only && (d.Kind == Skip || d.Kind == Grant):
@@ -210,7 +210,7 @@ func (s *Service) mayCancel(ctx context.Context, t record) error {
 	}
 	for _, a := range acts {
 		if strings.HasPrefix(a.Name, actRestart) && a.State != workflow.Planned && !(a.State == workflow.Refused && a.Retry) {
-			return refuse(TooLate, "Too late to cancel: the restart order was sent at %s UTC.", clock(a.Sent))
+			return refuse(TooLate, "Too late to cancel: the restart order was sent (%s).", moment(a.Sent))
 		}
 	}
 	return nil
@@ -292,7 +292,7 @@ func (s *Service) count(t *record, d Decision, vote Vote) string {
 			return fmt.Sprintf("Approved, with a snapshot: going without takes %d people.", s.c.Quorum)
 		}
 		if t.g.NotBefore.After(vote.At) {
-			return "Approved, for " + t.g.NotBefore.Format("2 January 15:04 MST") + ". It can be cancelled until then."
+			return "Approved, for " + minute(t.g.NotBefore) + ". It can be cancelled until then."
 		}
 		return "Approved."
 	}

@@ -150,7 +150,7 @@ func (s *Service) grant(ctx context.Context, w *work) (workflow.Next, error) {
 }
 
 func (t Terms) words() string {
-	return fmt.Sprintf("restart when less than %v is left, until %s, at most %d times", t.Below, t.Until.UTC().Format("2 January 15:04 UTC"), t.Most)
+	return fmt.Sprintf("restart when less than %v is left, until %s, at most %d times", t.Below, minute(t.Until), t.Most)
 }
 
 func leaseKey(p Plan) string { return fmt.Sprintf("lease/%d/%s", p.DropletID, p.Worker) }
@@ -232,7 +232,7 @@ func (s *Service) keepAlive(ctx context.Context, id string, d leaseData, runs []
 		return nil // what is judged is still the life before, whoever restarted it
 	}
 	by := d.By[len(d.By)-1].By
-	v := Vote{By: by, Kind: Approve, Reason: fmt.Sprintf("less than %v is left; lease of %s", below, d.Granted.UTC().Format("2 January 15:04 UTC"))}
+	v := Vote{By: by, Kind: Approve, Reason: fmt.Sprintf("less than %v is left; lease of %s", below, minute(d.Granted))}
 	return s.approveFor(ctx, f, v, func(g *gate) { g.Lease = id })
 }
 

@@ -82,7 +82,7 @@ func TestLease(t *testing.T) {
 		if v.Lease == nil || v.Lease.End != remedy.LeaseUsedUp || v.Lease.Used != 2 || v.ByLease != id || v.Settled.By != alice {
 			t.Errorf("lease %+v", v.Lease)
 		}
-		if story := w.story(); !strings.Contains(story, "restart when less than 1h0m0s is left") || strings.Count(story, "lease of 1 January") != 2 {
+		if story := w.story(); !strings.Contains(story, "restart when less than 1h0m0s is left") || strings.Count(story, "lease of 2000-01-01T00:00:00Z") != 2 {
 			t.Errorf("the journal:\n%s", story)
 		}
 		shelf, err := p.s.Shelf(t.Context())

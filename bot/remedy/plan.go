@@ -64,7 +64,7 @@ func (p Plan) moved(f order.Facts, c Choice) []string {
 	add(now.BootID != p.Life.BootID, "the droplet was booted meanwhile")
 	if now.BootID == p.Life.BootID {
 		add(!now.Same(p.Life), "the worker's main process is another: pid %d since %s, was pid %d since %s",
-			now.PID, second(now.Start), p.Life.PID, second(p.Life.Start))
+			now.PID, moment(now.Start), p.Life.PID, moment(p.Life.Start))
 	}
 	add(!p.Way.WholeDroplet() && f.Unit != p.Unit, "the worker runs in unit %s, was %s", f.Unit, p.Unit)
 	add(c.Way != p.Way, "the configuration restarts it by %s, was %s", c.Way, p.Way)
@@ -72,11 +72,12 @@ func (p Plan) moved(f order.Facts, c Choice) []string {
 	return out
 }
 
-// second is a moment for people, who may read of it on another day, told from
-// another close to it.
-func second(t time.Time) string { return t.UTC().Format("2 Jan 15:04:05 UTC") }
+// moment writes a moment within a sentence. Sentences are stored and read by
+// people in any zone: whoever shows one puts its moments into the reader's.
+func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
+// minute is [moment] where nothing depends on the seconds.
+func minute(t time.Time) string { return moment(t.Truncate(time.Minute)) }
 
 // snapshotName is unique for the run, and says whose it is.
 func snapshotName(worker, run string) string {

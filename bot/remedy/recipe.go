@@ -120,7 +120,7 @@ func (s *Service) ask(ctx context.Context, w *work) (workflow.Next, error) {
 		return w.cancelled()
 	case g.approved() && s.opens(g, w.now).After(w.now):
 		at := s.opens(g, w.now)
-		w.d.Why = "approved, waiting for " + at.UTC().Format("2 January 15:04 UTC")
+		w.d.Why = "approved, waiting for " + minute(at)
 		return workflow.Wait(at), nil
 	case g.approved():
 		return w.on(stepLine)

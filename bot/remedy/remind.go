@@ -78,7 +78,7 @@ func (s *Service) remind(ctx context.Context, f finding.Finding) error {
 		t.g.Reminded, t.g.Rang = level, time.Now()
 	}
 	entry := workflow.Entry{At: time.Now(), Who: workflow.Self, What: "forecast", Run: t.r.ID, Subject: t.d.Plan.Title(),
-		After: fmt.Sprintf("memory runs out %s, reminder %d", out.UTC().Format(time.RFC3339), t.g.Reminded)}
+		After: fmt.Sprintf("memory runs out %s, reminder %d", moment(out), t.g.Reminded)}
 	return s.gateOf(ctx, t, entry)
 }
 

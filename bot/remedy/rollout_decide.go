@@ -106,9 +106,9 @@ func (s *Service) mayRollout(ctx context.Context, t rolloutRecord, d Decision) e
 	case d.Kind == Cancel:
 		return nil
 	case t.g.Settled != nil:
-		return &Refusal{Decided, "This was decided before your click, at " + clock(t.g.Settled.At) + " UTC: " + t.g.Settled.Kind.words() + ".", t.g.Settled.By}
+		return &Refusal{Decided, "This was decided before your click (" + moment(t.g.Settled.At) + "): " + t.g.Settled.Kind.words() + ".", t.g.Settled.By}
 	case !time.Now().Before(t.d.Expires):
-		return refuse(Expired, "This question expired at %s UTC. Ask for a new one.", clock(t.d.Expires))
+		return refuse(Expired, "This question has expired (%s). Ask for a new one.", minute(t.d.Expires))
 	case d.Kind == Approve && d.Set != t.d.set():
 		return refuse(Moved, "Not done: the workers of this incident are not those that you saw. Look at the message again.")
 	case d.Kind == Approve && t.g.Set == d.Set && gate{Votes: t.g.Votes}.voted(d.By, Approve):

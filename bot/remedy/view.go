@@ -235,7 +235,7 @@ func stepViews(t record) []StepView {
 			sv.State = Did
 		}
 		if sh.name == stepSnapshot && t.d.Borrowed {
-			sv.Note = "that of the lease, " + t.d.Snapshot.Done.UTC().Format("2 January 15:04 UTC")
+			sv.Note = "that of the lease, " + minute(t.d.Snapshot.Done)
 		}
 		if sh.name == stepSnapshot {
 			sv.Expected = t.d.Expected

@@ -1,9 +1,7 @@
 package report
 
 import (
-	"fmt"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/slack-go/slack"
@@ -139,25 +137,6 @@ func (p Press) button() *slack.ButtonBlockElement {
 // Picture shows an uploaded file; alt says in words what is in it.
 func Picture(file, alt string) *slack.ImageBlock {
 	return &slack.ImageBlock{Type: slack.MBTImage, AltText: Plain(alt, 2000), SlackFile: &slack.SlackFileObject{ID: file}}
-}
-
-// Moment shows a moment in plain text, with the abbreviation of its zone; nil
-// is UTC.
-func Moment(t time.Time, zone *time.Location) string {
-	if zone == nil {
-		zone = time.UTC
-	}
-	return t.In(zone).Format("2 Jan 15:04 MST")
-}
-
-// Date shows a moment in the reader's time zone; elsewhere in UTC.
-func Date(t time.Time) string {
-	return fmt.Sprintf("<!date^%d^{date_short_pretty} {time}|%s>", t.Unix(), t.UTC().Format("2 Jan 15:04 UTC"))
-}
-
-// Clock shows a moment of today in the reader's time zone; elsewhere in UTC.
-func Clock(t time.Time) string {
-	return fmt.Sprintf("<!date^%d^{time}|%s>", t.Unix(), t.UTC().Format("15:04 UTC"))
 }
 
 // laddered adds the plainer layout without pictures: Slack refuses a message

@@ -56,7 +56,7 @@ func Finding(f finding.Finding, l Look) Message {
 	}
 	blocks = append(blocks, l.withPicture(f)...)
 	if l.NoRun != "" {
-		blocks = append(blocks, Context(":information_source: "+Escape(l.NoRun)))
+		blocks = append(blocks, Context(":information_source: "+Said(l.NoRun)))
 	}
 	return laddered(text, withRow(blocks, row))
 }

@@ -109,7 +109,7 @@ func findings() map[string]Message {
 			f.State, f.Why = finding.Gone, "the droplet left the fleet (it was destroyed or lost its tag)"
 		})),
 		"finding-older-chart": look(with(func(f *finding.Finding) { f.Drawn = noon.Add(-3 * time.Hour) })),
-		"finding-no-run":      Finding(mail(), Look{At: noon, NoRun: "No way to restart mail on web-1 is configured."}),
+		"finding-no-run":      Finding(mail(), Look{At: noon, NoRun: "A restart of mail on web-1 was cancelled (2026-11-22T11:40:00Z)."}),
 		"finding-story":       Finding(mail(), Look{At: noon, Picture: "F0CHART001", Story: "was restarted, 1.3 GiB freed", Before: "held 1.6 GiB, grew +44 MiB/h"}),
 		"finding-unexplained": Finding(other(finding.KindUnexplained, "", "memory grows and no Celery worker explains it; the likeliest is postgres"), Look{At: noon}),
 		"finding-threshold":   Finding(other(finding.KindThreshold, "mail", "it holds 482 MiB, at or over the threshold of 410 MiB that its configuration sets (it may use 512 MiB). This is a threshold and not a leak; the trend says: level"), Look{At: noon}),

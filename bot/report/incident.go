@@ -36,7 +36,7 @@ func Incident(members []finding.Finding, b Band) Message {
 	}
 	blocks = append(blocks, b.Roll...)
 	if b.NoRun != "" {
-		blocks = append(blocks, Context(":information_source: "+Escape(b.NoRun)))
+		blocks = append(blocks, Context(":information_source: "+Said(b.NoRun)))
 	}
 	for _, f := range members[:min(len(members), foldAt)] {
 		blocks = append(blocks, memberEntry(f, b))

@@ -138,7 +138,7 @@ func told(s streams, asJSON bool, a remedy.Answer) error {
 			return err
 		}
 	} else if a.Accepted && a.Words != "" {
-		fmt.Fprintln(s.out, printable(a.Words))
+		fmt.Fprintln(s.out, printable(report.Told(a.Words, time.Local)))
 	}
 	if a.Accepted {
 		return nil
@@ -147,7 +147,7 @@ func told(s streams, asJSON bool, a remedy.Answer) error {
 	if j.By != "" {
 		words += " It was " + j.By + "."
 	}
-	return exitError{code: 1, err: errors.New(printable(words))}
+	return exitError{code: 1, err: errors.New(printable(report.Told(words, time.Local)))}
 }
 
 // consequence says in plain lines what a decision would do.

@@ -17,6 +17,7 @@ import (
 	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/history"
 	"github.com/dropleak/dropleak/bot/hub"
+	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/store"
 	"github.com/dropleak/dropleak/bot/workflow"
 	"github.com/dropleak/dropleak/detector"
@@ -106,7 +107,7 @@ func (d *desk) fill() *store.Store {
 	}
 	try(s.CreateRun(ctx, run("r-live", "4711/mail", "")))
 	const numbers = `,"before":{"bytes":1000,"metric":"rss+swap"},"life":{"now":{"bytes":400,"metric":"rss+swap"}%s}`
-	try(s.CreateRun(ctx, run("r-over", "4711/video", `,"why":"Memory was freed.","snapshot":{"id":"1","name":"dropleak-r-over"}`+
+	try(s.CreateRun(ctx, run("r-over", "4711/video", `,"why":"Memory was freed, 2026-11-22T22:30:00Z.","snapshot":{"id":"1","name":"dropleak-r-over"}`+
 		fmt.Sprintf(numbers, `,"freed":{"metric":"rss+swap","bytes":590,"low":550,"high":630}`))))
 	try(s.CreateRun(ctx, run("r-older", "4711/pics", fmt.Sprintf(numbers, "")))) // of before the interval was kept
 	for left := 2; left > 0; {                                                   // claimed in any order
@@ -151,7 +152,7 @@ func TestListsOfWhatIsKnown(t *testing.T) {
 		t.Errorf("an ended run in:\n%s", d.printed)
 	}
 	d.run(0, "runs", "--all")
-	d.says("r-over", "memory freed, worker working", "Memory was freed.")
+	d.says("r-over", "memory freed, worker working", "Memory was freed, ")
 	d.run(0, "runs", "--all", "--json")
 	for _, r := range d.list(3) {
 		if r["run"] == "r-over" && (r["outcome"] != "freed_working" || r["snapshot"] != "dropleak-r-over" || r["ended"] == nil) {
@@ -413,5 +414,31 @@ func TestTimesOfTheTerminal(t *testing.T) {
 	d.run(0, "token", "list", "--json")
 	if x := d.list(1)[0]; x["created"] != made.Created.Format(time.RFC3339Nano) {
 		t.Errorf("%v", x)
+	}
+}
+
+// What a run says stands in the terminal's time; a program reads it as stored.
+func TestTimesOfRuns(t *testing.T) {
+	terminalInCET(t)
+	d := newDesk(t, "")
+	defer d.fill().Close()
+	d.run(0, "runs", "--all")
+	d.says("Memory was freed, 22 Nov 23:30 CET.")
+	d.run(0, "runs", "--all", "--json")
+	if d.says("Memory was freed, 2026-11-22T22:30:00Z."); strings.Contains(d.printed, "CET") {
+		t.Errorf("the terminal's zone in %s", d.printed)
+	}
+	const words = "Too late (2026-11-22T22:30:07Z)."
+	var out strings.Builder
+	err := told(streams{out: &out}, false, remedy.Answer{Words: words, Refusal: &remedy.Refusal{Words: words, By: "U0BEN"}})
+	if err == nil || !strings.Contains(err.Error(), "Too late (22 Nov 23:30:07 CET). It was U0BEN.") {
+		t.Errorf("refused: %v", err)
+	}
+	if err := told(streams{out: &out}, false, remedy.Answer{Words: words, Accepted: true}); err != nil || out.String() != "Too late (22 Nov 23:30:07 CET).\n" {
+		t.Errorf("accepted: %q, %v", out.String(), err)
+	}
+	out.Reset()
+	if err := told(streams{out: &out}, true, remedy.Answer{Words: words, Accepted: true}); err != nil || !strings.Contains(out.String(), words) {
+		t.Errorf("as JSON: %q, %v", out.String(), err)
 	}
 }

@@ -105,7 +105,7 @@ func printRuns(s streams, views []remedy.View, at time.Time) error {
 			stands = v.Outcome.Words()
 		}
 		fmt.Fprintf(w, "%s ago\t%s\t%s\t%s\t%s\t%s\t%s\n", report.Duration(at.Sub(v.Asked)), printable(v.Plan.Droplet), dash(printable(v.Plan.Worker)),
-			v.Plan.Way, stands, dash(printable(v.Why)), v.Run)
+			v.Plan.Way, stands, dash(printable(report.Told(v.Why, time.Local))), v.Run)
 	}
 	return w.Flush()
 }
