@@ -265,8 +265,9 @@ const (
 
 // Comparison answers "did the fix work?".
 type Comparison struct {
-	Before, After *Interval // bytes per hour
+	Before, After *Interval // bytes per hour; nil where measured too briefly
 	Answer        Fix
+	Leaks         bool     // after it, whatever was before
 	HoursNeeded   *float64 // with FixUnsure, of time after; nil where none would tell, as growth before is not proved
 	Evidence      []string
 }

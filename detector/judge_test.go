@@ -300,6 +300,8 @@ func TestCompare(t *testing.T) {
 		{"before too short for anything", node(1, noisy(0.5, func(h float64) float64 { return 80 + 6*h })), node(24, level(80)), FixUnsure, false, "both need at least"},
 		{"too noisy yet", leaky, node(4, noisy(25, func(h float64) float64 { return 80 })), FixUnsure, true, "No leak is seen after it, but growth may still be "},
 		{"nothing to fix", node(24, level(80)), node(24, level(80)), FixUnsure, false, "Take a time before it that shows the growth."},
+		{"swapped", node(24, level(80)), leaky, FixUnsure, false, "The time after does leak: steady growth."},
+		{"before too short, and leaks", node(1, level(80)), leaky, FixUnsure, false, "The time after does leak: steady growth."},
 		{"before too short", node(4, noisy(0.5, func(h float64) float64 { return 80 + 12*h })), node(24, level(80)), FixUnsure, false, "would have had to be"},
 	}
 	for _, c := range cases {
@@ -307,6 +309,12 @@ func TestCompare(t *testing.T) {
 			got := Compare(c.before, c.after, Options{})
 			if got.Answer != c.want || c.more != (got.HoursNeeded != nil) || !strings.Contains(strings.Join(got.Evidence, " "), c.says) {
 				t.Errorf("%s, want %s; hours %v: %v", got.Answer, c.want, got.HoursNeeded, got.Evidence)
+			}
+			if after := Judge(c.after, time.Time{}, Options{}).Kind.Leaks(); got.Leaks != after {
+				t.Errorf("leaks after it: %v, want %v", got.Leaks, after)
+			}
+			if brief := func(w Worker) bool { return lastSample(w).Sub(w.Lives[0].Samples[0].At) < 2*time.Hour }; (got.Before == nil) != brief(c.before) || (got.After == nil) != brief(c.after) {
+				t.Errorf("rates %v and %v", got.Before, got.After)
 			}
 		})
 	}

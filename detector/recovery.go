@@ -215,24 +215,33 @@ func Compare(before, after Worker, o Options) Comparison {
 	vb, va := Judge(before, time.Time{}, o), Judge(after, time.Time{}, o)
 	rb, hb := growthOf(before, vb, o)
 	ra, ha := growthOf(after, va, o)
-	c := Comparison{Answer: FixUnsure}
-	if hb < th.minSpan || ha < th.minSpan {
-		if hb >= th.minSpan {
+	c := Comparison{Answer: FixUnsure, Leaks: va.Kind.Leaks()}
+	if hb >= th.minSpan {
+		c.Before = &rb
+		c.Evidence = append(c.Evidence, fmt.Sprintf("Before: %s (%s to %s) an hour over %.1f h.", size(rb.Value), size(rb.Low), size(rb.High), hb))
+	}
+	if ha >= th.minSpan {
+		c.After = &ra
+		c.Evidence = append(c.Evidence, fmt.Sprintf("After: %s (%s to %s) an hour over %.1f h.", size(ra.Value), size(ra.Low), size(ra.High), ha))
+	}
+	if c.Before == nil || c.After == nil {
+		if c.Before != nil {
 			c.HoursNeeded = ptr(math.Max(th.minSpan-ha, 0.5))
 		}
-		c.Evidence = []string{fmt.Sprintf("Measured for %.1f h before and %.1f h after; both need at least %.1f h.", hb, ha, th.minSpan)}
+		c.Evidence = append(c.Evidence, fmt.Sprintf("Measured for %.1f h before and %.1f h after; both need at least %.1f h.", hb, ha, th.minSpan))
+		if c.Leaks {
+			c.Evidence = append(c.Evidence, leaksNow(va))
+		}
 		return c
-	}
-	c.Before, c.After = &rb, &ra
-	c.Evidence = []string{
-		fmt.Sprintf("Before: %s (%s to %s) an hour over %.1f h.", size(rb.Value), size(rb.Low), size(rb.High), hb),
-		fmt.Sprintf("After: %s (%s to %s) an hour over %.1f h.", size(ra.Value), size(ra.Low), size(ra.High), ha),
 	}
 	// What does not matter by its rate is no sign of a leak, unless the leak itself was hardly faster.
 	left := math.Max(th.fixedShare*rb.Low, math.Min(th.materialRate, th.fixedSlow*rb.Low))
 	switch {
 	case rb.Low <= 0 || !vb.Kind.Leaks():
 		c.Evidence = append(c.Evidence, unproved(vb))
+		if c.Leaks {
+			c.Evidence = append(c.Evidence, leaksNow(va))
+		}
 		return c
 	case va.Kind.Leaks():
 		c.Answer = NotFixed
@@ -249,6 +258,12 @@ func Compare(before, after Worker, o Options) Comparison {
 		c.Evidence = append(c.Evidence, fmt.Sprintf("No leak is seen after it, but growth may still be %s an hour, and a fix leaves at most %s.", size(ra.High), size(left)))
 	}
 	return c
+}
+
+// leaksNow says that the time after shows a leak of which the time before does
+// not tell.
+func leaksNow(after Verdict) string {
+	return fmt.Sprintf("The time after does leak: %s. Were the two swapped?", plain(after.Reason))
 }
 
 // unproved says that a fix cannot be judged by a time before it that shows no

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -53,8 +55,11 @@ Gzip is read through; a directory is read recursively, and files that form one
 source (rotated logs, a run of scrapes, a collectd host) are judged as one; -
 is standard input.
 
-Exit status: 0 no worker leaks, 1 some worker leaks, 2 wrong usage, or a file
-without a usable row.`,
+SINCE and RUNS OUT count from a recording's last sample.
+
+Exit status: 0 no worker leaks, 1 some worker leaks, 2 wrong usage, a file
+without a usable row, or a result that could not be written. With --compare it
+is the time after that counts.`,
 		Example: `  dropleak scan worker.csv
   dropleak scan --limit 1.5GiB --png leak.png samples/
   dropleak scan --compare before.csv after.csv
@@ -62,13 +67,19 @@ without a usable row.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return interruptible(cmd.Context(), func() error {
-				if err := f.check(args); err != nil {
+				if err := f.check(s, args); err != nil {
 					return usage(err)
 				}
+				out := &written{Writer: s.out}
+				s.out = out
+				judge := scan
 				if f.compare {
-					return scanCompare(s, f, args)
+					judge = scanCompare
 				}
-				return scan(cmd.Context(), s, f, args)
+				if err := judge(cmd.Context(), s, f, args); out.err == nil {
+					return err
+				}
+				return usage(fmt.Errorf("print: %w", out.err)) // 1 would say that some worker leaks
 			})
 		},
 	}
@@ -88,8 +99,20 @@ without a usable row.`,
 	return cmd
 }
 
+// written remembers why not all could be written.
+type written struct {
+	io.Writer
+	err error
+}
+
+func (w *written) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
+	w.err = cmp.Or(w.err, err)
+	return n, err
+}
+
 // check reads the flags that carry values.
-func (f *scanFlags) check(args []string) error {
+func (f *scanFlags) check(s streams, args []string) error {
 	group, err := checkReading(f.format, f.group)
 	if err != nil {
 		return err
@@ -121,9 +144,12 @@ func (f *scanFlags) check(args []string) error {
 		}
 	}
 	if f.tasks != "" {
-		runs, err := readTasks(f.tasks)
+		runs, cut, err := readTasks(f.tasks)
 		if err != nil {
 			return fmt.Errorf("--tasks %w", err)
+		}
+		if cut {
+			fmt.Fprintf(s.talk, "dropleak: %s: the last line was cut off and is not read\n", printable(f.tasks))
 		}
 		f.runs = runs
 	}

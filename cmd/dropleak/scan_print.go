@@ -210,7 +210,8 @@ func intervalOf(i *detector.Interval) *intervalJSON {
 	return &intervalJSON{i.Low, i.Value, i.High}
 }
 
-// printCompare prints whether a fix worked. Its exit code is 1 when it did not.
+// printCompare prints whether a fix worked. Its exit code is 1 when the worker
+// leaks after it.
 func printCompare(s streams, f scanFlags, args []string, c detector.Comparison) error {
 	if f.json {
 		evidence := c.Evidence
@@ -229,7 +230,7 @@ func printCompare(s streams, f scanFlags, args []string, c detector.Comparison) 
 			fmt.Fprintf(s.out, "about %.0f h more would tell\n", *c.HoursNeeded)
 		}
 	}
-	if c.Answer == detector.NotFixed {
+	if c.Leaks {
 		return errLeak
 	}
 	return nil

@@ -173,7 +173,7 @@ func rate(v detector.Verdict) float64 {
 }
 
 // scanCompare says whether a fix worked.
-func scanCompare(s streams, f scanFlags, args []string) error {
+func scanCompare(_ context.Context, s streams, f scanFlags, args []string) error {
 	var pair [2]detector.Worker
 	valueOnly := false
 	sources, err := expand(args, s.in, layoutOf(f.format))
@@ -188,6 +188,7 @@ func scanCompare(s streams, f scanFlags, args []string) error {
 		if err != nil {
 			return usage(fmt.Errorf("%s: %w", source.Path, withoutPath(err, source.Path)))
 		}
+		printNotes(s, judged{path: source.Path, notes: reading.Notes})
 		workers := history.FromSamples(reading.Processes)
 		if len(workers) != 1 {
 			return usage(fmt.Errorf("%s: compare wants one worker in each file, not %d", source.Path, len(workers)))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,53 +24,69 @@ type taskLine struct {
 }
 
 // readTasks reads JSON lines, through gzip where needed. One bad line is an
-// error that names it: an attribution on half of the calls would be wrong.
-func readTasks(path string) ([]detector.TaskRun, error) {
+// error that names it: an attribution on half of the calls would be wrong. But
+// a last line that is cut off, as a killed worker leaves it, is only told.
+func readTasks(path string) (runs []detector.TaskRun, cut bool, err error) {
 	r, err := openFile(path)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	runs, err := decodeTasks(r)
+	runs, cut, err = decodeTasks(r)
 	if err := errors.Join(err, r.Close()); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, false, fmt.Errorf("%s: %w", path, err)
 	}
-	return runs, nil
+	return runs, cut, nil
 }
 
-func decodeTasks(r io.Reader) ([]detector.TaskRun, error) {
+// decodeTasks returns the runs of all lines but a last one that was cut off.
+func decodeTasks(r io.Reader) (runs []detector.TaskRun, cut bool, err error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
-	var runs []detector.TaskRun
 	n := 0
 	for lines.Scan() {
 		n++
 		if len(lines.Bytes()) == 0 {
 			continue
 		}
-		var l taskLine
-		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
-			return nil, fmt.Errorf("line %d: %w", n, err)
-		}
-		if l.PID <= 0 || l.Task == "" || l.Begin == nil {
-			return nil, fmt.Errorf("line %d: wants pid, task and begin", n)
-		}
-		end := *l.Begin
-		if l.End != nil {
-			end = *l.End
-		}
-		run := detector.TaskRun{PID: l.PID, Start: moment(l.Start), Task: l.Task, Begin: instant(*l.Begin), End: instant(end)}
-		if run.Begin.IsZero() || run.End.IsZero() {
-			return nil, fmt.Errorf("line %d: begin and end are out of range; they are seconds, not milliseconds", n)
-		}
-		if run.End.Before(run.Begin) {
-			run.End = run.Begin // the clock was set back meanwhile; it ran all the same
+		run, err := decodeTask(lines.Bytes())
+		switch {
+		case errors.Is(err, io.ErrUnexpectedEOF) && !lines.Scan() && lines.Err() == nil:
+			return runs, true, nil
+		case err != nil:
+			return nil, false, fmt.Errorf("line %d: %w", n, err)
 		}
 		runs = append(runs, run)
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("line %d: %w", n+1, err)
+		return nil, false, fmt.Errorf("line %d: %w", n+1, err)
 	}
-	return runs, nil
+	return runs, false, nil
+}
+
+// decodeTask reads one line; [io.ErrUnexpectedEOF] where it is cut off.
+func decodeTask(b []byte) (detector.TaskRun, error) {
+	var l taskLine
+	if err := json.Unmarshal(b, &l); err != nil {
+		if end := json.NewDecoder(bytes.NewReader(b)).Decode(new(json.RawMessage)); errors.Is(end, io.ErrUnexpectedEOF) {
+			return detector.TaskRun{}, end
+		}
+		return detector.TaskRun{}, err
+	}
+	if l.PID <= 0 || l.Task == "" || l.Begin == nil {
+		return detector.TaskRun{}, errors.New("wants pid, task and begin")
+	}
+	end := *l.Begin
+	if l.End != nil {
+		end = *l.End
+	}
+	run := detector.TaskRun{PID: l.PID, Start: moment(l.Start), Task: l.Task, Begin: instant(*l.Begin), End: instant(end)}
+	if run.Begin.IsZero() || run.End.IsZero() {
+		return detector.TaskRun{}, errors.New("begin and end are out of range; they are seconds, not milliseconds")
+	}
+	if run.End.Before(run.Begin) {
+		run.End = run.Begin // the clock was set back meanwhile; it ran all the same
+	}
+	return run, nil
 }
 
 // moment turns seconds into a time; zero stays "unknown".

@@ -14,7 +14,7 @@ func FuzzTasks(f *testing.F) {
 	f.Add([]byte(`{"pid":7,"task":"app.a","begin":1e300,"end":-1e300}`))
 	f.Add([]byte(`{"pid":-1,"task":"app.a","begin":1}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		runs, err := decodeTasks(bytes.NewReader(b))
+		runs, _, err := decodeTasks(bytes.NewReader(b))
 		if err != nil && runs != nil {
 			t.Errorf("runs beside an error: %v", err)
 		}

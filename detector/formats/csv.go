@@ -2,6 +2,7 @@ package formats
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ var csvColumns = []string{"time", "value", "rss", "pss", "uss", "swap", "pid", "
 type csvReader struct {
 	Reading
 	column map[string]int
+	width  int    // cells of the header
 	worker string // for rows that name none
 	line   int
 	row    []string
@@ -46,46 +48,65 @@ func (r *csvReader) name(column string) string {
 	return kept
 }
 
-// CSV reads a header row and rows of samples. Times are seconds on any origin
-// or RFC 3339, memory is bytes, an empty cell is "not measured then". A row
-// that cannot be used is a note and the rest is still read. Without a worker
-// column all rows belong to the worker named.
+// CSV reads a header row and rows of samples (RFC 4180, but for line breaks in
+// cells, so that a stray quote costs its own line and no other). Times are
+// seconds on any origin or RFC 3339, memory is bytes, an empty cell is "not
+// measured then". A row that cannot be used is a note and the rest is still
+// read. Without a worker column all rows belong to the worker named.
 func CSV(in io.Reader, worker string) (Reading, error) {
 	r := csvReader{worker: worker, names: map[string]string{}}
-	c := csv.NewReader(skipBOM(in))
-	c.FieldsPerRecord, c.LazyQuotes, c.ReuseRecord, c.TrimLeadingSpace = -1, true, true, true
-	head, err := c.Read()
-	if err != nil {
-		return Reading{}, noEOF(err)
-	}
-	if err := r.header(head); err != nil {
+	l := newLines(skipBOM(in), r.tooLong)
+	if err := r.begin(l); err != nil {
 		return r.Reading, err
 	}
-	for {
-		row, err := c.Read()
-		var bad *csv.ParseError
-		switch {
-		case errors.Is(err, io.EOF):
-			return r.done()
-		case errors.As(err, &bad):
-			r.note(bad.Line, "not a CSV row: %s", bad.Err)
+	for l.next() {
+		if l.text == "" {
 			continue
-		case err != nil:
-			return r.Reading, fmt.Errorf("read line %d: %w", r.line+1, err)
 		}
-		r.line, _ = c.FieldPos(0)
-		r.row = row
-		if err := r.take(); err != nil {
+		r.line = l.n
+		if err := r.split(l.text); err != nil {
+			r.note(r.line, "not a CSV row: %s", err)
+		} else if err := r.take(); err != nil {
 			r.note(r.line, "%s", err)
 		}
 	}
+	if l.err != nil {
+		return r.Reading, l.err
+	}
+	return r.done()
 }
 
-func noEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return ErrEmpty
+// begin reads the header row, the first that is not empty.
+func (r *csvReader) begin(l *lines) error {
+	for l.next() {
+		if l.text == "" {
+			continue
+		}
+		if err := r.split(l.text); err != nil {
+			return fmt.Errorf("read the header row: %w", err)
+		}
+		r.width = len(r.row)
+		return r.header(r.row)
 	}
-	return fmt.Errorf("read the header row: %w", err)
+	return cmp.Or(l.err, ErrEmpty)
+}
+
+// split makes the line the row, cell by cell.
+func (r *csvReader) split(line string) (err error) {
+	if !strings.Contains(line, `"`) {
+		r.row = slices.AppendSeq(r.row[:0], strings.SplitSeq(line, ","))
+		return nil
+	}
+	if strings.Count(line, `"`)%2 == 1 {
+		return errors.New("a quote is opened and not closed")
+	}
+	c := csv.NewReader(strings.NewReader(line))
+	c.FieldsPerRecord, c.LazyQuotes, c.TrimLeadingSpace = -1, true, true
+	r.row, err = c.Read()
+	if bad := (*csv.ParseError)(nil); errors.As(err, &bad) {
+		return bad.Err // its line is the line's own first
+	}
+	return err
 }
 
 // skipBOM drops the byte order mark that spreadsheets write.
@@ -160,6 +181,9 @@ func (r *csvReader) cell(name string) string {
 // take turns the row into samples.
 func (r *csvReader) take() error {
 	at, err := ParseTime(r.cell("time"))
+	if err == nil {
+		err = r.fits()
+	}
 	if err != nil {
 		return err
 	}
@@ -179,6 +203,22 @@ func (r *csvReader) take() error {
 	}
 	if sample.Measured(p.RSS) || sample.Measured(p.PSS) || sample.Measured(p.USS) {
 		r.Processes = append(r.Processes, p)
+	}
+	return nil
+}
+
+// fits refuses a row that has cells beyond the header's, for then nobody knows
+// which are which, and one that ends before any memory.
+func (r *csvReader) fits() error {
+	for len(r.row) > r.width && strings.TrimSpace(r.row[len(r.row)-1]) == "" {
+		r.row = r.row[:len(r.row)-1]
+	}
+	memory := func(name string) bool { i, ok := r.column[name]; return ok && i < len(r.row) }
+	if len(r.row) > r.width {
+		return fmt.Errorf("the row has %d cells, the header has %d", len(r.row), r.width)
+	}
+	if !slices.ContainsFunc([]string{"value", "rss", "pss", "uss", "swap", "memory_available"}, memory) {
+		return fmt.Errorf("the row ends after %d of the header's %d cells, before any memory", len(r.row), r.width)
 	}
 	return nil
 }

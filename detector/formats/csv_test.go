@@ -46,7 +46,19 @@ func TestCSV(t *testing.T) {
 			want: []sample.Process{{At: at(1), Worker: "w", Role: "unknown", RSS: 5, PSS: nan, USS: nan, Swap: nan, CPU: nan}},
 			notes: []Note{{2, `time "soon" is neither seconds nor RFC 3339`}, {3, "the time is missing"},
 				{4, `rss "many" is not a plain number of bytes`}, {5, `rss "-1" is not a plain number of bytes`},
-				{9, `rss "1e400" is not a plain number of bytes`}},
+				{8, "the row ends after 1 of the header's 2 cells, before any memory"}, {9, `rss "1e400" is not a plain number of bytes`}},
+		},
+		"a stray quote costs its own row": {
+			in:    "time,value\n0,\"1\n1,2\n2,\"3\"\n\"3\",\"4\"\" \"\n",
+			want:  []sample.Process{{At: at(1), Worker: "w", Role: "unknown", RSS: 2, PSS: nan, USS: nan, Swap: nan, CPU: nan}, {At: at(2), Worker: "w", Role: "unknown", RSS: 3, PSS: nan, USS: nan, Swap: nan, CPU: nan}},
+			notes: []Note{{2, "not a CSV row: a quote is opened and not closed"}, {5, `value "4\"" is not a plain number of bytes`}},
+			value: true,
+		},
+		"more or fewer cells than the header": {
+			in: "\n\ntime,rss,swap\n0,100,400,000\n1,5,6,,\n2,7\n3\n4,,\n",
+			want: []sample.Process{{At: at(1), Worker: "w", Role: "unknown", RSS: 5, PSS: nan, USS: nan, Swap: 6, CPU: nan},
+				{At: at(2), Worker: "w", Role: "unknown", RSS: 7, PSS: nan, USS: nan, Swap: nan, CPU: nan}},
+			notes: []Note{{4, "the row has 4 cells, the header has 3"}, {7, "the row ends after 1 of the header's 3 cells, before any memory"}},
 		},
 		"byte order mark and CRLF": {
 			in:    "\ufefftime,value\r\n1,2\r\n",
@@ -93,6 +105,7 @@ func TestCSVRefuses(t *testing.T) {
 		"no time":       {"when,value\n1,2\n", "no column time"},
 		"no memory":     {"time,colour\n1,2\n", "neither value nor any of"},
 		"twice":         {"time,rss,rss\n1,2,3\n", "stands twice"},
+		"open quote":    {"time,\"rss\n1,2\n", "read the header row: a quote is opened"},
 	} {
 		if _, err := CSV(strings.NewReader(c.in), "w"); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
