@@ -171,7 +171,7 @@ func (r *backupReader) header() (time.Time, error) {
 	case err != nil:
 		return h.At, err
 	case h.Version != backupVersion || h.Schema > newest:
-		return h.At, fmt.Errorf("made by a newer dropleak (tables %d, here %d)", h.Schema, newest)
+		return h.At, &NewerError{Tables: h.Schema, Here: newest}
 	}
 	return h.At, nil
 }

@@ -25,10 +25,8 @@ func openSQLite(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if o.Existing {
-		if err := standing(dir); err != nil {
-			return nil, fmt.Errorf("open store in %s: %w", dir, err)
-		}
+	if err := standing(dir); err != nil && (o.Existing || !errors.Is(err, ErrNone)) {
+		return nil, fmt.Errorf("open store in %s: %w", dir, err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
@@ -53,11 +51,15 @@ func openSQLite(ctx context.Context, dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// standing reports whether a store is in dir.
+// standing reports whether a store is in dir: nil, or ErrNone where nothing
+// is.
 func standing(dir string) error {
 	_, err := os.Stat(filepath.Join(dir, "state.db"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Stat(filepath.Join(dir, "history.db")); err == nil {
+			return ErrStateLost
+		}
 		return ErrNone
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w; act as the service's user", err)

@@ -17,14 +17,37 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // ErrOlder says that a store's tables are of an older version: so may be the
 // service that serves it, or the next to start.
 var ErrOlder = errors.New("open store: its tables are of an older version; start (or restart) the service with this version; it brings them up to date")
+
+// ErrStateLost says that a SQLite store has its samples and not its state: a
+// service that began it anew would know no token, run or audit entry.
+var ErrStateLost = errors.New("history.db is there and state.db is not, or holds nothing: tokens, runs and the audit log are lost; " +
+	"put state.db back, or move history.db away and restore a backup")
+
+// NewerError says that a store's tables were made by a newer version.
+type NewerError struct {
+	Tables int64 // the newest change that they have seen and this version does not know
+	Here   int64 // the newest change that this version knows
+}
+
+func (e *NewerError) Error() string {
+	if e.Tables <= e.Here { // numbers are handed out in ranges
+		return fmt.Sprintf("made by a newer dropleak (with change %d to the tables, which this one does not know)", e.Tables)
+	}
+	return fmt.Sprintf("made by a newer dropleak (tables %d, here %d)", e.Tables, e.Here)
+}
 
 // Engine names the database beneath a [Store].
 type Engine string
@@ -49,6 +72,8 @@ type Options struct {
 	// MaxConns bounds the connections that read (SQLite) or all of them
 	// (PostgreSQL); 0 means 8.
 	MaxConns int
+	// Log tells of changes to the tables and of what is waited for; nil: nobody.
+	Log *slog.Logger
 }
 
 // Store keeps everything dropleak must not forget. Its methods may be called
@@ -73,10 +98,14 @@ type conn struct {
 
 // Open opens the store that dsn names ("sqlite:DIR" or "postgres://…"),
 // bringing its tables up to this version. A SQLite store that another
-// process serves gives a [*HeldError].
+// process serves gives a [*HeldError], one of a newer version a [*NewerError];
+// what is open already goes on when another replica brings newer tables.
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if o.MaxConns <= 0 {
 		o.MaxConns = 8
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	var s *Store
 	var err error
@@ -92,10 +121,22 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.migrate(ctx, o.Beside); err != nil {
+	if err := s.migrate(ctx, o); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// Place says in words where the store of dsn is, without its secrets.
+func Place(dsn string) string {
+	if dir, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
+		return dir
+	}
+	cfg, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return "PostgreSQL"
+	}
+	return fmt.Sprintf("PostgreSQL on %s, database %s", net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port))), cfg.Database)
 }
 
 // Engine returns what the store runs on.

@@ -80,14 +80,6 @@ func TestSecondOpenerIsTold(t *testing.T) {
 // TestBesideAnOlderService: a command of a newer version leaves the tables to
 // the service, which may be older, and where none runs to the next to start.
 func TestBesideAnOlderService(t *testing.T) {
-	outdate := func(db *sql.DB) {
-		t.Helper()
-		for _, q := range []string{"alter table fire drop column until_at", "alter table fire drop column due_at", "delete from dropleak_schema where version_id = 51"} {
-			if _, err := db.ExecContext(t.Context(), q); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
 	dir := t.TempDir()
 	service, err := store.Open(t.Context(), "sqlite:"+dir, store.Options{})
 	if err != nil {
@@ -98,7 +90,7 @@ func TestBesideAnOlderService(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	outdate(db)
+	outdate(t, db)
 	if _, err := store.Open(t.Context(), "sqlite:"+dir, store.Options{Beside: true}); !errors.Is(err, store.ErrOlder) {
 		t.Errorf("beside the service: %v", err)
 	}
@@ -123,7 +115,7 @@ func TestBesideAnOlderService(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pg.Close()
-	outdate(pg)
+	outdate(t, pg)
 	if _, err := store.Open(t.Context(), dsn, store.Options{Beside: true}); !errors.Is(err, store.ErrOlder) {
 		t.Errorf("on PostgreSQL: %v", err)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"database/sql"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/dropleak/dropleak/bot/store"
@@ -37,4 +38,10 @@ func TestCheckFindsOlderTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	said("tables of an older version; the service brings them up to date at its start")
+	if _, err := db.ExecContext(t.Context(), "insert into dropleak_schema (version_id, is_applied) values (9999, 1)"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := askStore(t.Context(), c); err == nil || !strings.Contains(err.Error(), "made by a newer dropleak") {
+		t.Errorf("check says %q, %v of a newer store", got, err)
+	}
 }

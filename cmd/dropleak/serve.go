@@ -33,7 +33,8 @@ the environment (see configs/dropleak.example.yaml). SIGTERM drains and exits
 with 0; whatever was under way is taken up at the next start.
 
 Exit status: 0 stopped in order, 1 trouble, 2 wrong usage or configuration, or
-the data directory is in use by another dropleak.`,
+a store that another start does not mend: in use by another dropleak, made by a
+newer one, or with its samples and without its state.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig(s, path)
@@ -71,13 +72,10 @@ func logger(out io.Writer, c configs.Log) (*slog.Logger, error) {
 // serve opens the store, puts the service together and runs it until ctx
 // ends.
 func serve(ctx context.Context, c configs.Config, lease time.Duration, log *slog.Logger) (err error) {
-	st, err := store.Open(ctx, c.StoreDSN(), store.Options{})
-	var held *store.HeldError
-	if errors.As(err, &held) {
-		return usage(err)
-	}
+	log.Info("dropleak starts", "version", version(), "store", store.Place(c.StoreDSN()))
+	st, err := store.Open(ctx, c.StoreDSN(), store.Options{Log: log})
 	if err != nil {
-		return stopped(ctx, log, err)
+		return stopped(ctx, log, unopened(err))
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 	deps, err := deps(c, st, log)
@@ -90,6 +88,17 @@ func serve(ctx context.Context, c configs.Config, lease time.Duration, log *slog
 		return stopped(ctx, log, err)
 	}
 	return listenAndRun(ctx, c, service, log)
+}
+
+// unopened tells the store's refusals that another start does not mend from
+// trouble that may pass.
+func unopened(err error) error {
+	var held *store.HeldError
+	var newer *store.NewerError
+	if errors.As(err, &held) || errors.As(err, &newer) || errors.Is(err, store.ErrStateLost) {
+		return usage(err)
+	}
+	return err
 }
 
 // stopped is the error of a start that failed: none when it was told to stop
