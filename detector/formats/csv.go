@@ -317,6 +317,10 @@ func (r *csvReader) done() (Reading, error) {
 // farthest bounds times to what a time.Time and milliseconds can carry.
 const farthest = 1e11
 
+// spaced is RFC 3339 with the space that a note to its section 5.6 lets stand
+// for the T, as pandas and psql write it.
+const spaced = "2006-01-02 15:04:05Z07:00"
+
 // ParseTime reads seconds on any origin, with fractions, or RFC 3339.
 func ParseTime(text string) (time.Time, error) {
 	if text == "" {
@@ -333,8 +337,11 @@ func ParseTime(text string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
+		t, err = time.Parse(spaced, text)
+	}
+	if err != nil {
 		if _, ok := parseStamp(text); ok {
-			return time.Time{}, fmt.Errorf("time %.40q is not in RFC 3339, which has a T between date and time and ends in Z or a zone such as +02:00", text)
+			return time.Time{}, fmt.Errorf("time %.40q is not in RFC 3339, which ends in Z or a zone such as +02:00", text)
 		}
 		return time.Time{}, fmt.Errorf("time %.40q is neither seconds nor RFC 3339", text)
 	}
