@@ -317,9 +317,9 @@ func (r *csvReader) done() (Reading, error) {
 // farthest bounds times to what a time.Time and milliseconds can carry.
 const farthest = 1e11
 
-// spaced is RFC 3339 with the space that a note to its section 5.6 lets stand
-// for the T, as pandas and psql write it.
-const spaced = "2006-01-02 15:04:05Z07:00"
+// timeLayouts are RFC 3339, also with the space that a note to its section 5.6
+// lets stand for the T, as pandas and psql write it.
+var timeLayouts = []string{time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07"}
 
 // ParseTime reads seconds on any origin, with fractions, or RFC 3339.
 func ParseTime(text string) (time.Time, error) {
@@ -335,15 +335,13 @@ func ParseTime(text string) (time.Time, error) {
 		}
 		return time.UnixMilli(int64(math.Round(s * 1000))).UTC(), nil
 	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		t, err = time.Parse(spaced, text)
-	}
-	if err != nil {
-		if _, ok := parseStamp(text); ok {
-			return time.Time{}, fmt.Errorf("time %.40q is not in RFC 3339, which ends in Z or a zone such as +02:00", text)
+	for _, layout := range timeLayouts {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.UTC(), nil
 		}
-		return time.Time{}, fmt.Errorf("time %.40q is neither seconds nor RFC 3339", text)
 	}
-	return t.UTC(), nil
+	if _, ok := parseStamp(text); ok {
+		return time.Time{}, fmt.Errorf("time %.40q is not in RFC 3339, which ends in Z or a zone such as +02:00", text)
+	}
+	return time.Time{}, fmt.Errorf("time %.40q is neither seconds nor RFC 3339", text)
 }

@@ -36,7 +36,7 @@ func TestCSV(t *testing.T) {
 			notes: []Note{{1, `column "colour" is not known and not read`}},
 		},
 		"a space for the T": {
-			in: "time,rss\n2026-11-22 10:00:00.5+02:00,1\n2026-11-22 10:00:00Z,2\n2026-11-22 10:00:00,3\n",
+			in: "time,rss\n2026-11-22 10:00:00.5+02:00,1\n2026-11-22 10:00:00+00,2\n2026-11-22 10:00:00,3\n",
 			want: []sample.Process{{At: time.Date(2026, 11, 22, 8, 0, 0, 5e8, time.UTC), Worker: "w", Role: "unknown", RSS: 1, PSS: nan, USS: nan, Swap: nan, CPU: nan},
 				{At: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), Worker: "w", Role: "unknown", RSS: 2, PSS: nan, USS: nan, Swap: nan, CPU: nan}},
 			notes: []Note{{4, `time "2026-11-22 10:00:00" is not in RFC 3339, which ends in Z or a zone such as +02:00`}},
