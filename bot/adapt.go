@@ -33,7 +33,7 @@ func (s *Service) fleet(ctx context.Context) (watch.Fleet, error) {
 	}
 	out := watch.Fleet{Listed: f.Listed, Droplets: make([]watch.Droplet, len(f.Droplets))}
 	for i, d := range f.Droplets {
-		out.Droplets[i] = watch.Droplet{ID: strconv.FormatInt(d.ID, 10), Name: d.Name, Tags: d.Tags}
+		out.Droplets[i] = watch.Droplet{ID: strconv.FormatInt(d.ID, 10), Name: d.Name, Tags: d.Tags, Off: d.Status == "off"}
 	}
 	return out, nil
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/watch"
 	"github.com/dropleak/dropleak/bot/workflow"
+	"github.com/dropleak/dropleak/doclient"
+	"github.com/dropleak/dropleak/doclient/dosim"
 )
 
 // TestNobodyIsAskedOfWhatIsOver: a worker whose droplet left comes without
@@ -37,6 +39,29 @@ func TestNobodyIsAskedOfWhatIsOver(t *testing.T) {
 		r, err := st.Run(t.Context(), "r1")
 		if err != nil || strings.Contains(string(r.Gate), `"settled":{"by":"dropleak","kind":"cancel"`) != c.ends {
 			t.Errorf("%s: the gate is %s; %v", c.state, r.Gate, err)
+		}
+	}
+}
+
+// TestADropletIsOff: the watch knows what DigitalOcean says of a droplet.
+func TestADropletIsOff(t *testing.T) {
+	cloud := dosim.New(dosim.Options{}).Kind()
+	cloud.AddToken("dop_v1_reader", dosim.ReaderScopes...)
+	cloud.AddDroplet(dosim.Droplet{ID: 1, Name: "web-1", Tags: []string{"dropleak"}, Off: true})
+	cloud.AddDroplet(dosim.Droplet{ID: 2, Name: "web-2", Tags: []string{"dropleak"}})
+	reader, err := doclient.NewReader(doclient.Options{Token: doclient.StaticToken("dop_v1_reader"), Transport: cloud.Transport(),
+		Pace: doclient.Pace{PerSecond: 1000, Burst: 1000}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := assembled(t, func(d *Deps) { d.Reader = reader })
+	f, err := s.fleet(t.Context())
+	if err != nil || len(f.Droplets) != 2 {
+		t.Fatalf("%+v, %v", f, err)
+	}
+	for _, d := range f.Droplets {
+		if d.Off != (d.Name == "web-1") {
+			t.Errorf("%s is off: %t", d.Name, d.Off)
 		}
 	}
 }

@@ -98,6 +98,13 @@ func ran(left time.Duration, outcomes ...remedy.Outcome) func(*testing.T, *store
 	}
 }
 
+// together is a finding about workers of a droplet that went missing so long ago.
+func together(ago time.Duration) finding.Finding {
+	f := silent("f1", finding.KindMissing, "", ago)
+	f.Missing = &finding.Missing{Workers: []string{"mail", "video"}}
+	return f
+}
+
 func TestWanted(t *testing.T) {
 	member := func(id, droplet string, left time.Duration) finding.Finding {
 		return running(id, left, func(f *finding.Finding) { f.Subject.DropletID, f.Incident = droplet, "f1" })
@@ -128,6 +135,8 @@ func TestWanted(t *testing.T) {
 		"agent silent just now": {open(silent("f1", finding.KindSilent, "", 9*time.Minute)), ""},
 		"no metrics":            {open(silent("f1", finding.KindNoMetrics, "", time.Hour)), "lost_droplet finding/f1 error"},
 		"a worker's metrics":    {open(silent("f1", finding.KindNoMetrics, "mail", time.Hour)), ""},
+		"workers missing":       {open(together(11 * time.Minute)), "lost_droplet finding/f1 error"},
+		"missing just now":      {open(together(9 * time.Minute)), ""},
 		"heard of again":        {open(comes("f1", time.Minute, time.Hour)), ""},
 		"heard while it rings":  {func(t *testing.T, st *store.Store) { rung(t, st); open(comes("f1", time.Minute, time.Hour))(t, st) }, "lost_droplet finding/f1 error"},
 		"silent again":          {open(comes("f1", 0, 9*time.Minute)), ""},

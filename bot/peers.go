@@ -88,5 +88,8 @@ func minute(t time.Time) string { return t.UTC().Truncate(time.Minute).Format(ti
 // tells of it, is silent.
 func missed(f finding.Finding, sub finding.Subject) bool {
 	s := f.Subject
+	if f.Missing != nil && s.DropletID == sub.DropletID && f.Missing.Gone(sub.Worker) {
+		return !f.State.Final()
+	}
 	return s.Kind == finding.KindSilent && !f.State.Final() && f.Heard.IsZero() && s.DropletID == sub.DropletID && (s.Worker == "" || s.Worker == sub.Worker)
 }

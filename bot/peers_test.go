@@ -20,6 +20,9 @@ func TestPeers(t *testing.T) {
 	silent := func(worker string, state finding.State) []finding.Finding {
 		return []finding.Finding{{State: state, Subject: finding.Subject{Kind: finding.KindSilent, DropletID: "1", Worker: worker}}}
 	}
+	together := func(worker string, state finding.State) []finding.Finding {
+		return []finding.Finding{{State: state, Subject: finding.Subject{Kind: finding.KindMissing, DropletID: "1"}, Missing: &finding.Missing{Workers: []string{worker, "x"}, Back: []string{"y"}}}}
+	}
 	again := silent("mail", finding.Open)
 	again[0].Heard = ago(time.Minute)
 	for name, c := range map[string]struct {
@@ -40,6 +43,9 @@ func TestPeers(t *testing.T) {
 		"its agent is silent":            {seen: []history.Presence{agent, well}, live: silent("", finding.Open), missing: "silent is open"},
 		"heard of again":                 {seen: []history.Presence{agent, well}, live: again},
 		"another is silent":              {seen: []history.Presence{agent, well}, live: silent("web", finding.Open)},
+		"missing with others":            {seen: []history.Presence{agent, well}, live: together("mail", finding.Open), missing: "silent is open"},
+		"others are missing":             {seen: []history.Presence{agent, well}, live: together("web", finding.Open)},
+		"they were missing":              {seen: []history.Presence{agent, well}, live: together("mail", finding.Resolved)},
 		"it leaks":                       {seen: []history.Presence{agent, well}, live: []finding.Finding{{State: finding.Open, Subject: finding.Subject{Kind: finding.KindLeak, DropletID: "1", Worker: "mail"}}}},
 		"from a file":                    {seen: []history.Presence{with(func(p *history.Presence) { p.Source = history.SourceImport })}, none: true},
 		"on a droplet that left":         {seen: []history.Presence{with(func(p *history.Presence) { p.DropletID = "2" })}, none: true},

@@ -57,10 +57,13 @@ func TestOnHandInWords(t *testing.T) {
 
 // A report counts what a silent source told of among what is not seen.
 func TestNotSeen(t *testing.T) {
-	for kind, want := range map[finding.Kind]int{finding.KindSilent: 1, finding.KindSource: 12, finding.KindNoMetrics: 0, finding.KindLeak: 0} {
+	for kind, want := range map[finding.Kind]int{finding.KindSilent: 1, finding.KindSource: 12, finding.KindMissing: 2, finding.KindNoMetrics: 0, finding.KindLeak: 0} {
 		f := finding.Finding{Subject: finding.Subject{Kind: kind}}
 		if kind == finding.KindSource {
 			f.Outage = &finding.Outage{Workers: 12, Droplets: 5}
+		}
+		if kind == finding.KindMissing {
+			f.Missing = &finding.Missing{Workers: []string{"a", "b"}, Back: []string{"c"}}
 		}
 		if got := notSeen(f); got != want {
 			t.Errorf("%s: %d not seen, want %d", kind, got, want)

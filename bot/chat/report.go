@@ -141,6 +141,8 @@ func notSeen(f finding.Finding) int {
 		return 1
 	case f.Outage != nil:
 		return f.Outage.Workers
+	case f.Missing != nil:
+		return len(f.Missing.Workers)
 	}
 	return 0
 }

@@ -5,6 +5,7 @@ package finding
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/dropleak/dropleak/detector"
@@ -16,7 +17,9 @@ type Kind string
 // The kinds. KindSilent is its own finding because silence never reads as
 // health; KindUnexplained is growth of a droplet that no worker explains;
 // KindThreshold is a worker that holds what its operator called too much,
-// whether it leaks or not; KindSource is a source that is silent as a whole.
+// whether it leaks or not; KindSource is a source that is silent as a whole;
+// KindMissing is several workers of a droplet, or one and the droplet's memory,
+// that went missing together.
 const (
 	KindLeak        Kind = "leak"
 	KindThreshold   Kind = "threshold"
@@ -24,11 +27,14 @@ const (
 	KindSilent      Kind = "silent"
 	KindNoMetrics   Kind = "no_metrics"
 	KindSource      Kind = "source"
+	KindMissing     Kind = "missing"
 	KindClone       Kind = "clone"
 )
 
 // OfSilence reports whether it is that something was heard of and no longer is.
-func (k Kind) OfSilence() bool { return k == KindSilent || k == KindNoMetrics || k == KindSource }
+func (k Kind) OfSilence() bool {
+	return k == KindSilent || k == KindNoMetrics || k == KindSource || k == KindMissing
+}
 
 // OfWorker reports whether it is trouble that a restart of the worker may end.
 func (k Kind) OfWorker() bool { return k == KindLeak || k == KindThreshold }
@@ -126,9 +132,10 @@ type Finding struct {
 	App, Unit string    // what Celery and the manager call it, where known
 	Began     time.Time // when its growth, or its silence, began, in real time; zero: not known
 	Heard     time.Time // of silence: since when it is heard of again; zero: it is not
-	Source    string    // of no metrics: the source that told last; empty: DigitalOcean's own
+	Source    string    // of no metrics: the source that told last; empty: DigitalOcean's own; of what is missing: empty for its agent
 	Incident  string    // the id of the incident it belongs to, see [Gather]; empty: none
 	Outage    *Outage   `json:",omitempty"` // of a source
+	Missing   *Missing  `json:",omitempty"` // of a droplet
 
 	Channel, MessageTS string    // the one Slack message of this finding; empty before it is posted
 	Picture            string    // Slack file id of its newest chart; empty for none
@@ -143,6 +150,44 @@ type Outage struct {
 	Removed           bool   `json:",omitempty"` // from the configuration, or its token was revoked
 	Never             bool   `json:",omitempty"` // it never answered: what it would tell of nobody knows
 	Trouble           string // what came instead of an answer, in the words of whoever asked
+}
+
+// Missing is what of a droplet went missing together.
+type Missing struct {
+	Workers []string // that are not heard of, sorted
+	Back    []string `json:",omitempty"` // that were among them and are heard of again, sorted
+	Memory  bool     // the droplet's own memory is not heard of either
+	Off     bool     `json:",omitempty"` // DigitalOcean says that the droplet is off
+}
+
+// All is how many workers went missing, those that are back among them.
+func (m *Missing) All() int { return len(m.Workers) + len(m.Back) }
+
+// Gone reports whether a worker, or the memory of the droplet by the name of
+// none, is not heard of.
+func (m *Missing) Gone(worker string) bool {
+	if worker == "" {
+		return m.Memory
+	}
+	return slices.Contains(m.Workers, worker)
+}
+
+// Of reports whether it is gone or was, and is back.
+func (m *Missing) Of(worker string) bool { return m.Gone(worker) || slices.Contains(m.Back, worker) }
+
+// Returned is that all of it is heard of again.
+func (m *Missing) Returned() *Missing {
+	if m == nil {
+		return nil
+	}
+	back := slices.Concat(m.Workers, m.Back)
+	slices.Sort(back)
+	return &Missing{Back: back}
+}
+
+// Equal reports whether another says the same.
+func (m *Missing) Equal(other *Missing) bool {
+	return other != nil && slices.Equal(m.Workers, other.Workers) && slices.Equal(m.Back, other.Back) && m.Memory == other.Memory && m.Off == other.Off
 }
 
 // Filter narrows a list of findings. Zero fields do not narrow.

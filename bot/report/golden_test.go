@@ -60,6 +60,16 @@ func source(o finding.Outage) finding.Finding {
 		Subject: finding.Subject{Kind: finding.KindSource, Source: "prometheus-main"}}
 }
 
+// missing is a finding about workers of a droplet that went missing together.
+func missing(m finding.Missing, change ...func(*finding.Finding)) finding.Finding {
+	f := finding.Finding{ID: "f7m7", State: finding.Open, Severity: finding.High, Opened: noon, LastSeen: noon, Began: noon.Add(-time.Hour), Missing: &m,
+		Subject: finding.Subject{Kind: finding.KindMissing, DropletID: "42", DropletName: "web-1"}}
+	for _, c := range change {
+		c(&f)
+	}
+	return f
+}
+
 // heard is a finding about silence that is heard of again.
 func heard(f finding.Finding, change ...func(*finding.Finding)) finding.Finding {
 	f.Heard = noon.Add(-40 * time.Minute)
@@ -138,6 +148,15 @@ func silences() map[string]Message {
 		}), Look{At: noon}),
 		"finding-metrics-again": Finding(heard(other(finding.KindNoMetrics, "", "no memory came from DigitalOcean from 22 Nov 11:00 UTC to 22 Nov 11:20 UTC; it is heard of again, and this closes at 22 Nov 12:20 UTC if it stays so")), Look{At: noon}),
 		"finding-heard-again": Finding(heard(other(finding.KindSilent, "mail", "this worker was not seen, while its agent reported, from 22 Nov 11:00 UTC to 22 Nov 11:20 UTC"), func(f *finding.Finding) {
+			f.State, f.Why = finding.Resolved, "it is heard of again"
+		}), Look{At: noon}),
+		"finding-missing": Finding(missing(finding.Missing{Workers: []string{"beat", "mail<1>", "video"}}), Look{At: noon}),
+		"finding-missing-off": Finding(missing(finding.Missing{Workers: strings.Fields("beat chat invoices mail news orders search thumbs video web"), Memory: true, Off: true}, func(f *finding.Finding) {
+			f.Source = "sender/prom<1>"
+		}), Look{At: noon}),
+		"finding-missing-rest": Finding(missing(finding.Missing{Workers: []string{"mail"}, Back: []string{"beat", "video"}}, func(f *finding.Finding) { f.Source = "prometheus" }), Look{At: noon}),
+		"finding-missing-back": Finding(heard(missing(finding.Missing{Back: []string{"beat", "mail", "video"}})), Look{At: noon}),
+		"finding-missing-over": Finding(heard(missing(finding.Missing{Back: []string{"beat", "mail", "video"}}), func(f *finding.Finding) {
 			f.State, f.Why = finding.Resolved, "it is heard of again"
 		}), Look{At: noon}),
 		"finding-source":         Finding(source(finding.Outage{Workers: 12, Droplets: 5, Trouble: "Get \"http://10.0.0.9:9090/api\": connection <refused>"}), Look{At: noon}),

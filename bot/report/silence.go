@@ -42,9 +42,14 @@ func silenceWords(f finding.Finding, in tongue) string {
 	if f.Outage != nil && f.Heard.IsZero() {
 		return outageWords(f, in)
 	}
-	since, from := saysNoAgentSince, saysNoAgentFrom
+	if f.Missing != nil && f.Heard.IsZero() {
+		return missingWords(f, in)
+	}
+	since, from, again := saysNoAgentSince, saysNoAgentFrom, saysHeardAgain
 	var named []any
 	switch {
+	case f.Missing != nil:
+		from, again, named = saysMissingFrom, saysMissingAgain, []any{count(f.Missing.All(), "worker")}
 	case f.Subject.Source != "":
 		since, from = saysNoSourceSince, saysNoSourceFrom
 		named = []any{in.name(f.Subject.Source)}
@@ -62,7 +67,37 @@ func silenceWords(f finding.Finding, in tongue) string {
 	case f.State.Final():
 		return fmt.Sprintf(from, append(named, in.date(f.Began), in.date(f.Heard))...)
 	}
-	return fmt.Sprintf(from, append(named, in.date(f.Began), in.date(f.Heard))...) + saysHeardAgain
+	return fmt.Sprintf(from, append(named, in.date(f.Began), in.date(f.Heard))...) + again
+}
+
+// mostNamed is how many of a droplet's workers are told by name.
+const mostNamed = 8
+
+// missingWords say what of a droplet is not seen, since when, and what to do.
+func missingWords(f finding.Finding, in tongue) string {
+	m, mend, memory := f.Missing, fmt.Sprintf(saysMendReach, in.name(f.Source)), ""
+	switch {
+	case m.Off:
+		mend = saysMendOff
+	case len(m.Workers) == 0:
+		mend = saysMendMemory
+	case f.Source == "":
+		mend = saysMendAgentsOwn
+	}
+	if len(m.Workers) == 0 {
+		return fmt.Sprintf(saysMissingMemory, in.date(f.Began), mend)
+	}
+	if m.Memory {
+		memory = saysMissingNoMemory
+	}
+	var names []string
+	for _, w := range m.Workers[:min(len(m.Workers), mostNamed)] {
+		names = append(names, in.name(w))
+	}
+	if more := len(m.Workers) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	return fmt.Sprintf(saysMissingSince, missingWorkers(*m), have(len(m.Workers)), in.date(f.Began), list(names), memory, mend)
 }
 
 // outageWords say since when a source is silent, what that leaves unwatched,

@@ -36,6 +36,10 @@ func TestTimesInAZone(t *testing.T) {
 			"Nobody else tells of what it told of until 22 Nov 12:00 CET: 3 workers on 2 droplets are not watched. Have another source or an agent tell of them; if this is meant, call it a false alarm."},
 		{source(finding.Outage{Never: true, Trouble: "no such host"}), berlin, "The source prometheus-main has not answered once since 22 Nov 12:00 CET: nobody knows what it would tell of. " +
 			"See that its address and its access are right; dropleak sources says how it stands. In place of an answer came: no such host."},
+		{missing(finding.Missing{Workers: []string{"a", "<b>"}, Memory: true}), berlin, "2 workers of this droplet have not been seen since 22 Nov 12:00 CET: a and <b>, nor its memory. The agent goes on: see what ended them there."},
+		{missing(finding.Missing{Workers: []string{"a"}, Back: []string{"b"}, Off: true}), berlin, "1 of 2 workers of this droplet has not been seen since 22 Nov 12:00 CET: a. DigitalOcean says that the droplet is off."},
+		{missing(finding.Missing{Back: []string{"a", "b"}, Memory: true}), berlin, "The workers of this droplet are seen again; its memory is not, since 22 Nov 12:00 CET. Is its metrics agent running?"},
+		{heard(missing(finding.Missing{Back: []string{"a", "b"}})), berlin, "2 workers of this droplet went unseen from 22 Nov 12:00 CET to 22 Nov 12:20 CET. All are seen again; this closes when that has lasted."},
 	} {
 		if got := Summary(tt.f, tt.zone); got != tt.want {
 			t.Errorf("says\n%q, want\n%q", got, tt.want)
@@ -70,4 +74,19 @@ func TestAsOfInAZone(t *testing.T) {
 		}
 	}
 	t.Error("there is no chart")
+}
+
+// What went missing on a droplet is one line.
+func TestHeadlineOfADroplet(t *testing.T) {
+	for want, f := range map[string]finding.Finding{
+		"web-1: 2 workers not seen any more":        missing(finding.Missing{Workers: []string{"a", "b"}}),
+		"web-1: 1 of 2 workers not seen any more":   missing(finding.Missing{Workers: []string{"a"}, Back: []string{"b"}}),
+		"web-1 is off: 2 workers not seen any more": missing(finding.Missing{Workers: []string{"a", "b"}, Off: true}),
+		"web-1: its memory is not seen any more":    missing(finding.Missing{Back: []string{"a"}, Memory: true}),
+		"web-1: its workers are heard of again":     heard(missing(finding.Missing{Back: []string{"a", "b"}})),
+	} {
+		if got := Headline(f, noon); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
 }

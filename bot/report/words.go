@@ -163,6 +163,15 @@ const (
 	saysNoMetricsFrom   = "No memory came from DigitalOcean from %s to %s."
 	saysNoWorkerFrom    = "This worker was not seen from %s to %s, while its agent reported."
 	saysNoAgentFrom     = "The agent did not report from %s to %s."
+	saysMissingSince    = "%s of this droplet %s not been seen since %s: %s%s. %s"
+	saysMissingNoMemory = ", nor its memory"
+	saysMissingMemory   = "The workers of this droplet are seen again; its memory is not, since %s. %s"
+	saysMissingFrom     = "%s of this droplet went unseen from %s to %s."
+	saysMissingAgain    = " All are seen again; this closes when that has lasted."
+	saysMendOff         = "*DigitalOcean says that the droplet is off.*"
+	saysMendAgentsOwn   = "The agent goes on: see what ended them there."
+	saysMendReach       = "The source %s goes on: see that the droplet runs and is reached."
+	saysMendMemory      = "Is its metrics agent running?"
 	saysHeardAgain      = " It is heard of again; this closes when that has lasted."
 	saysLabelDetails    = "Details"
 	saysLabelUnmute     = "Unmute"
@@ -324,6 +333,8 @@ func headline(f finding.Finding, title string, at time.Time) string {
 		return title + " " + silence(f)
 	case finding.KindSource:
 		return title + " " + outage(f)
+	case finding.KindMissing:
+		return title + gone(f)
 	case finding.KindUnexplained:
 		return title + ": memory grows and no worker explains it"
 	case finding.KindThreshold:
@@ -351,6 +362,38 @@ func silence(f finding.Finding) string {
 		return "has gone silent"
 	}
 	return "is not seen any more"
+}
+
+// gone says after a droplet's name how what went missing together on it stands.
+func gone(f finding.Finding) string {
+	m := f.Missing
+	switch {
+	case m == nil || !f.Heard.IsZero():
+		return ": its workers are heard of again"
+	case len(m.Workers) == 0:
+		return ": its memory is not seen any more"
+	}
+	said := ": " + missingWorkers(*m) + " not seen any more"
+	if m.Off {
+		return " is off" + said
+	}
+	return said
+}
+
+// have is the verb of a number of things.
+func have(n int) string {
+	if n == 1 {
+		return "has"
+	}
+	return "have"
+}
+
+// missingWorkers counts them, of how many: "3 workers", "1 of 3 workers".
+func missingWorkers(m finding.Missing) string {
+	if len(m.Back) > 0 {
+		return fmt.Sprintf("%d of %s", len(m.Workers), count(m.All(), "worker"))
+	}
+	return count(m.All(), "worker")
 }
 
 // outage says after its name how a source stands that is silent as a whole.

@@ -99,8 +99,16 @@ func (w *Watch) away(fleet Fleet, live []finding.Finding, seen []history.Presenc
 
 // removed returns the source by whose removal a finding about silence has lost
 // its subject; "" where somebody is still expected to tell of it.
-func removed(f finding.Finding, seen []history.Presence, sources []Source) string {
-	s, gone := f.Subject, ""
+func removed(f finding.Finding, seen []history.Presence, sources []Source) (gone string) {
+	if f.Missing != nil { // by all of its workers
+		for _, alone := range oneByOne(f) {
+			if gone = removed(alone, seen, sources); gone == "" {
+				return ""
+			}
+		}
+		return gone
+	}
+	s := f.Subject
 	if s.Kind == finding.KindSource && !expected(sources, s.Source) && (f.Outage == nil || !f.Outage.Removed) {
 		return s.Source
 	}
@@ -119,8 +127,21 @@ func removed(f finding.Finding, seen []history.Presence, sources []Source) strin
 	return gone
 }
 
+// oneByOne are the findings that the workers of one would have alone.
+func oneByOne(f finding.Finding) (out []finding.Finding) {
+	for _, worker := range slices.Concat(f.Missing.Workers, f.Missing.Back) {
+		alone := f
+		alone.Missing, alone.Subject.Kind, alone.Subject.Worker = nil, finding.KindNoMetrics, worker
+		out = append(out, alone)
+	}
+	return out
+}
+
 // forgotten reports whether history no longer knows what a finding is about.
 func (w *Watch) forgotten(f finding.Finding, seen []history.Presence, at time.Time) bool {
+	if f.Missing != nil {
+		return !slices.ContainsFunc(oneByOne(f), func(alone finding.Finding) bool { return !w.forgotten(alone, seen, at) })
+	}
 	about := func(history.Presence) bool { return true }
 	switch f.Subject.Kind {
 	case finding.KindSilent:

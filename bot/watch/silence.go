@@ -64,7 +64,12 @@ func (w *Watch) silence(ctx context.Context, fleet []Droplet, seen []history.Pre
 	never, neverErr := w.neverAnswered(ctx, r, sources, by)
 	out = slices.Concat(out, gone, never)
 	errs := []error{err, goneErr, neverErr}
-	for _, u := range r.units {
+	groups, alone := w.together(ctx, r, by)
+	for _, g := range groups {
+		s, err := w.settleTogether(ctx, r, g)
+		out, errs = append(out, s), append(errs, err)
+	}
+	for _, u := range alone {
 		s, err := w.settleSilence(ctx, u, by, at)
 		out, errs = append(out, s), append(errs, err)
 	}
@@ -100,30 +105,21 @@ func Silent(p history.Presence, at time.Time) bool {
 	return p.Interval > 0 && at.Sub(p.Last) > max(missed*p.Interval, floor)
 }
 
-// settleSilence keeps the finding about the silence of one unit. A worker has
-// one, whoever told of it when that began.
+// settleSilence keeps the finding about the silence of one unit.
 func (w *Watch) settleSilence(ctx context.Context, u unit, by map[string]finding.Finding, at time.Time) (s settled, err error) {
-	subject := u.subject()
-	f, found := by[subject.Key()]
-	if other := subject; !found && subject.Worker != "" {
-		other.Kind = finding.KindSilent
-		if subject.Kind == finding.KindSilent {
-			other.Kind = finding.KindNoMetrics
-		}
-		f, found = by[other.Key()]
-	}
+	f, found := ownFinding(u, by)
 	switch {
 	case u.hearing == unknown:
 		return s, nil
 	case found && u.hearing == missing:
-		return w.still(ctx, f, u.p, nil, at)
+		return w.still(ctx, f, u.p, standing{}, at)
 	case found:
 		s.change, err = w.heard(ctx, f, u.p, at)
 		return s, err
-	case u.hearing == heard || w.inHand(ctx, u.droplet.ID, u.p.Worker):
+	case u.hearing == heard || w.excused(ctx, u):
 		return s, nil
 	}
-	return w.fallSilent(ctx, u.droplet, finding.Finding{Subject: subject, Source: sourceOf(u.p), Began: u.p.Last}, at)
+	return w.fallSilent(ctx, u.droplet, finding.Finding{Subject: u.subject(), Source: sourceOf(u.p), Began: u.p.Last}, at)
 }
 
 // fallSilent opens a finding about a silence.
@@ -141,10 +137,10 @@ func (w *Watch) fallSilent(ctx context.Context, d Droplet, f finding.Finding, at
 }
 
 // still keeps a finding about silence that goes on or has begun again: one whose
-// mute has run out wakes, and one that has no message yet is told again. Of a
-// source, now is what that leaves unwatched by now.
-func (w *Watch) still(ctx context.Context, f finding.Finding, p history.Presence, now *finding.Outage, at time.Time) (settled, error) {
-	if !f.Heard.IsZero() && now == nil && w.inHand(ctx, p.DropletID, p.Worker) {
+// mute has run out wakes, and one that has no message yet is told again. Of
+// several, now is how they stand by now.
+func (w *Watch) still(ctx context.Context, f finding.Finding, p history.Presence, now standing, at time.Time) (settled, error) {
+	if !f.Heard.IsZero() && now.alone() && w.inHand(ctx, p.DropletID, p.Worker) {
 		return settled{}, nil // as where it would be opened
 	}
 	what, changed := Seen, false
@@ -154,12 +150,13 @@ func (w *Watch) still(ctx context.Context, f finding.Finding, p history.Presence
 		}
 		if !f.Heard.IsZero() {
 			what, f.Heard, f.Began, f.Updated = Hushed, time.Time{}, p.Last, at
-			if now == nil {
+			if now.outage == nil {
 				f.Source = sourceOf(p)
 			}
 		}
-		if changed = now != nil && (what == Hushed || outgrown(f.Outage, *now)); changed {
-			f.Outage, f.Updated = now, at
+		if changed = now.news(*f) || what == Hushed && !now.alone(); changed {
+			now.put(f)
+			f.Updated = at
 		}
 		if changed || what == Hushed {
 			f.Summary = silenceSentence(*f)
@@ -215,6 +212,7 @@ func (w *Watch) heard(ctx context.Context, f finding.Finding, p history.Presence
 		case first || at.Sub(last) > w.apart(p, at):
 			if first {
 				what, f.Updated = Heard, at
+				f.Missing = f.Missing.Returned()
 			}
 			f.Heard, f.Summary = at, fmt.Sprintf("%s; it is heard of again, and this closes at %s if it stays so",
 				pastSentence(*f, at), moment(at.Add(w.steady(p))))
@@ -252,6 +250,8 @@ func silenceSentence(f finding.Finding) string {
 	switch {
 	case f.Outage != nil:
 		return outageSentence(f)
+	case f.Missing != nil:
+		return missingSentence(f)
 	case f.Source != "":
 		return "nothing from the source " + f.Source + " since " + since + "; dropleak sources says how it stands"
 	case f.Subject.Kind == finding.KindNoMetrics:
@@ -268,6 +268,8 @@ func pastSentence(f finding.Finding, to time.Time) string {
 	switch {
 	case f.Outage != nil:
 		what = "nothing came from the source " + f.Subject.Source
+	case f.Missing != nil:
+		what = count(f.Missing.All(), "worker") + " of this droplet went unseen"
 	case f.Source != "":
 		what = "nothing came from the source " + f.Source
 	case f.Subject.Kind == finding.KindNoMetrics:

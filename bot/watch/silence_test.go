@@ -212,12 +212,12 @@ func TestOneOfTwoSourcesIsSilent(t *testing.T) {
 					told = append(told, after.String()+" "+said)
 				}
 			}
-			want := []string{"1h20m0s opened no_metrics, opened no_metrics mailer", "2h0m0s heard no_metrics, heard no_metrics mailer", "3h0m0s resolved no_metrics, resolved no_metrics mailer"}
+			want := []string{"1h20m0s opened missing", "2h0m0s heard missing", "3h0m0s resolved missing"}
 			if !slices.Equal(told, want) {
 				t.Errorf("told\n%s\nwant\n%s", strings.Join(told, "\n"), strings.Join(want, "\n"))
 			}
 			all, err := b.store.Findings(t.Context(), finding.Filter{})
-			if err != nil || len(all) != 2 || all[0].Summary != "nothing came from the source prometheus from 2 Mar 01:00 UTC to 2 Mar 02:00 UTC" {
+			if err != nil || len(all) != 1 || all[0].Summary != "1 worker of this droplet went unseen from 2 Mar 01:00 UTC to 2 Mar 02:00 UTC" || all[0].Source != "prometheus" {
 				t.Errorf("%v: it says %+v", err, all)
 			}
 		})

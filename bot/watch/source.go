@@ -181,7 +181,7 @@ func (w *Watch) sourcesSilent(ctx context.Context, r *roll, by map[string]findin
 		case o.Droplets == 0:
 			s.change, err = w.replaced(ctx, f, othersTell, r.at)
 		case found:
-			s, err = w.still(ctx, f, t.p, &o, r.at)
+			s, err = w.still(ctx, f, t.p, standing{outage: &o}, r.at)
 		default:
 			s, err = w.fallSilent(ctx, Droplet{}, finding.Finding{Subject: subject, Began: t.p.Last, Severity: finding.High, Outage: &o}, r.at)
 		}

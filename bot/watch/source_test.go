@@ -66,7 +66,7 @@ func TestASilentSource(t *testing.T) {
 			"nothing from the source prometheus since 2 Mar 00:00 UTC: 6 workers on 3 droplets are not watched; see that it runs and can be reached, dropleak sources says how it stands; in place of an answer came: connection refused"},
 		{"what it asks", []string{"data of prometheus"}, nil, nil, "20m0s opened source prometheus", "though it answers: 6 workers on 3 droplets are not watched; see that it still measures them"},
 		{"a worker", []string{"prometheus/1/mail"}, nil, nil, "20m0s opened no_metrics mail", ""},
-		{"a droplet of it", []string{"prometheus/1"}, nil, nil, "20m0s opened no_metrics mail, opened no_metrics video", ""},
+		{"a droplet of it", []string{"prometheus/1"}, nil, nil, "20m0s opened missing", "2 workers of this droplet have not been seen since 2 Mar 00:00 UTC: mail, video; the source prometheus goes on"},
 		{"DigitalOcean", []string{"digitalocean"}, nil, func(b *bed) {
 			b.seen = slices.DeleteFunc(b.seen, func(p history.Presence) bool { return p.Source == "prometheus" })
 		}, "20m0s opened source digitalocean", "nothing from the source digitalocean since 2 Mar 00:00 UTC: the memory of 3 droplets is not watched"},
@@ -305,7 +305,7 @@ func TestASourceComesBackBitByBit(t *testing.T) {
 		}
 		want := []string{"20m0s opened no_metrics video", "50m0s opened source prometheus", "1h10m0s heard source prometheus"}
 		if stays {
-			want = append(want, "1h30m0s opened no_metrics mail, opened no_metrics video")
+			want = append(want, "1h30m0s opened missing")
 		}
 		if want = append(want, "2h10m0s resolved source prometheus"); !slices.Equal(told, want) {
 			t.Errorf("stays %t: told\n%s\nwant\n%s", stays, strings.Join(told, "\n"), strings.Join(want, "\n"))

@@ -32,7 +32,7 @@ func (w *Watch) removedSources(ctx context.Context, r *roll, by map[string]findi
 		var err error
 		switch {
 		case o.Workers > 0 && found:
-			s, err = w.still(ctx, f, last, &o, r.at)
+			s, err = w.still(ctx, f, last, standing{outage: &o}, r.at)
 		case o.Workers > 0 && r.at.Sub(last.Last) > w.quiet(last): // else whoever has its place may yet tell
 			s, err = w.fallSilent(ctx, Droplet{}, finding.Finding{Subject: subject, Began: last.Last, Severity: finding.High, Outage: &o}, r.at)
 		case found && f.Outage != nil && f.Outage.Removed:
@@ -59,7 +59,7 @@ func (w *Watch) neverAnswered(ctx context.Context, r *roll, sources []Source, by
 		case found && !never && f.Outage != nil && f.Outage.Never:
 			s.change, err = w.replaced(ctx, f, "it answers", r.at)
 		case found && never && f.Outage != nil && f.Outage.Never:
-			s, err = w.still(ctx, f, history.Presence{Source: x.Name, Last: x.Since}, &finding.Outage{Never: true, Trouble: x.Trouble}, r.at)
+			s, err = w.still(ctx, f, history.Presence{Source: x.Name, Last: x.Since}, standing{outage: &finding.Outage{Never: true, Trouble: x.Trouble}}, r.at)
 		case !found && never && !x.Asked.IsZero() && r.at.Sub(x.Since) > w.quiet(history.Presence{Source: x.Name}):
 			s, err = w.fallSilent(ctx, Droplet{}, finding.Finding{Subject: subject, Began: x.Since, Severity: finding.High,
 				Outage: &finding.Outage{Never: true, Trouble: x.Trouble}}, r.at)

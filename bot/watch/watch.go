@@ -36,6 +36,7 @@ type Droplet struct {
 	ID   string // decimal
 	Name string
 	Tags []string
+	Off  bool // it is not running
 }
 
 // Fleet is the droplets that are watched.

@@ -41,7 +41,9 @@ resolved, dismissed or is gone too. What is silent has a line below that says
 since when and what to do, in the time zone of the terminal. With --json a
 finding about a source has "unwatched": how many workers and droplets nobody else
 tells of, whether the source "answers" though it tells nothing new, was "removed",
-or "never" answered. Without a further word it reads the store and changes nothing.`,
+or "never" answered; one about what of a droplet went missing together has
+"missing": its workers, those that are back, whether its memory is missing too, and
+whether DigitalOcean says that it is off. Without a further word it reads the store and changes nothing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd.Context(), s, f.config, func(st *store.Store) error {
@@ -72,6 +74,7 @@ type findingJSON struct {
 	Worker    string           `json:"worker"`
 	Source    string           `json:"source"`    // that is silent, or that told last of what is
 	Unwatched *unwatchedJSON   `json:"unwatched"` // of a source that is silent, or was
+	Missing   *missingJSON     `json:"missing"`   // of a droplet
 	Verdict   detector.Kind    `json:"verdict,omitempty"`
 	Reason    detector.Reason  `json:"reason,omitempty"`
 	Rate      *float64         `json:"rate_bytes_per_hour"`
@@ -105,12 +108,27 @@ func unwatched(o *finding.Outage) *unwatchedJSON {
 	return &unwatchedJSON{o.Workers, o.Droplets, o.Answers, o.Removed, o.Never}
 }
 
+// missingJSON is what of a droplet went missing together.
+type missingJSON struct {
+	Workers []string `json:"workers"`
+	Back    []string `json:"back"`   // that were among them and are heard of again
+	Memory  bool     `json:"memory"` // the droplet's own is missing, too
+	Off     bool     `json:"off"`    // by DigitalOcean's word
+}
+
+func missing(m *finding.Missing) *missingJSON {
+	if m == nil {
+		return nil
+	}
+	return &missingJSON{append([]string{}, m.Workers...), append([]string{}, m.Back...), m.Memory, m.Off}
+}
+
 func findingsJSON(found []finding.Finding) []findingJSON {
 	out := []findingJSON{}
 	for _, f := range found {
 		j := findingJSON{ID: f.ID, Kind: f.Subject.Kind, State: f.State, Severity: f.Severity,
 			DropletID: f.Subject.DropletID, Droplet: f.Subject.DropletName, Worker: f.Subject.Worker,
-			Source: cmp.Or(f.Subject.Source, f.Source), Unwatched: unwatched(f.Outage), Verdict: f.Verdict.Kind, Reason: f.Verdict.Reason, OOMKills: f.OOMKills,
+			Source: cmp.Or(f.Subject.Source, f.Source), Unwatched: unwatched(f.Outage), Missing: missing(f.Missing), Verdict: f.Verdict.Kind, Reason: f.Verdict.Reason, OOMKills: f.OOMKills,
 			Evidence: append([]string{}, f.Verdict.Evidence...), Tasks: taskResults(f.Verdict), Summary: f.Summary,
 			Opened: f.Opened, LastSeen: f.LastSeen, Closed: given(f.Closed), By: f.By, Why: f.Why, Run: f.RunID}
 		if f.Verdict.Rate != nil {

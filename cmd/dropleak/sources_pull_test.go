@@ -95,3 +95,24 @@ func TestUnwatchedJSON(t *testing.T) {
 		})
 	}
 }
+
+// What went missing together on a droplet is one line that names it.
+func TestMissingTogether(t *testing.T) {
+	terminalInCET(t)
+	d := newDesk(t, "")
+	s := d.open()
+	defer s.Close()
+	began := time.Date(2026, 11, 28, 23, 30, 0, 0, time.UTC)
+	f := finding.Finding{ID: "f-missing", State: finding.Open, Severity: finding.High, Opened: began, Began: began, Source: "prometheus",
+		Subject: finding.Subject{Kind: finding.KindMissing, DropletID: "4711", DropletName: "web-1"}, Missing: &finding.Missing{Workers: []string{"mail\x1b[2J", "video"}, Memory: true, Off: true}}
+	if err := s.OpenFinding(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	d.run(0, "findings")
+	d.says("high", "missing", "web-1", "f-missing: 2 workers of this droplet have not been seen since 29 Nov 00:30 CET: mail[2J and video, nor its memory. DigitalOcean says that the droplet is off.")
+	d.run(0, "findings", "--json")
+	want := map[string]any{"workers": []any{"mail\x1b[2J", "video"}, "back": []any{}, "memory": true, "off": true}
+	if x := d.list(1)[0]; !reflect.DeepEqual(x["missing"], want) || x["unwatched"] != nil || x["kind"] != "missing" {
+		t.Errorf("%v", x)
+	}
+}

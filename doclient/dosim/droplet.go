@@ -27,6 +27,7 @@ type Droplet struct {
 	Created   time.Time // default 30 days ago
 	Memory    Curve     // default: 60 % of 98 % of the plan available
 	GPU       bool      // listed only with type=gpus, as for real
+	Off       bool      // switched off in the control panel, as its status says
 	NoAgent   bool      // no metrics agent: memory endpoints answer empty
 }
 
@@ -125,7 +126,7 @@ func (s *Sim) dropletBody(d *droplet) map[string]any {
 	}
 	return map[string]any{
 		"id": d.ID, "name": d.Name, "memory": d.MemoryMiB, "vcpus": d.VCPUs, "disk": d.DiskGiB,
-		"locked": s.busy(d.ID) != nil, "status": "active", "created_at": stamp(d.Created),
+		"locked": s.busy(d.ID) != nil, "status": map[bool]string{true: "off", false: "active"}[d.Off], "created_at": stamp(d.Created),
 		"features": d.Features, "backup_ids": []int{}, "next_backup_window": nil, "snapshot_ids": ids,
 		"image": map[string]any{
 			"id": 53893572, "name": "12 x64", "distribution": "Debian", "slug": "debian-12-x64", "public": true,

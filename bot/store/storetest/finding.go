@@ -124,6 +124,21 @@ func findingSource(t *testing.T, dsn string) {
 	}
 }
 
+// findingMissing: what of a droplet went missing together is read back whole.
+func findingMissing(t *testing.T, dsn string) {
+	s := Open(t, dsn)
+	want := finding.Finding{ID: "f1", State: finding.Open, Version: 1, Severity: finding.High, Opened: noon, Updated: noon, LastSeen: noon, Began: noon,
+		Subject: finding.Subject{Kind: finding.KindMissing, DropletID: "42", DropletName: "web-1"},
+		Missing: &finding.Missing{Workers: []string{"mail", "video"}, Back: []string{"beat"}, Memory: true, Off: true}}
+	if err := s.OpenFinding(t.Context(), want); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.LiveFinding(t.Context(), want.Subject.Key())
+	if d := cmp.Diff(want, got); err != nil || d != "" {
+		t.Errorf("%v, stored and read (-want +got):\n%s", err, d)
+	}
+}
+
 func findingUnique(t *testing.T, dsn string) {
 	s, ctx := Open(t, dsn), t.Context()
 	first := leak("f1", "42", "mailer")

@@ -28,6 +28,7 @@ var cases = []struct {
 	{"findings/incident", findingIncident},
 	{"findings/one live one a subject", findingUnique},
 	{"findings/one live one a source", findingSource},
+	{"finding/missing together", findingMissing},
 	{"findings/two writers", findingRace},
 	{"findings/list", findingList},
 	{"alerts/outbox", alertOutbox},
