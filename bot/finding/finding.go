@@ -187,7 +187,10 @@ func (m *Missing) Returned() *Missing {
 
 // Equal reports whether another says the same.
 func (m *Missing) Equal(other *Missing) bool {
-	return other != nil && slices.Equal(m.Workers, other.Workers) && slices.Equal(m.Back, other.Back) && m.Memory == other.Memory && m.Off == other.Off
+	if m == nil || other == nil {
+		return m == other
+	}
+	return slices.Equal(m.Workers, other.Workers) && slices.Equal(m.Back, other.Back) && m.Memory == other.Memory && m.Off == other.Off
 }
 
 // Filter narrows a list of findings. Zero fields do not narrow.
