@@ -70,6 +70,38 @@ func silenceWords(f finding.Finding, in tongue) string {
 	return fmt.Sprintf(from, append(named, in.date(f.Began), in.date(f.Heard))...) + again
 }
 
+// gone says after a droplet's name how what went missing together on it stands.
+func gone(f finding.Finding) string {
+	m := f.Missing
+	switch {
+	case m == nil || !f.Heard.IsZero():
+		return ": its workers are heard of again"
+	case len(m.Workers) == 0:
+		return ": its memory is not seen any more"
+	}
+	said := ": " + missingWorkers(*m) + " not seen any more"
+	if m.Off {
+		return " is off" + said
+	}
+	return said
+}
+
+// have is the verb of a number of things.
+func have(n int) string {
+	if n == 1 {
+		return "has"
+	}
+	return "have"
+}
+
+// missingWorkers counts them, of how many: "3 workers", "1 of 3 workers".
+func missingWorkers(m finding.Missing) string {
+	if len(m.Back) > 0 {
+		return fmt.Sprintf("%d of %s", len(m.Workers), count(m.All(), "worker"))
+	}
+	return count(m.All(), "worker")
+}
+
 // mostNamed is how many of a droplet's workers are told by name.
 const mostNamed = 8
 
