@@ -162,3 +162,23 @@ func together(text string) string {
 
 // Percent says a share: "92 %".
 func Percent(share float64) string { return fmt.Sprintf("%.0f %%", share*100) }
+
+// list joins names with commas and an "and".
+func list(names []string) string {
+	switch n := len(names); n {
+	case 0:
+		return ""
+	case 1:
+		return names[0]
+	default:
+		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+	}
+}
+
+// count says a number with its noun: "1 worker", "3 workers".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
