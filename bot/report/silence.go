@@ -75,15 +75,15 @@ func gone(f finding.Finding) string {
 	m := f.Missing
 	switch {
 	case m == nil || !f.Heard.IsZero():
-		return ": its workers are heard of again"
+		return saysMissingBack
 	case len(m.Workers) == 0:
-		return ": its memory is not seen any more"
+		return saysMissingUnseen
 	}
-	said := ": " + missingWorkers(*m) + " not seen any more"
+	said := saysMissingWorkers
 	if m.Off {
-		return " is off" + said
+		said = saysMissingOff
 	}
-	return said
+	return fmt.Sprintf(said, missingWorkers(*m))
 }
 
 // have is the verb of a number of things.
@@ -97,7 +97,7 @@ func have(n int) string {
 // missingWorkers counts them, of how many: "3 workers", "1 of 3 workers".
 func missingWorkers(m finding.Missing) string {
 	if len(m.Back) > 0 {
-		return fmt.Sprintf("%d of %s", len(m.Workers), count(m.All(), "worker"))
+		return fmt.Sprintf(saysOfAll, len(m.Workers), count(m.All(), "worker"))
 	}
 	return count(m.All(), "worker")
 }
@@ -127,7 +127,7 @@ func missingWords(f finding.Finding, in tongue) string {
 		names = append(names, in.name(w))
 	}
 	if more := len(m.Workers) - len(names); more > 0 {
-		names = append(names, fmt.Sprintf("%d more", more))
+		names = append(names, fmt.Sprintf(saysMore, more))
 	}
 	return fmt.Sprintf(saysMissingSince, missingWorkers(*m), have(len(m.Workers)), in.date(f.Began), list(names), memory, mend)
 }
