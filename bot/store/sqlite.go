@@ -28,10 +28,7 @@ func openSQLite(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err := standing(dir); err != nil && (o.Existing || !errors.Is(err, ErrNone)) {
 		return nil, fmt.Errorf("open store in %s: %w", dir, err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
-	}
-	if err := closeToOthers(filepath.Join(dir, "state.db"), filepath.Join(dir, "history.db")); err != nil {
+	if err := ready(dir, o.Beside); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{engine: SQLite}
@@ -51,6 +48,31 @@ func openSQLite(ctx context.Context, dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
+// ready makes the directory and the files that are missing, and reports
+// whether all of them can be worked with.
+func ready(dir string, beside bool) error {
+	ours, made := sqliteFiles, []string{"state.db", "history.db"}
+	if !beside {
+		ours, made = append([]string{"lock"}, ours...), append(made, "lock")
+	} else if standing(dir) != nil {
+		if err := strange(dir); err != nil {
+			return err
+		}
+	}
+	if err := makeDirs(dir, beside); err != nil {
+		return err
+	}
+	if err := reach(dir, ours...); err != nil {
+		return err
+	}
+	for _, name := range made {
+		if err := closeToOthers(filepath.Join(dir, name), beside); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // standing reports whether a store is in dir: nil, or ErrNone where nothing
 // is.
 func standing(dir string) error {
@@ -67,23 +89,18 @@ func standing(dir string) error {
 	return err
 }
 
-// closeToOthers makes the files that are not there yet with the rights that
-// their journals take over: whatever the directory lets in, they are read by
-// nobody else.
-func closeToOthers(paths ...string) error {
-	for _, path := range paths {
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600)
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := f.Close(); err != nil {
-			return err
-		}
+// closeToOthers makes a file that is not there yet with the rights that its
+// journals take over: whatever the directory lets in, they are read by nobody
+// else.
+func closeToOthers(path string, beside bool) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
 	}
-	return nil
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), give(path, beside))
 }
 
 // openFile prepares the pools on one file. It cannot fail: database/sql

@@ -115,7 +115,7 @@ func askSSH(ctx context.Context, src configs.Source) (string, error) {
 func askStore(ctx context.Context, c configs.Config) (string, error) {
 	st, err := store.Open(ctx, c.StoreDSN(), store.Options{Beside: true, Existing: true})
 	if errors.Is(err, store.ErrNone) {
-		return "sqlite, made at the first start", nil
+		return "sqlite, made at the first start", store.CanMake(c.StoreDSN())
 	}
 	if errors.Is(err, store.ErrOlder) { // as it is between putting in a new version and its start
 		return "tables of an older version; the service brings them up to date at its start", nil

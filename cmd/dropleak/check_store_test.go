@@ -2,6 +2,7 @@ package main
 
 import (
 	"database/sql"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,6 +22,14 @@ func TestCheckFindsOlderTables(t *testing.T) {
 		}
 	}
 	said("sqlite, made at the first start")
+	if left, err := os.ReadDir(c.DataDir); err != nil || len(left) > 0 {
+		t.Errorf("the check left %v, %v", left, err)
+	}
+	for _, dir := range []string{"/proc/nope", "/proc/nope/deeper"} {
+		if got, err := askStore(t.Context(), configs.Config{DataDir: dir}); err == nil || !strings.Contains(err.Error(), "make store in "+dir) {
+			t.Errorf("check says %q, %v of %s", got, err, dir)
+		}
+	}
 	st, err := store.Open(t.Context(), c.StoreDSN(), store.Options{})
 	if err != nil {
 		t.Fatal(err)
