@@ -27,7 +27,7 @@ const versionTable = "dropleak_schema"
 
 // tables are those of one database: of state, of samples, or of both.
 type tables struct {
-	db       *sql.DB
+	of       *conn
 	dialect  goose.Dialect
 	provider *goose.Provider
 	applied  map[int64]bool // the changes that they have seen; empty: there are no tables yet
@@ -35,15 +35,15 @@ type tables struct {
 
 // tables lists those of the store, state first.
 func (s *Store) tables() ([]*tables, error) {
-	all := []*tables{{db: s.state.write, dialect: goose.DialectSQLite3}, {db: s.history.write, dialect: goose.DialectSQLite3}}
+	all := []*tables{{of: s.state, dialect: goose.DialectSQLite3}, {of: s.history, dialect: goose.DialectSQLite3}}
 	engine, dirs := "sqlite", [][]string{{"migrations/state"}, {"migrations/history"}}
 	if s.engine == Postgres {
-		all = []*tables{{db: s.state.write, dialect: goose.DialectPostgres}}
+		all = []*tables{{of: s.state, dialect: goose.DialectPostgres}}
 		engine, dirs = "postgres", [][]string{{"migrations/state", "migrations/history"}}
 	}
 	for i, t := range all {
 		var err error
-		if t.provider, err = provider(t.dialect, t.db, engine, dirs[i]...); err != nil {
+		if t.provider, err = provider(t.dialect, t.of.write, engine, dirs[i]...); err != nil {
 			return nil, err
 		}
 	}
@@ -70,7 +70,7 @@ func (s *Store) migrate(ctx context.Context, o Options) (err error) {
 	}
 	for _, t := range all {
 		if err := t.look(ctx); err != nil {
-			return fmt.Errorf("look at the store's version: %w", err)
+			return fmt.Errorf("look at the store's version: %w", t.of.about(err))
 		}
 	}
 	if err := admit(all, o); err != nil {
@@ -78,7 +78,7 @@ func (s *Store) migrate(ctx context.Context, o Options) (err error) {
 	}
 	for _, t := range all {
 		if err := t.up(ctx, o.Log); err != nil {
-			return fmt.Errorf("migrate store: %w", err)
+			return fmt.Errorf("migrate store: %w", t.of.about(err))
 		}
 	}
 	return nil
@@ -119,7 +119,7 @@ func (t *tables) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	seen, err := versions.ListMigrations(ctx, t.db)
+	seen, err := versions.ListMigrations(ctx, t.of.write)
 	if err != nil {
 		return err
 	}

@@ -26,9 +26,11 @@ const retryHistory = time.Minute
 // Ping reports whether the store can be reached and, where the last attempt to
 // write failed for want of room, whether it still does.
 func (s *Store) Ping(ctx context.Context) error {
-	for _, db := range s.pools() {
-		if err := db.PingContext(ctx); err != nil {
-			return fmt.Errorf("reach store: %w", err)
+	for _, c := range []*conn{s.state, s.history} {
+		for _, db := range []*sql.DB{c.write, c.read} {
+			if err := db.PingContext(ctx); err != nil {
+				return fmt.Errorf("reach store: %w", c.about(err))
+			}
 		}
 	}
 	if s.state.stuck.Load() != nil {

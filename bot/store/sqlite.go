@@ -115,7 +115,7 @@ func openFile(path, sync string, readers int) *conn {
 	read := openPool(path, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)"}})
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
-	return &conn{write: write, read: read, wrote: `select total_changes()`}
+	return &conn{name: filepath.Base(path), write: write, read: read, wrote: `select total_changes()`}
 }
 
 func openPool(path string, q url.Values) *sql.DB {

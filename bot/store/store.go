@@ -91,6 +91,7 @@ type Store struct {
 // conn is one database: SQLite has a single connection that writes and a
 // pool that reads, PostgreSQL one pool for both.
 type conn struct {
+	name        string // of its file; "" on PostgreSQL
 	write, read *sql.DB
 	stuck       atomic.Pointer[stuck] // the last write that found no room; nil: there was some since
 	wrote       string                // asks for a number that is greater once a transaction has written
@@ -160,6 +161,14 @@ func (s *Store) pools() []*sql.DB {
 		return []*sql.DB{s.state.write}
 	}
 	return []*sql.DB{s.state.write, s.state.read, s.history.write, s.history.read}
+}
+
+// about says of an error in which file it arose: SQLite does not.
+func (c *conn) about(err error) error {
+	if err == nil || c.name == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", c.name, err)
 }
 
 // tx runs fn in a transaction that writes state, and commits when fn returns

@@ -165,3 +165,32 @@ func TestHalfAStore(t *testing.T) {
 		})
 	}
 }
+
+// TestNoDatabase: of two files, the one that is at fault is named.
+func TestNoDatabase(t *testing.T) {
+	for _, file := range []string{"state.db", "history.db"} {
+		for name, spoil := range map[string]func(*os.File) error{
+			"another file":    func(f *os.File) error { _, err := f.WriteAt([]byte("never was a database"), 0); return err },
+			"a page is wrong": func(f *os.File) error { _, err := f.WriteAt(bytes.Repeat([]byte{7}, 4000), 100); return err },
+		} {
+			dir := t.TempDir()
+			s, err := store.Open(t.Context(), "sqlite:"+dir, store.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(spoil(f), f.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := store.Open(t.Context(), "sqlite:"+dir, store.Options{}); err == nil || !strings.Contains(err.Error(), file+": ") {
+				t.Errorf("%s in %s: %v", name, file, err)
+			}
+		}
+	}
+}
