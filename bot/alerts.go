@@ -3,6 +3,7 @@ package bot
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -47,14 +48,17 @@ func (s *Service) wanted(ctx context.Context) ([]alert.Alert, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []alert.Alert
+	out, err := s.failedRequests(ctx, runs)
+	if err != nil {
+		return nil, err
+	}
 	for _, f := range live {
 		if f.State == finding.Muted {
 			continue // somebody has said: not now
 		}
 		run, ran := runs[f.Subject.DropletID+"/"+f.Subject.Worker]
 		out = append(out, s.runningOut(f, rings, ran && cured(run) && run.Ended.After(f.LastSeen))...)
-		if ran && run.Finding == f.ID {
+		if ran && run.Finding == f.ID && f.Subject.Kind != finding.KindRequest {
 			out = append(out, failedRun(f, run, s.d.Zone)...)
 		}
 		out = append(out, s.lost(f, rings)...)
@@ -134,6 +138,29 @@ func (s *Service) endedRuns(ctx context.Context) (map[string]remedy.View, error)
 
 func cured(v remedy.View) bool {
 	return v.Outcome == remedy.FreedWorking || v.Outcome == remedy.FreedNotSeenWorking
+}
+
+// requestCalls is how long a run that a person asked for calls after it failed:
+// no finding is left that could be closed.
+const requestCalls = 24 * time.Hour
+
+// failedRequests calls for runs about requests as failedRun does, until a later
+// run of the worker, or for a day.
+func (s *Service) failedRequests(ctx context.Context, runs map[string]remedy.View) (out []alert.Alert, err error) {
+	for _, v := range runs {
+		if time.Since(v.Ended) > s.d.Scale.Real(requestCalls) {
+			continue
+		}
+		f, err := s.d.Store.Finding(ctx, v.Finding)
+		if errors.Is(err, finding.ErrNotFound) || err == nil && f.Subject.Kind != finding.KindRequest {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, failedRun(f, v, s.d.Zone)...)
+	}
+	return out, nil
 }
 
 // failedRun calls for a run that left something for a person to do, until the

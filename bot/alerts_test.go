@@ -286,3 +286,31 @@ func TestAlertsTellTheTimeOfTheReports(t *testing.T) {
 		t.Errorf("titled %q, want %s", got[1].Title, want)
 	}
 }
+
+// TestAlertsOfRequests: a run that somebody asked for calls when it fails,
+// though its request ended with it, for a day.
+func TestAlertsOfRequests(t *testing.T) {
+	s, st := assembled(t)
+	for id, kind := range map[string]finding.Kind{"f-asked": finding.KindRequest, "f-leak": finding.KindLeak} {
+		f := running(id, 0)
+		f.Subject.Kind, f.State = kind, finding.Resolved
+		if err := st.OpenFinding(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		v    remedy.View
+		want int
+	}{
+		"down":       {remedy.View{Finding: "f-asked", Outcome: remedy.NotRunning, Ended: time.Now().Add(-time.Hour)}, 1},
+		"well":       {remedy.View{Finding: "f-asked", Outcome: remedy.FreedWorking, Ended: time.Now()}, 0},
+		"long ago":   {remedy.View{Finding: "f-asked", Outcome: remedy.NotRunning, Ended: time.Now().Add(-25 * time.Hour)}, 0},
+		"of a leak":  {remedy.View{Finding: "f-leak", Outcome: remedy.NotRunning, Ended: time.Now()}, 0},
+		"of nothing": {remedy.View{Finding: "f-none", Outcome: remedy.NotRunning, Ended: time.Now()}, 0},
+	} {
+		got, err := s.failedRequests(t.Context(), map[string]remedy.View{"4711/mail": c.v})
+		if err != nil || len(got) != c.want {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}

@@ -96,7 +96,7 @@ func (s *Service) runSchedule(ctx context.Context) error {
 func (s *Service) Scan(ctx context.Context) error {
 	sum, err := s.watch.Scan(ctx, time.Now())
 	s.keep(sum, err)
-	return err
+	return errors.Join(err, s.chat.EndRequests(ctx))
 }
 
 // keep remembers what was seen. A fleet that is empty was seen; one of which

@@ -11,7 +11,6 @@ import (
 	"github.com/dropleak/dropleak/bot/report"
 	"github.com/dropleak/dropleak/bot/slackapp"
 	"github.com/dropleak/dropleak/bot/watch"
-	"github.com/dropleak/dropleak/detector"
 )
 
 const notScanned = saysNotScannedYet
@@ -190,8 +189,7 @@ func (c *Chat) worker(ctx context.Context, key string) (report.WorkerLine, error
 	return report.WorkerLine{}, refusal{saysWorkerNotSeen}
 }
 
-// commandRestart offers a restart of a worker, leaking or not: the finding is
-// opened on the person's word where there is none.
+// commandRestart offers a restart of a worker, leaking or not.
 func (c *Chat) commandRestart(ctx context.Context, k slackapp.Command, line report.WorkerLine, _ string) error {
 	words, err := c.offerRestart(ctx, line, k.User)
 	if err != nil {
@@ -203,30 +201,38 @@ func (c *Chat) commandRestart(ctx context.Context, k slackapp.Command, line repo
 // offerRestart proposes a run on a person's wish and says where it stands.
 func (c *Chat) offerRestart(ctx context.Context, line report.WorkerLine, by string) (string, error) {
 	f, err := c.findingOf(ctx, line, by)
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", err
-	}
-	if err := c.refresh(ctx, f.ID, true); err != nil {
-		return "", err
-	}
-	if err := c.propose(ctx, f.ID, by); err != nil {
-		return "", err
+	case f.Subject.Kind == finding.KindRequest:
+		v, err := c.o.Remedy.Propose(ctx, f, by)
+		if err != nil {
+			return "", err // whoever asked is told, and nothing stands anywhere
+		}
+		if err := c.o.Remedy.Retell(ctx, v.Run); err != nil {
+			return "", err
+		}
+	default:
+		if err := errors.Join(c.refresh(ctx, f.ID, true), c.propose(ctx, f.ID, by)); err != nil {
+			return "", err
+		}
 	}
 	return fmt.Sprintf(saysRestartOffered, report.Code(line.Worker), c.o.Channel), nil
 }
 
-// findingOf returns the live finding about a worker, or opens one.
+// findingOf returns the live finding about a worker that a restart may end, or
+// a request, which is stored only when its run can be proposed.
 func (c *Chat) findingOf(ctx context.Context, line report.WorkerLine, by string) (finding.Finding, error) {
 	subject := subjectOf(line)
-	f, err := c.o.Findings.LiveFinding(ctx, subject.Key())
-	if err == nil || !errors.Is(err, finding.ErrNotFound) {
-		return f, err
+	for _, kind := range []finding.Kind{finding.KindLeak, finding.KindThreshold} {
+		subject.Kind = kind
+		f, err := c.o.Findings.LiveFinding(ctx, subject.Key())
+		if err == nil && !f.OnRequest() || err != nil && !errors.Is(err, finding.ErrNotFound) {
+			return f, err
+		}
 	}
+	subject.Kind = finding.KindRequest
 	now := time.Now()
-	f = finding.Finding{ID: watch.NewID(), Subject: subject, State: finding.Acknowledged, Version: 1, Opened: now, Updated: now,
-		LastSeen: now, Severity: finding.Grade(line.Verdict.Exhaustion, 0, now), Verdict: line.Verdict, By: by}
-	if !line.Verdict.Kind.Leaks() {
-		f.Verdict.Kind = detector.Healthy
-	}
-	return f, c.o.Findings.OpenFinding(ctx, f)
+	return finding.Finding{ID: watch.NewID(), Subject: subject, State: finding.Acknowledged, Version: 1, Opened: now, Updated: now,
+		LastSeen: now, Severity: finding.Low, Verdict: line.Verdict, By: by}, nil
 }

@@ -107,14 +107,6 @@ func TestRestartOnWish(t *testing.T) {
 	})
 }
 
-func TestRestartRefused(t *testing.T) {
-	bubble(t, func(t *testing.T, d *desk) {
-		d.far.unset = true
-		wantText(t, "the answer", d.say(carla, "/leaks restart web-slow").PlainText(), "No way to restart web-slow on web-1 is configured")
-		wantText(t, "the message", d.sim.Messages(ops)[0].PlainText(), "No way to restart")
-	})
-}
-
 // TestOneMeaning: no command begins like the whole of another, but for
 // snapshot and snapshots: a whole word is that command.
 func TestOneMeaning(t *testing.T) {

@@ -257,12 +257,28 @@ func stateFor(v remedy.View) finding.Finding {
 	return f
 }
 
+// request is what carries a run about a worker that does not leak.
+func request(v remedy.View) finding.Finding {
+	f := mail()
+	f.Subject.Kind, f.State, f.By, f.Severity, f.Picture, f.Share, f.RunID = finding.KindRequest, finding.Acknowledged, "U0CARLA", finding.Low, "", 0, v.Run
+	f.Verdict = detector.Verdict{Kind: detector.Healthy, Reason: detector.ReasonFlat, Confidence: 0.93, Footprint: 215 * mib, Evidence: []string{"It has been level for 11 h."}}
+	if v.Outcome != "" {
+		f.State, f.Why, f.Closed = finding.Resolved, v.Outcome.Words(), v.Ended
+	}
+	return f
+}
+
 func golden() map[string]any {
 	out := map[string]any{}
 	for name, v := range runs() {
 		f := stateFor(v)
 		m := report.Finding(f, shown(report.Look{At: noon, Picture: f.Picture}, f, v, noon.Add(11*time.Minute)))
 		out["run-"+name] = map[string]any{"channel": "C0OPS", "text": m.Text, "blocks": m.Blocks}
+	}
+	for name, v := range map[string]remedy.View{"asked": asked(), "not-now": runs()["end-not-now"], "down": runs()["end-down"]} {
+		f := request(v)
+		m := report.Finding(f, shown(report.Look{At: noon}, f, v, noon.Add(11*time.Minute)))
+		out["request-"+name] = map[string]any{"channel": "C0OPS", "text": m.Text, "blocks": m.Blocks}
 	}
 	for name, s := range pages() {
 		out["home-"+name] = homeView(s.blocks()...)

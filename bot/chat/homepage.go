@@ -329,7 +329,7 @@ func (s *scene) open() []slack.Block {
 			above[f.ID] = true
 		}
 	}
-	rest := slices.DeleteFunc(slices.Clone(s.findings), func(f finding.Finding) bool { return above[f.ID] })
+	rest := slices.DeleteFunc(slices.Clone(s.findings), func(f finding.Finding) bool { return above[f.ID] || f.OnRequest() })
 	if len(rest) == 0 {
 		return nil
 	}

@@ -99,7 +99,7 @@ func (c *Chat) commandHistory(ctx context.Context, k slackapp.Command, arg strin
 func historyOf(found []finding.Finding, arg string) slackapp.Message {
 	var lines []string
 	for _, f := range newestFirst(found) {
-		if strings.HasPrefix(f.Subject.Worker, arg) && len(lines) < 15 {
+		if strings.HasPrefix(f.Subject.Worker, arg) && !f.OnRequest() && len(lines) < 15 {
 			lines = append(lines, fmt.Sprintf(saysListed, report.Date(f.Opened), report.Escape(f.Subject.Title()), report.State(f)))
 		}
 	}

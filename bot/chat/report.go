@@ -119,7 +119,7 @@ func (c *Chat) digest(ctx context.Context, tag string, since time.Time) (report.
 	}
 	d.Workers, d.All = part.workers, tag == everything
 	for _, f := range live {
-		if !part.holds(f) {
+		if !part.holds(f) || f.OnRequest() {
 			continue
 		}
 		if f.Heard.IsZero() {
@@ -190,7 +190,7 @@ func (c *Chat) changes(ctx context.Context, at, since time.Time, p part) (lines 
 	for _, f := range newestFirst(found) {
 		var line string
 		switch {
-		case !p.holds(f):
+		case !p.holds(f) || f.OnRequest():
 			continue
 		case f.State.Final() && f.Closed.After(since):
 			line = f.Subject.Title() + ": " + string(f.State)

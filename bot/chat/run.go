@@ -340,7 +340,7 @@ func story(f finding.Finding, v remedy.View) string {
 	switch {
 	case v.Outcome == "" || f.State != finding.Resolved && (f.State.Final() || v.Ended.Before(f.LastSeen)):
 		return ""
-	case f.State == finding.Resolved && (!freed || v.Relapse != nil):
+	case f.State == finding.Resolved && f.Subject.Kind != finding.KindRequest && (!freed || v.Relapse != nil):
 		return ""
 	}
 	switch v.Outcome {

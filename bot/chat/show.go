@@ -152,7 +152,7 @@ func (c *Chat) Recall(ctx context.Context) error {
 		return err
 	}
 	rolling, err := c.o.Rolling.Rollouts(ctx)
-	errs := []error{err}
+	errs := []error{err, c.EndRequests(ctx)}
 	for _, v := range views {
 		errs = append(errs, c.o.Remedy.Retell(ctx, v.Run))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/report"
 	"github.com/dropleak/dropleak/bot/slackapp"
@@ -19,7 +20,7 @@ func (c *Chat) commandSnapshot(ctx context.Context, k slackapp.Command, line rep
 	}
 	v, err := c.o.Remedy.ProposeSnapshot(ctx, f, k.User, purpose)
 	var no *remedy.Refusal
-	if errors.As(err, &no) {
+	if errors.As(err, &no) && f.Subject.Kind != finding.KindRequest {
 		return errors.Join(err, c.show(ctx, f.ID, true))
 	}
 	if err != nil {

@@ -182,6 +182,7 @@ const (
 	saysWhichOfThese     = "%s may be any of these. Which one?"
 	saysHelpSays         = "`/leaks help` says what each of them does."
 	saysWorkerNotSeen    = "That worker is not seen any more."
+	saysRequestOver      = "nothing was wrong: it stood for a run that somebody asked for"
 	saysRestartOffered   = "A restart of %s is offered in <#%s>. Somebody who may has to approve it."
 )
 

@@ -20,6 +20,8 @@ type Kind string
 // whether it leaks or not; KindSource is a source that is silent as a whole;
 // KindMissing is several workers of a droplet, or one and the droplet's memory,
 // that went missing together.
+// KindRequest is no trouble at all: a person asked for a run about a worker of
+// which nothing is known to be wrong. It lives as long as that run.
 const (
 	KindLeak        Kind = "leak"
 	KindThreshold   Kind = "threshold"
@@ -29,6 +31,7 @@ const (
 	KindSource      Kind = "source"
 	KindMissing     Kind = "missing"
 	KindClone       Kind = "clone"
+	KindRequest     Kind = "request"
 )
 
 // OfSilence reports whether it is that something was heard of and no longer is.
@@ -191,6 +194,16 @@ func (m *Missing) Equal(other *Missing) bool {
 		return m == other
 	}
 	return slices.Equal(m.Workers, other.Workers) && slices.Equal(m.Back, other.Back) && m.Memory == other.Memory && m.Off == other.Off
+}
+
+// Leaks reports whether it is a leak.
+func (f Finding) Leaks() bool { return f.Subject.Kind == KindLeak && f.Verdict.Kind.Leaks() }
+
+// OnRequest reports whether it stands only because a person asked for a run: as
+// a request, or, opened by a release that knew no requests, as a live leak that
+// was never judged to be one.
+func (f Finding) OnRequest() bool {
+	return f.Subject.Kind == KindRequest || f.Subject.Kind == KindLeak && !f.State.Final() && f.By != "" && f.Verdict.Kind == detector.Healthy
 }
 
 // Filter narrows a list of findings. Zero fields do not narrow.

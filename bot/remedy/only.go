@@ -34,6 +34,9 @@ func (s *Service) ProposeSnapshot(ctx context.Context, f finding.Finding, by, pu
 		return View{}, err
 	}
 	d.Expected = d.Card.Snapshot.Takes
+	if d.Finding, err = s.carrier(ctx, f, d.Run); err != nil {
+		return View{}, err
+	}
 	raw, err := json.Marshal(d)
 	if err != nil {
 		return View{}, fmt.Errorf("writing down the plan for %s: %w", f.Subject.Title(), err)

@@ -25,6 +25,8 @@ type Relapse struct {
 // every leak and passed threshold at every scan and when it is over, by one process or by several.
 func (s *Service) Heed(ctx context.Context, f finding.Finding) error {
 	switch {
+	case f.Subject.Kind == finding.KindRequest && f.State.Final():
+		return s.moot(ctx, f)
 	case !f.Subject.Kind.OfWorker() || f.Subject.Worker == "":
 		return nil
 	case f.State.Final():

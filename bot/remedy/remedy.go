@@ -218,7 +218,8 @@ func (s *Service) Run(ctx context.Context) error { return s.engine.Run(ctx) }
 func (s *Service) Once(ctx context.Context) (bool, error) { return s.engine.Once(ctx) }
 
 // Propose starts a run for a finding, or returns the live one of its worker.
-// by is the Slack id of whoever asked, or empty for a scheduled report. A
+// by is the Slack id of whoever asked, or empty for a scheduled report. A finding
+// that is a request is stored only once it can be put: nothing need be undone. A
 // [*Refusal] says that nothing can be offered, and why.
 func (s *Service) Propose(ctx context.Context, f finding.Finding, by string) (View, error) {
 	key := runKey(f.Subject)
@@ -229,13 +230,16 @@ func (s *Service) Propose(ctx context.Context, f finding.Finding, by string) (Vi
 	if err != nil {
 		return View{}, err
 	}
+	if d.Finding, err = s.carrier(ctx, f, d.Run); err != nil {
+		return View{}, err
+	}
 	raw, err := json.Marshal(d)
 	if err != nil {
 		return View{}, fmt.Errorf("writing down the plan for %s: %w", f.Subject.Title(), err)
 	}
 	r := workflow.Run{ID: d.Run, Recipe: Recipe, Key: key, Data: raw}
 	err = s.engine.Start(ctx, r, workflow.Entry{At: time.Now(), Who: who(by), What: "proposal", Run: r.ID,
-		Subject: d.Plan.Title(), Why: "finding " + f.ID, After: string(d.Plan.Way) + " " + d.Plan.Unit.String()})
+		Subject: d.Plan.Title(), Why: "finding " + d.Finding, After: string(d.Plan.Way) + " " + d.Plan.Unit.String()})
 	if errors.Is(err, workflow.ErrExists) {
 		live, err := s.live(ctx, key) // somebody proposed it in the same moment
 		return s.viewOf(ctx, live, err)

@@ -334,13 +334,16 @@ func (s *Service) tend(ctx context.Context, v View) error {
 }
 
 // tended changes f to what the run makes of it and reports whether it did.
-// A run touches the finding when it is approved and when it ends, once.
+// A run touches the finding when it is approved and when it ends, once. What
+// only carried the run ends with it, however that went.
 func tended(f *finding.Finding, v View) bool {
 	if f.State.Final() {
 		return false
 	}
 	old := *f
 	switch {
+	case f.Subject.Kind == finding.KindRequest && f.RunID == v.Run && v.Outcome != "":
+		f.State, f.Why, f.Closed = finding.Resolved, v.Outcome.Words(), v.Ended
 	case v.Outcome == "" && v.Settled != nil && (v.Settled.Kind == Approve || v.Settled.Kind == Skip) && v.Cancel == nil:
 		f.State, f.RunID, f.By = finding.InHand, v.Run, v.Settled.By
 	case v.Outcome == Declined && (f.RunID != v.Run || f.State == finding.InHand):

@@ -169,7 +169,7 @@ func (d Digest) headline() string {
 	}
 	leaking := 0
 	for _, f := range d.Findings {
-		if f.Subject.Kind == finding.KindLeak {
+		if f.Leaks() {
 			leaking++
 		}
 	}

@@ -140,7 +140,7 @@ func (l Look) buttons(f finding.Finding) []Press {
 
 // what says what is wrong: the facts of a leak in fields, or one sentence.
 func what(f finding.Finding) []slack.Block {
-	if f.Subject.Kind != finding.KindLeak {
+	if f.Subject.Kind != finding.KindLeak && f.Subject.Kind != finding.KindRequest {
 		return []slack.Block{Section(strings.TrimSpace(icon(f) + " " + summary(f)))}
 	}
 	v := f.Verdict

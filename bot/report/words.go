@@ -441,6 +441,9 @@ func State(f finding.Finding) string {
 
 // stateLine says what was decided about a finding; "" while it is open.
 func stateLine(f finding.Finding) string {
+	if f.Subject.Kind == finding.KindRequest {
+		return "" // its run says who asked, and how it ended
+	}
 	switch f.State {
 	case finding.Acknowledged:
 		return ":eyes: seen by " + Mention(f.By)
@@ -474,7 +477,7 @@ var icons = map[finding.Severity]string{finding.Critical: ":rotating_light:", fi
 // icon is a finding's severity as long as there is something to do about it;
 // beneath it stands what was decided.
 func icon(f finding.Finding) string {
-	if f.State.Final() {
+	if f.State.Final() || f.Subject.Kind == finding.KindRequest {
 		return ""
 	}
 	return icons[f.Severity]
