@@ -87,10 +87,11 @@ type series struct {
 	workers  map[string][]detector.Worker // by droplet id
 	droplets map[string]detector.Droplet
 	seen     []history.Presence
-	broken   map[string]error // by droplet id
-	fatal    string           // id of a droplet that panics
-	fromTo   [2]time.Time     // of the last query
-	held     []detector.Point // tasks that wait in each worker, where counted
+	broken   map[string]error   // by droplet id
+	fatal    string             // id of a droplet that panics
+	fromTo   [2]time.Time       // of the last query
+	held     []detector.Point   // tasks that wait in each worker, where counted
+	whole    []history.Coverage // what each source told of a droplet
 }
 
 func (s *series) Workers(_ context.Context, q history.Query) (out []detector.Worker, _ error) {
@@ -144,6 +145,10 @@ func (s *series) Digest(ctx context.Context, id string, from, to time.Time) (his
 
 func (s *series) Held(_ context.Context, _, _ string, _, to time.Time) ([]detector.Point, error) {
 	return pointsUpTo(s.held, to), nil
+}
+
+func (s *series) Coverage(context.Context, string, time.Time, time.Time) ([]history.Coverage, error) {
+	return s.whole, s.broken["whole"]
 }
 
 func (s *series) Seen(context.Context) ([]history.Presence, error) { return s.seen, s.broken["seen"] }

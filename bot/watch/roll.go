@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"context"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/finding"
@@ -38,7 +39,7 @@ type roll struct {
 	removed map[string][]history.Presence // of ours, by sources that are to tell no more
 }
 
-func (w *Watch) roll(fleet []Droplet, seen []history.Presence, sources []Source, live map[string]finding.Finding, at time.Time) *roll {
+func (w *Watch) roll(ctx context.Context, fleet []Droplet, seen []history.Presence, sources []Source, live map[string]finding.Finding, at time.Time) *roll {
 	r := &roll{w: w, at: at, ours: map[string]Droplet{}, deaf: map[string]bool{}, every: map[string]time.Duration{}, tellers: map[string]*teller{}, removed: map[string][]history.Presence{}}
 	for _, d := range fleet {
 		r.ours[d.ID] = d
@@ -64,7 +65,7 @@ func (w *Watch) roll(fleet []Droplet, seen []history.Presence, sources []Source,
 		if p.Interval == 0 && p.Source == "" {
 			p.Interval = r.every[p.DropletID] // heard of once: its agent's passes tell
 		}
-		u := unit{r.ours[p.DropletID], p, r.hearing(p)}
+		u := unit{r.ours[p.DropletID], p, r.hearing(ctx, p)}
 		key := [3]string{p.DropletID, p.Worker}
 		if p.Worker == "" && p.Source == "" {
 			key[2] = "agent" // that it runs is one question, the droplet's memory another
@@ -81,7 +82,7 @@ func (w *Watch) roll(fleet []Droplet, seen []history.Presence, sources []Source,
 }
 
 // hearing is how it stands by one that tells of it.
-func (r *roll) hearing(p history.Presence) hearing {
+func (r *roll) hearing(ctx context.Context, p history.Presence) hearing {
 	agents := p.Source == ""
 	switch {
 	case agents && p.Worker != "" && r.deaf[p.DropletID]:
@@ -90,7 +91,7 @@ func (r *roll) hearing(p history.Presence) hearing {
 		return heard
 	case agents:
 		return missing
-	case r.tellers[p.Source].without(p.Last) > r.w.quiet(p) && !r.tellers[p.Source].catchesUp(p.Last, r.w.quiet(p), r.at):
+	case r.tellers[p.Source].without(p.Last) > r.w.quiet(p) && !r.catchesUp(ctx, r.tellers[p.Source], p):
 		return missing
 	}
 	return unknown

@@ -58,7 +58,7 @@ func (w *Watch) silence(ctx context.Context, fleet []Droplet, seen []history.Pre
 	for _, f := range all {
 		by[f.Subject.Key()] = f
 	}
-	r := w.roll(fleet, seen, sources, by, at)
+	r := w.roll(ctx, fleet, seen, sources, by, at)
 	out, err := w.sourcesSilent(ctx, r, by)
 	gone, goneErr := w.removedSources(ctx, r, by)
 	never, neverErr := w.neverAnswered(ctx, r, sources, by)

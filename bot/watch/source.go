@@ -10,6 +10,7 @@ import (
 
 	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/history"
+	"github.com/dropleak/dropleak/detector"
 )
 
 // Source is one that is expected to tell of the fleet, beside the agents.
@@ -37,6 +38,8 @@ type teller struct {
 	with    int              // workers, and droplets without any, that it told of until then
 	answers bool             // in spite of telling nothing it is there
 	hearing hearing          // missing: it is silent
+	looked  bool             // for unseen
+	unseen  *detector.Gap    // an outage that no scan fell into
 }
 
 // alone reports whether a silence is that of the one thing that it tells of,
@@ -93,8 +96,7 @@ func lastTold(ps []history.Presence) history.Presence {
 	return p
 }
 
-// catchesUp reports whether something fell silent with its source, and that
-// has been heard of again only since: the rest may yet follow.
+// catchesUp is [roll.catchesUp] by the finding about the outage.
 func (t *teller) catchesUp(last time.Time, quiet time.Duration, at time.Time) bool {
 	f := t.found
 	if f == nil || f.Began.Sub(last) > quiet {

@@ -27,6 +27,8 @@ type Series interface {
 	Seen(ctx context.Context) ([]history.Presence, error)
 	// Held is how many tasks one worker held until their time at each pass, where they were counted.
 	Held(ctx context.Context, dropletID, worker string, from, to time.Time) ([]detector.Point, error)
+	// Coverage is how whole what each source told of a droplet is over a span.
+	Coverage(ctx context.Context, dropletID string, from, to time.Time) ([]history.Coverage, error)
 	// Digest is Workers and Droplets of one droplet, summarised.
 	Digest(ctx context.Context, dropletID string, from, to time.Time) (history.Digest, error)
 }

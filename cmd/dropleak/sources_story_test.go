@@ -56,7 +56,7 @@ func TestPrometheusStory(t *testing.T) {
 	w.await(2*testbed.Patience, "the leak is found", "grower@web-1", dropletName, "Grows")
 	w.figures("grower@web-1")
 	said := w.follow("prometheus.md", "look")
-	for _, want := range []string{"sender", "prometheus  prometheus", "grower@web-1"} {
+	for _, want := range []string{"sender/prometheus", "prometheus  prometheus", "grower@web-1"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("sources does not say %q:\n%s", want, said)
 		}
