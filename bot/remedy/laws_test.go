@@ -55,15 +55,15 @@ func (w *world) laws(ctx context.Context) error {
 }
 
 func (w *world) lawsOf(ctx context.Context, r workflow.Run, v remedy.View) error {
-	var sent time.Time
-	if w.keeps {
-		var err error
-		if sent, err = w.sent(ctx, r.ID); err != nil {
-			return err
-		}
+	sent, err := w.sent(ctx, r.ID)
+	if err != nil {
+		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if err := w.kept(r.ID, v); err != nil {
+		return err
+	}
 	snapshots, restarts := 0, 0
 	for _, d := range w.deeds {
 		if d.run != r.ID {
@@ -97,6 +97,18 @@ func (w *world) lawsOf(ctx context.Context, r workflow.Run, v remedy.View) error
 	return truth(v, restarts, w.snapshotOf(v) != nil)
 }
 
+// kept: what a run restarts, and how, stays what was approved.
+func (w *world) kept(run string, v remedy.View) error {
+	is := promise{v.Plan.Life, v.Plan.Unit, v.Plan.Way, v.Plan.ConfigHash}
+	was, known := w.promised[run]
+	if !known {
+		w.promised[run] = is
+	} else if !was.same(is) {
+		return fmt.Errorf("law 4: the plan is %+v, was %+v when it was asked", is, was)
+	}
+	return nil
+}
+
 // lawsOfLease: one snapshot for a whole lease, no more restarts than granted,
 // and none that was sent after it was revoked or was over.
 func (w *world) lawsOfLease(ctx context.Context, v remedy.View) error {
@@ -122,10 +134,16 @@ func (w *world) lawsOfLease(ctx context.Context, v remedy.View) error {
 			restarts++
 		}
 	}
+	if g, is := w.granted, v.Lease.Terms; g != nil && (g.Below != is.Below || g.Most != is.Most || !g.Until.Equal(is.Until)) {
+		return fmt.Errorf("lease: its terms are %+v, granted was %+v", v.Lease.Terms, *g)
+	}
 	if snapshots > 1 || restarts > v.Lease.Terms.Most {
 		return fmt.Errorf("lease: %d snapshots, %d restarts of %d", snapshots, restarts, v.Lease.Terms.Most)
 	}
 	for _, a := range acts {
+		if strings.HasPrefix(a.Name, "restart") && !a.Sent.IsZero() && w.unsent[v.Run] {
+			return fmt.Errorf("lease: restart sent at %v, after it was revoked at %v", a.Sent, v.Lease.Revoked.At)
+		}
 		late := v.Lease.Revoked != nil && a.Sent.After(v.Lease.Revoked.At) || a.Sent.After(v.Lease.Terms.Until.Add(time.Minute))
 		if strings.HasPrefix(a.Name, "restart") && late {
 			return fmt.Errorf("lease: restart sent at %v, revoked %+v, until %v", a.Sent, v.Lease.Revoked, v.Lease.Terms.Until)
@@ -145,16 +163,49 @@ func (w *world) allowed(d deed, v remedy.View, sent time.Time) error {
 	if v.Settled == nil {
 		return fmt.Errorf("law 1: restarted with nobody's approval")
 	}
-	later := slices.ContainsFunc(v.Votes, func(x remedy.Vote) bool { return x.Kind == remedy.Later })
-	if later && w.quiet(d.at).After(d.at) && w.quiet(d.at.Add(-time.Minute)).After(d.at) { // a minute from the last look to the act
-		return fmt.Errorf("law 3: approved for the quiet window and restarted at %v", d.at)
+	if sent.IsZero() {
+		return fmt.Errorf("law 1: restarted at %v, and no order was marked as sent", d.at)
+	}
+	if err := w.letGo(v, sent); err != nil {
+		return err
 	}
 	if v.Skip != nil && v.Skip.Reason != "" {
+		if n := w.approvers(v.Run, remedy.Skip); w.pressed != nil && n < w.quorum {
+			return fmt.Errorf("law 1: restarted without a snapshot, as %d of %d people wanted", n, w.quorum)
+		}
 		return nil
 	}
 	s := w.snapshotOf(v)
 	if s == nil || s.CompletedAt.After(d.at) {
 		return fmt.Errorf("law 1: restarted at %v without a finished snapshot", d.at)
+	}
+	return nil
+}
+
+// letGo is law 3 for one restart whose order left at sent: who wanted it, and
+// when. Whoever looked may take a minute until the order leaves; what the order
+// takes from there is the world's.
+func (w *world) letGo(v remedy.View, sent time.Time) error {
+	before := sent.Add(-lookGood)
+	later := slices.ContainsFunc(v.Votes, func(x remedy.Vote) bool { return x.Kind == remedy.Later })
+	if later && w.quiet(sent).After(sent) && w.quiet(before).After(before) {
+		return fmt.Errorf("law 3: approved for the quiet window and restarted at %v", sent)
+	}
+	switch {
+	case w.pressed == nil:
+		return nil
+	case v.ByLease != "":
+		if n := w.approvers(strings.TrimPrefix(v.ByLease, "lease-"), remedy.Grant); n < w.quorum {
+			return fmt.Errorf("law 3: restarted under a lease that %d of %d people granted", n, w.quorum)
+		}
+	case v.Policy != "":
+		if off := w.policyOff; !off.IsZero() && off.Before(before) || !early(sent) && !early(before) {
+			return fmt.Errorf("law 3: restarted by policy at %v, which was off at %v", sent, off)
+		}
+	default:
+		if n := w.approvers(v.Run, remedy.Approve, remedy.Later, remedy.Skip); n < w.quorum {
+			return fmt.Errorf("law 3: restarted as %d of %d people wanted", n, w.quorum)
+		}
 	}
 	return nil
 }
@@ -175,10 +226,12 @@ func (w *world) sent(ctx context.Context, run string) (at time.Time, err error) 
 
 type made struct{ CompletedAt time.Time }
 
-// snapshotOf returns when the run's snapshot was truly finished.
+// snapshotOf returns when the snapshot was truly finished that was made for the
+// run, or for another of its lease.
 func (w *world) snapshotOf(v remedy.View) *made {
 	for _, a := range w.actions {
-		if w.names[a.ID] == v.SnapshotName && a.Status == "completed" {
+		own := w.doers[a.ID] == v.Run || v.ByLease != "" && w.leased[w.doers[a.ID]] == v.ByLease
+		if own && w.names[a.ID] == v.SnapshotName && a.Status == "completed" {
 			return &made{a.CompletedAt}
 		}
 	}

@@ -51,6 +51,20 @@ func (st *stage) onLease(press func(p *process) (remedy.Answer, error)) {
 	}
 }
 
+// revoked writes down which restarts had not been ordered when the lease was
+// revoked: they never may be.
+func (st *stage) revoked() error {
+	runs, err := st.w.db.Runs(st.ctx, workflow.Filter{Recipe: remedy.Recipe})
+	for _, r := range runs {
+		sent, err := st.w.sent(st.ctx, r.ID)
+		if err != nil {
+			return err
+		}
+		st.w.lock(func() { st.w.unsent[r.ID] = sent.IsZero() })
+	}
+	return err
+}
+
 // grant answers the question with a lease; false when nobody could be asked.
 func (st *stage) grant(most int) bool {
 	hours := 6
@@ -58,6 +72,7 @@ func (st *stage) grant(most int) bool {
 		hours = 3 // there is no time for so many
 	}
 	terms := remedy.Terms{Below: time.Hour, Until: time.Now().Add(time.Duration(hours) * time.Hour), Most: most}
+	st.w.granted = &terms
 	for _, by := range []string{alice, bob}[:st.s.Quorum] {
 		granted := false
 		for range 5 {
@@ -65,7 +80,7 @@ func (st *stage) grant(most int) bool {
 				if p.dead.Load() {
 					continue
 				}
-				a, err := p.s.Decide(st.ctx, st.run, remedy.Decision{By: by, Team: team, Kind: remedy.Grant, Terms: &terms})
+				a, err := st.press(p, st.run, remedy.Decision{By: by, Team: team, Kind: remedy.Grant, Terms: &terms})
 				if err == nil {
 					granted = a.Accepted
 					break
@@ -87,6 +102,7 @@ func (st *stage) grant(most int) bool {
 // drawn, until the lease has ended.
 func (st *stage) playLease() error {
 	st.w = newWorld()
+	st.w.pressed, st.w.quorum = map[string][]press{}, st.s.Quorum
 	st.w.snapshotTakes = 15 * time.Second
 	weathers[st.s.Weather](st.w)
 	st.spawn()
@@ -119,7 +135,7 @@ func (st *stage) playLease() error {
 	case r.Live():
 		return fmt.Errorf("lost: the lease holds at its end, %s", r.Trouble)
 	}
-	return nil
+	return st.allEnd()
 }
 
 // twentieth makes a twentieth of the runs: one of a lease is several, and days long.

@@ -176,6 +176,8 @@ func TestScriptsOnceWrong(t *testing.T) {
 	}{
 		"restarted by policy after a relapse, by two reboots": {script{Weather: "reboot", Say: remedy.Approve, Quorum: 2, Policy: true,
 			Happen: []happening{{4, "announce", "stall 1h"}, {13, "", "judged"}, {30, "", "judged"}}}, 2},
+		"a click looks at one worker before the other's reboot": {script{Weather: "reboot", Quorum: 1, Second: true, Queue: true,
+			Happen: []happening{{101, "", "approve twice"}, {10, "", "peer back"}, {1, "store save restart", "approve twice"}}}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			st := &stage{s: c.s, crossed: map[string]int{}}

@@ -126,7 +126,11 @@ func (st *stage) event(what string) {
 		st.judged()
 	case "revoke":
 		st.onLease(func(p *process) (remedy.Answer, error) {
-			return p.s.Decide(st.ctx, "lease-"+st.run, click(bob, remedy.Revoke))
+			a, err := p.s.Decide(st.ctx, "lease-"+st.run, click(bob, remedy.Revoke))
+			if err == nil && a.Accepted {
+				err = st.revoked()
+			}
+			return a, err
 		})
 	case "cancel under lease":
 		st.onLease(func(p *process) (remedy.Answer, error) {
@@ -139,7 +143,11 @@ func (st *stage) event(what string) {
 	case "snapshot gone":
 		w.lock(func() { w.snaps = nil })
 	case "policy off":
-		w.lock(func() { w.policy = remedy.Policy{} })
+		w.lock(func() {
+			if w.policy = (remedy.Policy{}); w.policyOff.IsZero() {
+				w.policyOff = time.Now()
+			}
+		})
 	case "other life":
 		w.lock(func() { w.newLife("mail") })
 	case "other config":
@@ -173,7 +181,7 @@ func (st *stage) click(by string, k remedy.Kind) {
 		if p.dead.Load() || p.frozen.Load() || st.run == "" {
 			continue
 		}
-		a, err := p.s.Decide(st.ctx, st.run, remedy.Decision{By: by, Team: team, Kind: k, Reason: "because"})
+		a, err := st.press(p, st.run, remedy.Decision{By: by, Team: team, Kind: k, Reason: "because"})
 		if err == nil && a.Accepted && by == mallory {
 			st.broken = fmt.Errorf("law 3: %s was let in", by)
 		}
@@ -181,9 +189,16 @@ func (st *stage) click(by string, k remedy.Kind) {
 	}
 }
 
+// press writes down what somebody wants of a run, and asks for it.
+func (st *stage) press(p *process, run string, d remedy.Decision) (remedy.Answer, error) {
+	st.w.lock(func() { st.w.pressed[run] = append(st.w.pressed[run], press{d.By, d.Kind}) })
+	return p.s.Decide(st.ctx, run, d)
+}
+
 // play runs a script to its end and returns the first broken law.
 func (st *stage) play() error {
 	st.w = newWorld()
+	st.w.pressed, st.w.quorum = map[string][]press{}, st.s.Quorum
 	st.w.snapshotTakes, st.w.quiet = 15*time.Second, hourly
 	weathers[st.s.Weather](st.w)
 	st.w.keeps = st.s.Queue
@@ -266,7 +281,7 @@ func (st *stage) second(p *process) {
 		return
 	}
 	for _, by := range []string{alice, bob} {
-		if _, err := p.s.Decide(st.ctx, v.Run, click(by, remedy.Approve)); err != nil {
+		if _, err := st.press(p, v.Run, click(by, remedy.Approve)); err != nil {
 			return // it stays at the gate, which is fine
 		}
 	}
@@ -304,15 +319,35 @@ func (st *stage) heal() error {
 	if err != nil {
 		return err
 	}
-	if r.Live() {
-		return fmt.Errorf("lost: run at %s, %s", r.Step, r.Trouble)
-	}
-	if err := st.w.final(r); err != nil {
+	if err := st.ended(r); err != nil {
 		return err
 	}
 	reason := len(st.s.Happen) > 0 || slices.Contains([]string{"agent dies", "agent fails", "agent unsure", "too early"}, st.s.Weather)
 	if r.Outcome == string(remedy.Unclear) && !reason {
 		return fmt.Errorf("went to a person without reason")
 	}
-	return nil
+	return st.allEnd()
+}
+
+// ended checks that a run came to its end and was shown so.
+func (st *stage) ended(r workflow.Run) error {
+	if r.Live() {
+		return fmt.Errorf("lost: run %s at %s, %s", r.ID, r.Step, r.Trouble)
+	}
+	return st.w.final(r)
+}
+
+// allEnd lets every run come to its end: those of the other worker, of a
+// policy, of a lease.
+func (st *stage) allEnd() error {
+	runs, err := st.w.db.Runs(st.ctx, workflow.Filter{Recipe: remedy.Recipe})
+	for _, r := range runs {
+		if r, err = st.w.pass(st.ctx, r.ID, 27*time.Hour, st.ps...); err != nil {
+			return err
+		}
+		if err := st.ended(r); err != nil {
+			return err
+		}
+	}
+	return err
 }

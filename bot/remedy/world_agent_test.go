@@ -108,7 +108,7 @@ func (l *looker) Inspect(_ context.Context, t restart.Target, _ string) (f order
 		if l.p.w.agentAway {
 			return restart.ErrSilent
 		}
-		l.p.looked = l.p.w.life[t.Worker]
+		l.p.looked[t.Run], l.p.w.looked[t.Run] = l.p.w.life[t.Worker], l.p.w.life[t.Worker]
 		f = order.Facts{Fingerprint: l.p.w.life[t.Worker], Unit: cmp.Or(l.p.w.unit, unit), Allowed: true, Workers: append([]string{t.Worker}, l.p.w.beside...), StopTimeout: 10, DiskUsed: l.p.w.disk}
 		return nil
 	})

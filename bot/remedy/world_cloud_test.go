@@ -1,6 +1,7 @@
 package remedy_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -33,8 +34,9 @@ func (c *cloud) act(kind, name string) (a doclient.Action, err error) {
 			what = "restart"
 		}
 		// DigitalOcean compares no fingerprint: what a reboot ends is what was
-		// there at the last look.
-		w.deeds = append(w.deeds, deed{time.Now(), what, c.p.doing, c.p.looked, w.missing()})
+		// there at the run's last look, its own or that of who had the run before.
+		old := cmp.Or(c.p.looked[c.p.doing], w.looked[c.p.doing])
+		w.deeds = append(w.deeds, deed{time.Now(), what, c.p.doing, old, w.missing()})
 		return nil
 	})
 	return a, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,16 +87,52 @@ type world struct {
 	left          bool       // bob left the group
 	unit          order.Unit // that mail runs in, where it is another; see the variable
 	observer      *process
-	checked       map[string]string // run → what the laws were last checked on
-	doers         map[int64]string  // action → the run that asked for it
-	skew          time.Duration     // of the droplet's clock
-	minute        time.Duration     // between two passes of the agent
-	lose          bool              // DigitalOcean no longer knows any action
-	noChoice      error             // instead of choice
-	beside        []string          // other workers of the unit
-	keeps         bool              // another worker of the queue must be up
-	peerAway      time.Time         // since when it is not; zero: it is up
-	peerGone      bool              // and it does not come back by itself
+	checked       map[string]string            // run → what the laws were last checked on
+	doers         map[int64]string             // action → the run that asked for it
+	looked        map[string]order.Fingerprint // run → what any process saw last of its worker
+	promised      map[string]promise
+	pressed       map[string][]press // run → what the approvers pressed on it; nil: not written down
+	quorum        int
+	policyOff     time.Time
+	granted       *remedy.Terms   // of the lease; nil: not written down
+	unsent        map[string]bool // runs whose order had not left when their lease was revoked
+	skew          time.Duration   // of the droplet's clock
+	minute        time.Duration   // between two passes of the agent
+	lose          bool            // DigitalOcean no longer knows any action
+	noChoice      error           // instead of choice
+	beside        []string        // other workers of the unit
+	keeps         bool            // another worker of the queue must be up
+	peerAway      time.Time       // since when it is not; zero: it is up
+	peerGone      bool            // and it does not come back by itself
+}
+
+// promise is what a run is about, as it was when the laws first saw it.
+type promise struct {
+	life order.Fingerprint
+	unit order.Unit
+	way  restart.Way
+	hash string
+}
+
+func (p promise) same(q promise) bool {
+	return p.life.Same(q.life) && p.life.BootID == q.life.BootID && p.unit == q.unit && p.way == q.way && p.hash == q.hash
+}
+
+// press is what somebody wanted of a run.
+type press struct {
+	by   string
+	kind remedy.Kind
+}
+
+// approvers counts the people who may and wanted one of these of a run.
+func (w *world) approvers(run string, kinds ...remedy.Kind) int {
+	who := map[string]bool{}
+	for _, x := range w.pressed[run] {
+		if (x.by == alice || x.by == bob) && slices.Contains(kinds, x.kind) {
+			who[x.by] = true
+		}
+	}
+	return len(who)
 }
 
 // missing is how long the other worker of the queue has been away.
@@ -119,6 +156,7 @@ func (w *world) peers(context.Context) ([]remedy.Peer, error) {
 
 func newWorld() *world {
 	w := &world{life: map[string]order.Fingerprint{}, boot: "boot-1", pids: 100, names: map[int64]string{}, doers: map[int64]string{},
+		looked: map[string]order.Fingerprint{}, promised: map[string]promise{}, unsent: map[string]bool{},
 		orders: map[string]order.Order{}, claimed: map[string]bool{}, void: map[string]bool{}, results: map[string]order.Result{},
 		findings: map[string]finding.Finding{}, snapshotTakes: 10 * time.Minute, minute: time.Minute, pool: 4,
 		recovery: detector.DidRecover, working: remedy.Advancing,
@@ -186,10 +224,10 @@ type process struct {
 	frozen atomic.Bool
 	// choose decides what befalls a crossing; nil: nothing ever does.
 	choose    func(crossing string) fault
-	meanwhile func()            // what others do while this process is frozen
-	taking    string            // the run that last asked for places
-	doing     string            // the run it last claimed
-	looked    order.Fingerprint // what it saw last of a worker
+	meanwhile func()                       // what others do while this process is frozen
+	taking    string                       // the run that last asked for places
+	doing     string                       // the run it last claimed
+	looked    map[string]order.Fingerprint // run → what it saw last of its worker
 	s         *remedy.Service
 }
 
@@ -230,7 +268,7 @@ func (p *process) cross(what string, do func() error) error {
 }
 
 func (w *world) start(name string, change func(*remedy.Config, *remedy.Deps)) *process {
-	p := &process{w: w, name: name}
+	p := &process{w: w, name: name, looked: map[string]order.Fingerprint{}}
 	cl := &cloud{p}
 	d := remedy.Deps{
 		Store: &flowStore{w.db, p}, Audit: (*auditLog)(w), Findings: (*findings)(w), People: (*people)(w),
