@@ -91,8 +91,9 @@ func (w *world) lawsOf(ctx context.Context, r workflow.Run, v remedy.View) error
 	if s := v.Settled; s != nil && s.By != alice && s.By != bob && !moot && !(w.policed && s.By == remedy.ByPolicy+line) {
 		return fmt.Errorf("law 3: decided by %s", s.By)
 	}
-	if snapshots+restarts > 0 && v.Have < v.Need {
-		return fmt.Errorf("law 3: began with %d of the %d people it takes", v.Have, v.Need)
+	byPeople := w.pressed != nil && v.Policy == "" && v.ByLease == ""
+	if snapshots+restarts > 0 && byPeople && v.Have < w.quorum { // the observer's own quorum is another
+		return fmt.Errorf("law 3: began with %d of the %d people it takes", v.Have, w.quorum)
 	}
 	return truth(v, restarts, w.snapshotOf(v) != nil)
 }

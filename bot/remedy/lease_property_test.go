@@ -25,7 +25,7 @@ var leaseHappenings = []string{"crash before", "crash after", "lost before", "lo
 	"revoke", "revoke", "cancel under lease", "snapshot gone", "approve twice", "other life", "other config", "agent away", "agent back", "busy droplet"}
 
 var leaseScripts = rapid.Custom(func(t *rapid.T) script {
-	s := script{Weather: rapid.SampledFrom([]string{"fair", "fair", "fair", "slow snapshot", "errored", "agent dies", "agent refuses", "not freed",
+	s := script{Weather: rapid.SampledFrom([]string{"fair", "fair", "fair", "slow snapshot", "errored", "agent dies", "agent dies late", "agent refuses", "not freed",
 		"not started", "idle", "dies"}).Draw(t, "weather"), Quorum: rapid.SampledFrom([]int{1, 1, 2}).Draw(t, "quorum"),
 		Most: rapid.SampledFrom([]int{1, 2, 2, 9}).Draw(t, "most")}
 	for range rapid.IntRange(0, 4).Draw(t, "n") {

@@ -25,10 +25,11 @@ import (
 var weathers = map[string]func(w *world){
 	"fair":            func(*world) {},
 	"fair again":      func(*world) {},
-	"slow snapshot":   func(w *world) { w.snapshotTakes = 5 * time.Minute },
+	"slow snapshot":   func(w *world) { w.snapshotTakes = 12 * time.Minute }, // it outlasts a quiet window
 	"errored":         func(w *world) { w.snapshotEnds = doclient.Errored },
 	"endless":         func(w *world) { w.snapshotTakes = 1e6 * time.Hour },
 	"agent dies":      func(w *world) { w.agentDies = true },
+	"agent dies late": func(w *world) { w.agentDies, w.agentDid = true, true },
 	"agent refuses":   says(order.Refused, order.TooOften),
 	"agent overtaken": says(order.Refused, order.Overtaken),
 	"agent fails":     says(order.Failed, order.ManagerError),

@@ -322,7 +322,7 @@ func (st *stage) heal() error {
 	if err := st.ended(r); err != nil {
 		return err
 	}
-	reason := len(st.s.Happen) > 0 || slices.Contains([]string{"agent dies", "agent fails", "agent unsure", "too early"}, st.s.Weather)
+	reason := len(st.s.Happen) > 0 || slices.Contains([]string{"agent dies", "agent dies late", "agent fails", "agent unsure", "too early"}, st.s.Weather)
 	if r.Outcome == string(remedy.Unclear) && !reason {
 		return fmt.Errorf("went to a person without reason")
 	}
@@ -338,8 +338,10 @@ func (st *stage) ended(r workflow.Run) error {
 }
 
 // allEnd lets every run come to its end: those of the other worker, of a
-// policy, of a lease.
+// policy, of a lease. What is left of them waits in line for a queue without
+// end, so its other worker comes back.
 func (st *stage) allEnd() error {
+	st.w.lock(func() { st.w.peerAway = time.Time{} })
 	runs, err := st.w.db.Runs(st.ctx, workflow.Filter{Recipe: remedy.Recipe})
 	for _, r := range runs {
 		if r, err = st.w.pass(st.ctx, r.ID, 27*time.Hour, st.ps...); err != nil {

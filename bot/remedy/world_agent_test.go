@@ -40,10 +40,14 @@ func (w *world) agent() {
 			continue
 		}
 		w.claimed[key] = true
+		old := w.life[o.Worker]
 		if w.agentDies {
+			if w.agentDid && old.Same(o.Expect) {
+				w.deeds = append(w.deeds, deed{time.Now(), "restart", o.Run, old, w.missing()})
+				w.newLife(o.Worker)
+			}
 			continue
 		}
-		old := w.life[o.Worker]
 		if o.Phase == order.Start {
 			w.started(key, o)
 			continue

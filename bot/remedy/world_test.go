@@ -72,6 +72,7 @@ type world struct {
 	agentAway     bool              // the agent does not answer, nor claim orders
 	agentLeaves   bool              // it reports, and is away
 	agentDies     bool              // it claims an order and is never heard of again
+	agentDid      bool              // before it died it carried the order out
 	agentSays     *order.Result     // instead of restarting
 	pool          int               // after a restart
 	recovery      detector.Recovery // of the new life
