@@ -104,7 +104,7 @@ var scenes = []scene{
 		world: func(w *world) {
 			w.agentSays, w.agentLeaves = &order.Result{State: order.Failed, Reason: order.ManagerError, Error: "dbus away"}, true
 		}},
-	{name: "agent fails", outcome: remedy.Unclear, snaps: 1, why: "dbus", state: "its old main process, pid 101, still ran",
+	{name: "agent fails", outcome: remedy.Unclear, snaps: 1, why: "dbus", state: "Its old main process, pid 101, still ran",
 		world: func(w *world) {
 			w.agentSays = &order.Result{State: order.Failed, Reason: order.ManagerError, Error: "dbus away"}
 		}},
