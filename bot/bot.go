@@ -196,18 +196,28 @@ func (r receiver) Receive(ctx context.Context, in slackapp.Envelope) (slackapp.A
 const teamCursor = "slack/team"
 
 // team learns which workspace is ours: only its people may decide anything.
+// Nobody is listened to meanwhile, so a start that knows it from the last one
+// waits less.
 func (s *Service) team(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	s.log.Info("asking Slack who we are", "at", s.d.Slack.APIURL)
+	known, kerr := s.d.Store.Cursor(ctx, teamCursor)
+	within := 30 * time.Second
+	if kerr == nil && known != "" {
+		within = 10 * time.Second
+	}
+	asked, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	id, err := s.slack.AuthTest(ctx)
+	id, err := s.slack.AuthTest(asked)
 	if err == nil {
 		return id.TeamID, s.d.Store.SetCursor(ctx, teamCursor, id.TeamID)
 	}
-	known, kerr := s.d.Store.Cursor(context.WithoutCancel(ctx), teamCursor)
+	if said, ok := errors.AsType[*slackapp.Error](err); ok && slackapp.RefusesToken(said.Code) {
+		err = fmt.Errorf("%w; that is about SLACK_BOT_TOKEN", err)
+	}
 	if kerr != nil || known == "" {
 		return "", fmt.Errorf("ask Slack who we are: %w", err)
 	}
-	s.log.Warn("Slack does not answer; going on as the workspace of the last start", "team", known, "err", err)
+	s.log.Warn("Slack does not answer who we are; going on as the workspace of the last start", "team", known, "err", err)
 	return known, nil
 }
 

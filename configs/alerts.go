@@ -3,6 +3,7 @@ package configs
 import (
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/dropleak/dropleak/bot/alert"
@@ -21,6 +22,9 @@ func (v *validator) alerts(env Getenv) {
 	for i := range a.Alertmanager {
 		m, key := &a.Alertmanager[i], fmt.Sprintf("alerts.alertmanager[%d]", i)
 		v.calls(key+".url", m.URL, m.User != "")
+		if strings.HasSuffix(strings.TrimRight(m.URL, "/"), "/api/v2") {
+			v.bad(key+".url", "is given without /api/v2")
+		}
 		if seen[m.URL] {
 			v.bad(key+".url", "stands there twice")
 		}

@@ -60,6 +60,7 @@ func TestAlertProblems(t *testing.T) {
 		"alertmanager: [{url: 'http://10.0.0.1:9093', user: u}]":                   "",
 		"alertmanager: [{url: 'https://a.internal', user: u}]":                     "belong together",
 		"alertmanager: [{url: 'https://a.internal'}, {url: 'https://a.internal'}]": "stands there twice",
+		"alertmanager: [{url: 'https://a.internal/am/api/v2/'}]":                   "alerts.alertmanager[0].url: is given without /api/v2",
 		"alertmanager: [{uri: 'https://a.internal'}]":                              "uri",
 		"alertmanager: [{url: 'https://u:hunter2@a.internal'}]":                    "carries a user or password",
 	} {

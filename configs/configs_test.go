@@ -184,6 +184,14 @@ func TestOneProblem(t *testing.T) {
 		"high port":        {least + "listen: 127.0.0.1:99999\n", "\"127.0.0.1:99999\" has no port from 0 to 65535"},
 		"port by name":     {least + "metrics_listen: 127.0.0.1:http\n", "metrics_listen: \"127.0.0.1:http\" has no port"},
 		"one port":         {least + "metrics_listen: 127.0.0.1:8080\n", "127.0.0.1:8080 is what listen has already"},
+		"ssl of no kind":   {least + "store: {dsn: \"postgres://a@c/d?sslmode=bogus\"}\n", "store.dsn: cannot be read as PostgreSQL's: sslmode is invalid"},
+		"no directory":     {least + "store: {dsn: 'sqlite:'}\n", "d.yaml:3:14: store.dsn: names no directory"},
+		"tab":              {least + "log:\n\tlevel: info\n", "d.yaml:4:1: a tab; YAML is indented with blanks"},
+		"channel by name":  {"slack: {channel: '#general'}\napprovals: {approvers: [U012]}\n", "d.yaml:1:18: slack.channel: \"#general\" is not a Slack channel's id"},
+		"report's channel": {least + "schedule: {report: [{cron: \"0 9 * * *\", channel: foo}]}\n", "schedule.report[0].channel: \"foo\" is not a Slack channel's id"},
+		"report's tag":     {least + "schedule: {report: [{cron: \"0 9 * * *\", tag: ''}]}\n", "schedule.report[0].tag: is empty"},
+		"no tag of any":    {least + "schedule: {report: [{cron: \"0 9 * * *\", tag: a b}]}\n", "schedule.report[0].tag: \"a b\" can be no tag"},
+		"unit":             {least + "workers: [{restart: systemd, unit: 'bad unit;rm'}]\n", "workers[0].unit: \"bad unit;rm\" can be no unit or program"},
 		"no place":         {least + "data_dir: \"\"\n", "data_dir: is empty"},
 		"tag":              {least + "digitalocean: {tag: a b}\n", "digitalocean.tag: \"a b\" can be no tag"},
 		"no tag":           {least + "digitalocean: {tag: \"\"}\n", "digitalocean.tag: is empty"},
@@ -251,6 +259,65 @@ func TestSecretsFromFiles(t *testing.T) {
 	}
 	if err != nil && strings.Contains(err.Error(), "DIGITALOCEAN_ACCESS_TOKEN:") {
 		t.Errorf("the token file was not read: %v", err)
+	}
+}
+
+// TestByteOrderMark: some editors begin a file with one.
+func TestByteOrderMark(t *testing.T) {
+	if _, err := Read("d.yaml", []byte("\ufeffmode: rehearse\n"+least), all); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSecretProblems: what a server would only refuse is told with the
+// variable's name, and never quoted.
+func TestSecretProblems(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	two, other, same, empty := file("two", "xoxb-hunter2\nxapp-hunter2\n"), file("other", "xoxb-hunter3\n"), file("same", "xoxb-hunter2\n"), file("empty", "\n")
+	for name, tt := range map[string]struct {
+		env    map[string]string
+		want   string
+		beside bool // the commands that need no token say so, too
+	}{
+		"swapped":         {map[string]string{"SLACK_BOT_TOKEN": "xapp-hunter2"}, "SLACK_BOT_TOKEN: begins with xapp-, which is Slack's app-level token", false},
+		"the other":       {map[string]string{"SLACK_APP_TOKEN": "xoxb-hunter2"}, "SLACK_APP_TOKEN: begins with xoxb-, which is Slack's bot token", false},
+		"a user's":        {map[string]string{"SLACK_BOT_TOKEN": "xoxp-hunter2"}, "SLACK_BOT_TOKEN: begins with xoxp-, which is a Slack user's token", false},
+		"of another firm": {map[string]string{"SLACK_APP_TOKEN": "dop_v1_hunter2"}, "SLACK_APP_TOKEN: begins with dop_v1_", false},
+		"quoted":          {map[string]string{"SLACK_BOT_TOKEN": `"xoxb-hunter2"`}, "SLACK_BOT_TOKEN: is in quotes, which would be part of it", false},
+		"blank":           {map[string]string{"DIGITALOCEAN_ACCESS_TOKEN": "hunter2 "}, "DIGITALOCEAN_ACCESS_TOKEN: is surrounded by blanks", false},
+		"two lines":       {map[string]string{"SLACK_BOT_TOKEN": "", "SLACK_BOT_TOKEN_FILE": two}, "SLACK_BOT_TOKEN: SLACK_BOT_TOKEN_FILE: what " + two + " holds is of several lines", false},
+		"both":            {map[string]string{"SLACK_BOT_TOKEN": "xoxb-hunter2", "SLACK_BOT_TOKEN_FILE": other}, "SLACK_BOT_TOKEN: is set, and so is SLACK_BOT_TOKEN_FILE, to something else", false},
+		"both alike":      {map[string]string{"SLACK_BOT_TOKEN": "xoxb-hunter2", "SLACK_BOT_TOKEN_FILE": same}, "", false},
+		"empty file":      {map[string]string{"SLACK_SIGNING_SECRET_FILE": empty, "SLACK_SIGNING_SECRET": ""}, "SLACK_SIGNING_SECRET: SLACK_SIGNING_SECRET_FILE: " + empty + " is empty", false},
+		"no database":     {map[string]string{"DROPLEAK_STORE_DSN": "mysql://u:hunter2@h/d"}, "DROPLEAK_STORE_DSN: is neither sqlite:DIR nor postgres", true},
+		"no URL":          {map[string]string{"DROPLEAK_STORE_DSN": "postgres://u:hunter2 x@h:1/d"}, "DROPLEAK_STORE_DSN: is no URL", true},
+		"no port":         {map[string]string{"DROPLEAK_STORE_DSN": "postgres://u:hunter2@h:port/d"}, "DROPLEAK_STORE_DSN: is no URL", true},
+		"no TLS":          {map[string]string{"DROPLEAK_STORE_DSN": "postgres://u:hunter2@h/d?sslmode=bogus"}, "DROPLEAK_STORE_DSN: cannot be read as PostgreSQL's: sslmode is invalid", true},
+		"no directory":    {map[string]string{"DROPLEAK_STORE_DSN": "sqlite:"}, "DROPLEAK_STORE_DSN: names no directory", true},
+		"a good one":      {map[string]string{"DROPLEAK_STORE_DSN": "postgres://u:hunter2@h:1/d?sslmode=require"}, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := func(name string) (string, bool) {
+				if value, ok := tt.env[name]; ok {
+					return value, true
+				}
+				return all(name)
+			}
+			_, err := Read("d.yaml", []byte(least), env)
+			if (err != nil) != (tt.want != "") || err != nil && !strings.Contains(err.Error(), tt.want) || err != nil && strings.Contains(err.Error(), "hunter") {
+				t.Errorf("error %v, want %q", err, tt.want)
+			}
+			if _, err := read("d.yaml", []byte(least), env, true); (err != nil) != (tt.beside && tt.want != "") {
+				t.Errorf("beside the service: %v", err)
+			}
+		})
 	}
 }
 

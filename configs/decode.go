@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -26,6 +27,7 @@ type decoder struct {
 
 // decodeFile fills into from the YAML text.
 func (d *decoder) decodeFile(text []byte, into any) {
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors begin a file with it
 	f, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		d.syntax(err)
@@ -57,6 +59,9 @@ func (d *decoder) syntax(err error) {
 	}
 	if m, ok := err.(interface{ GetMessage() string }); ok {
 		p.Text = m.GetMessage()
+	}
+	if strings.Contains(p.Text, "\t") && strings.Contains(p.Text, "cannot start any token") {
+		p.Text = "a tab; YAML is indented with blanks"
 	}
 	d.problems, d.unreadable = append(d.problems, p), true
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // Getenv looks a variable up, as os.LookupEnv does.
@@ -63,40 +62,4 @@ func (d *decoder) lines(c *Config) {
 			c.Workers[i].Auto.Line = fmt.Sprintf("%s:%d", filepath.Base(d.file), pos.Line)
 		}
 	}
-}
-
-// secrets fills c.Secrets; NAME wins over NAME_FILE.
-func (v *validator) secrets(env Getenv) {
-	s := &v.c.Secrets
-	for name, into := range map[string]*string{
-		"DIGITALOCEAN_ACCESS_TOKEN":   &s.ReaderToken,
-		"DIGITALOCEAN_EXECUTOR_TOKEN": &s.ExecutorToken,
-		"SLACK_BOT_TOKEN":             &s.SlackBot,
-		"SLACK_APP_TOKEN":             &s.SlackApp,
-		"SLACK_SIGNING_SECRET":        &s.SlackSigning,
-		"DROPLEAK_STORE_DSN":          &s.StoreDSN,
-	} {
-		value, err := secret(name, env)
-		if err != nil {
-			v.missing(name, "%s", err)
-		}
-		*into = value
-	}
-}
-
-// secret returns the value of NAME, or the trimmed content of the file that
-// NAME_FILE names, or nothing.
-func secret(name string, env Getenv) (string, error) {
-	if value, ok := env(name); ok && value != "" {
-		return value, nil
-	}
-	file, ok := env(name + "_FILE")
-	if !ok || file == "" {
-		return "", nil
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("%s_FILE: %w", name, err)
-	}
-	return strings.TrimSpace(string(text)), nil
 }

@@ -234,24 +234,6 @@ func span(d time.Duration) string {
 	return s
 }
 
-// dsn checks where the store is; the file may not carry the password.
-func (v *validator) dsn() {
-	key, dsn := "store.dsn", v.c.Store.DSN
-	u, err := url.Parse(dsn)
-	switch {
-	case dsn == "", strings.HasPrefix(dsn, "sqlite:") && len(dsn) > len("sqlite:"):
-	case err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql":
-		v.bad(key, "%q is neither sqlite:DIR nor postgres://…", dsn)
-	case u.User != nil && hasPassword(u):
-		v.bad(key, "carries a password; put the whole DSN into DROPLEAK_STORE_DSN or DROPLEAK_STORE_DSN_FILE")
-	}
-}
-
-func hasPassword(u *url.URL) bool {
-	_, has := u.User.Password()
-	return has
-}
-
 // needed checks the secrets and names that the service cannot do without.
 func (v *validator) needed() {
 	if !v.beside {
@@ -259,20 +241,35 @@ func (v *validator) needed() {
 	}
 	if v.c.Slack.Channel == "" {
 		v.bad("slack.channel", "is not set; reports need a channel, as in C0123456789")
+	} else {
+		v.channel("slack.channel", v.c.Slack.Channel)
 	}
-	switch tag := v.c.DigitalOcean.Tag; {
-	case tag == "":
+	if tag := v.c.DigitalOcean.Tag; tag == "" {
 		v.bad("digitalocean.tag", "is empty; only droplets with this tag are watched and touched")
-	case !cloudTag.MatchString(tag):
-		v.bad("digitalocean.tag", "%q can be no tag: DigitalOcean takes letters, digits, colons, dashes and underscores, at most 255", tag)
+	} else {
+		v.tag("digitalocean.tag", tag)
 	}
-	if v.c.StoreDSN() == "sqlite:" {
+	if v.c.DataDir == "" && v.c.Store.DSN == "" && v.c.Secrets.StoreDSN == "" {
 		v.bad("data_dir", "is empty; SQLite's files need a directory")
 	}
 }
 
 // cloudTag is what DigitalOcean takes for a tag.
 var cloudTag = regexp.MustCompile(`^[A-Za-z0-9:_-]{1,255}$`)
+
+func (v *validator) tag(key, tag string) {
+	if !cloudTag.MatchString(tag) {
+		v.bad(key, "%q can be no tag: DigitalOcean takes letters, digits, colons, dashes and underscores, at most 255", tag)
+	}
+}
+
+var channelID = regexp.MustCompile(`^[CGD][A-Z0-9]+$`)
+
+func (v *validator) channel(key, id string) {
+	if !channelID.MatchString(id) {
+		v.bad(key, "%q is not a Slack channel's id, as in C0123456789; View channel details shows it at the end", id)
+	}
+}
 
 func (v *validator) tokens() {
 	s := v.c.Secrets
@@ -306,6 +303,15 @@ func (v *validator) schedules() {
 		}
 		if _, err := schedule.Parse(r.Cron, zone); err != nil {
 			v.bad(key+".cron", "%s", err)
+		}
+		if r.Channel != "" {
+			v.channel(key+".channel", r.Channel)
+		}
+		switch {
+		case r.Tag != "":
+			v.tag(key+".tag", r.Tag)
+		case v.at[key+".tag"] != nil:
+			v.bad(key+".tag", "is empty; without the key the report is about all droplets")
 		}
 	}
 }
@@ -356,6 +362,9 @@ func (v *validator) workers() {
 		if r.Unit != "" && (r.Restart == "reboot" || r.Restart == "power_cycle") {
 			v.bad(key+".unit", "contradicts restart: %s, which restarts the whole droplet", r.Restart)
 		}
+		if r.Unit != "" && slices.Contains([]string{"systemd", "supervisor", "celery"}, r.Restart) && !unitName.MatchString(r.Unit) {
+			v.bad(key+".unit", "%q can be no unit or program: letters, digits and :_.@\\- are", r.Unit)
+		}
 		v.auto(key+".auto", r)
 		for j, earlier := range v.c.Workers[:i] {
 			if covers(earlier, r) {
@@ -365,6 +374,10 @@ func (v *validator) workers() {
 		}
 	}
 }
+
+// unitName is what systemd takes for a unit, and supervisor for a program and
+// its group.
+var unitName = regexp.MustCompile(`^[A-Za-z0-9:_.@\\-]+$`)
 
 // sshUnit is a unit with its manager: over SSH there are more than an agent
 // knows.

@@ -47,6 +47,12 @@ var meaning = map[string]error{
 // transient are Slack's own words for "not now"; whether the call acted is not said.
 var transient = []string{"internal_error", "fatal_error", "service_unavailable", "request_timeout"}
 
+// RefusesToken reports whether Slack's word is about the token, whatever was
+// asked with it.
+func RefusesToken(code string) bool {
+	return slices.Contains([]string{"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "not_allowed_token_type"}, code)
+}
+
 // Error is Slack's refusal of a call, or the failure to reach it.
 type Error struct {
 	Method string

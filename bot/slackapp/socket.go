@@ -79,7 +79,11 @@ func (s *sockets) keep(ctx context.Context, i int) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.app.log.Error("slack socket given up", "socket", i, "err", err, "retry_in", wait)
+		about := []any{"socket", i, "err", err, "retry_in", wait}
+		if err != nil && RefusesToken(err.Error()) {
+			about = append(about, "about", "SLACK_APP_TOKEN")
+		}
+		s.app.log.Error("slack socket given up", about...)
 		if !sleep(ctx, wait) {
 			return
 		}

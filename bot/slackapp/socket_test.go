@@ -1,8 +1,10 @@
 package slackapp_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -154,7 +156,8 @@ func TestRefusedTokenIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer sim.Close()
-	app, err := slackapp.New(slackapp.Options{BotToken: "xoxb-sim", AppToken: "xapp-old", APIURL: sim.APIURL(), Logger: quiet, Handler: &recorder{}})
+	var said bytes.Buffer
+	app, err := slackapp.New(slackapp.Options{BotToken: "xoxb-sim", AppToken: "xapp-old", APIURL: sim.APIURL(), Logger: slog.New(slog.NewTextHandler(&said, nil)), Handler: &recorder{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,6 +168,9 @@ func TestRefusedTokenIsSaid(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+	if !strings.Contains(said.String(), "err=invalid_auth retry_in=5s about=SLACK_APP_TOKEN") {
+		t.Errorf("logs %s", said.String())
 	}
 }
 

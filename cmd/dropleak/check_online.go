@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"strings"
 	"time"
 
@@ -20,22 +22,35 @@ import (
 
 // question is asked of the outside, and answered in a few words.
 type question struct {
-	name string
-	ask  func(context.Context) (string, error)
+	name   string
+	of     string        // whom it is asked of, where others are asked the same; who does not answer one is asked no more
+	within time.Duration // of the first one that is asked of somebody; 0: answerWithin
+	ask    func(context.Context) (string, error)
 }
 
-// answerWithin is more than an upload takes until it is ready.
-const answerWithin = time.Minute
+const (
+	answerWithin = time.Minute      // more than an upload takes until it is ready
+	firstWithin  = 15 * time.Second // for whoever may not answer at all, tries included
+)
 
 // ask tells the answer to each question, a line each; exit 1 when one is bad.
 func ask(ctx context.Context, out io.Writer, ps []question) error {
-	bad := 0
+	bad, mute := 0, map[string]bool{}
 	for _, p := range ps {
-		ctx, cancel := context.WithTimeout(ctx, answerWithin)
-		said, err := p.ask(ctx)
+		if mute[p.of] {
+			bad++
+			fmt.Fprintf(out, "FAIL  %s: not asked, for %s did not answer%s\n", p.name, p.of, reachable[p.of])
+			continue
+		}
+		within, cancel := context.WithTimeout(ctx, cmp.Or(p.within, answerWithin))
+		said, err := p.ask(within)
 		cancel()
+		if ctx.Err() != nil {
+			return exitError{code: interrupted, err: errors.New("interrupted")}
+		}
 		if err != nil {
 			bad++
+			mute[p.of] = p.of != "" && (unanswered(err) || p.within > 0 && errors.Is(err, context.DeadlineExceeded))
 			fmt.Fprintf(out, "FAIL  %s: %s\n", p.name, strings.ReplaceAll(err.Error(), "\n", "; "))
 			continue
 		}
@@ -47,12 +62,32 @@ func ask(ctx context.Context, out io.Writer, ps []question) error {
 	return nil
 }
 
+// Whom the questions are asked of.
+const (
+	ofSlack        = "Slack"
+	ofDigitalOcean = "DigitalOcean"
+)
+
+// reachable says what to look at of who did not answer.
+var reachable = map[string]string{ofSlack: ": see whether this machine reaches slack.api_url", ofDigitalOcean: ": see whether this machine reaches digitalocean.api_url"}
+
+// unanswered reports whether nobody answered a question, which says nothing of
+// the token that it was asked with. A socket or an upload goes to an address
+// of its own, and does not count.
+func unanswered(err error) bool {
+	if said, ok := errors.AsType[*slackapp.Error](err); ok {
+		return said.Code == "" && said.Status == 0
+	}
+	_, far := errors.AsType[*url.Error](err)
+	return far
+}
+
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // rings are trial alerts to every endpoint.
 func rings(c configs.Config) (qs []question) {
 	for _, e := range endpoints(c) {
-		qs = append(qs, question{"alerts to " + e.Name(), func(ctx context.Context) (string, error) { return ring(ctx, e) }})
+		qs = append(qs, question{name: "alerts to " + e.Name(), ask: func(ctx context.Context) (string, error) { return ring(ctx, e) }})
 	}
 	return qs
 }
@@ -72,11 +107,11 @@ func ring(ctx context.Context, e alert.Endpoint) (string, error) {
 // questions ask everything the service will speak to.
 func questions(c configs.Config) []question {
 	ps := []question{
-		{"store", func(ctx context.Context) (string, error) { return askStore(ctx, c) }},
-		{"DigitalOcean reader", func(ctx context.Context) (string, error) { return askReader(ctx, c, quiet()) }},
+		{name: "store", ask: func(ctx context.Context) (string, error) { return askStore(ctx, c) }},
+		{name: "DigitalOcean reader", of: ofDigitalOcean, within: firstWithin, ask: func(ctx context.Context) (string, error) { return askReader(ctx, c, quiet()) }},
 	}
 	if c.Secrets.ExecutorToken != "" {
-		ps = append(ps, question{"DigitalOcean executor", func(ctx context.Context) (string, error) {
+		ps = append(ps, question{name: "DigitalOcean executor", of: ofDigitalOcean, within: firstWithin, ask: func(ctx context.Context) (string, error) {
 			x, err := doclient.NewExecutor(cloudOptions(c, c.Secrets.ExecutorToken, quiet()))
 			if err != nil {
 				return "", err
@@ -89,7 +124,7 @@ func questions(c configs.Config) []question {
 	}
 	for _, src := range c.Sources {
 		if src.Type == "ssh" {
-			ps = append(ps, question{"SSH source " + src.Name, func(ctx context.Context) (string, error) { return askSSH(ctx, src) }})
+			ps = append(ps, question{name: "SSH source " + src.Name, ask: func(ctx context.Context) (string, error) { return askSSH(ctx, src) }})
 		}
 	}
 	return append(ps, slackQuestions(c, quiet())...)
@@ -148,7 +183,11 @@ func askReader(ctx context.Context, c configs.Config, log *slog.Logger) (string,
 			return "", err
 		}
 	}
-	said := fmt.Sprintf("%d droplets tagged %s", len(droplets), c.DigitalOcean.Tag)
+	noun := "droplets"
+	if len(droplets) == 1 {
+		noun = "droplet"
+	}
+	said := fmt.Sprintf("%d %s tagged %s", len(droplets), noun, c.DigitalOcean.Tag)
 	if missing > 0 {
 		said += fmt.Sprintf("; %d of them without the metrics agent", missing)
 	}

@@ -21,17 +21,21 @@ func slackQuestions(c configs.Config, log *slog.Logger) []question {
 	app, err := slackapp.New(slackapp.Options{BotToken: c.Secrets.SlackBot, AppToken: c.Secrets.SlackApp, SigningSecret: c.Secrets.SlackSigning,
 		APIURL: c.Slack.APIURL, Mode: slackapp.Mode(c.Slack.Mode), Logger: log, Handler: deaf{}})
 	if err != nil {
-		return []question{{"Slack", func(context.Context) (string, error) { return "", err }}}
+		return []question{{name: "Slack", ask: func(context.Context) (string, error) { return "", err }}}
 	}
 	s := slackCheck{app, c}
-	ps := []question{{"Slack bot token", s.token}, {"Slack scopes", s.scopes}}
+	slack := func(name string, ask func(context.Context) (string, error)) question {
+		return question{name: "Slack " + name, of: ofSlack, ask: ask}
+	}
+	ps := []question{slack("bot token", s.token), slack("scopes", s.scopes)}
+	ps[0].within = firstWithin
 	if slackapp.Mode(c.Slack.Mode) != slackapp.HTTP {
-		ps = append(ps, question{"Slack sockets", s.sockets})
+		ps = append(ps, slack("sockets", s.sockets))
 	}
 	for _, channel := range channels(c) {
-		ps = append(ps, question{"Slack channel " + channel, func(ctx context.Context) (string, error) { return s.channel(ctx, channel) }})
+		ps = append(ps, slack("channel "+channel, func(ctx context.Context) (string, error) { return s.channel(ctx, channel) }))
 	}
-	return append(ps, question{"Slack upload", s.upload}, question{"Slack approvers", s.approvers})
+	return append(ps, slack("upload", s.upload), slack("approvers", s.approvers))
 }
 
 // slackCheck is Slack as the configuration has it.
@@ -116,7 +120,11 @@ func (s slackCheck) upload(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if err := s.app.ProveUpload(ctx, b.Bytes()); err != nil {
-		return "", mend(err, "charts will be missing from the reports; "+reinstall)
+		how := "charts will be missing from the reports"
+		if said, ok := errors.AsType[*slackapp.Error](err); ok && said.Code == "missing_scope" {
+			how += "; " + reinstall
+		}
+		return "", mend(err, how)
 	}
 	return "a picture went up, was ready, and was deleted", nil
 }
@@ -124,13 +132,13 @@ func (s slackCheck) upload(ctx context.Context) (string, error) {
 // approvers asks who may decide: a list that nobody is on would be found out
 // at the first leak.
 func (s slackCheck) approvers(ctx context.Context) (string, error) {
-	people, bad := map[string]bool{}, []error{}
+	people, bad, asked := map[string]bool{}, []error{}, true
 	for _, entry := range s.c.Approvals.Approvers {
 		ids := []string{entry}
 		if strings.HasPrefix(entry, "S") {
 			members, err := s.app.GroupMembers(ctx, entry)
 			if err != nil {
-				bad = append(bad, fmt.Errorf("user group %s: %w", entry, err))
+				bad, asked = append(bad, fmt.Errorf("user group %s: %w", entry, err)), asked && unknownTo(err)
 			}
 			ids = members
 		}
@@ -138,13 +146,16 @@ func (s slackCheck) approvers(ctx context.Context) (string, error) {
 			why, err := s.approver(ctx, id)
 			switch {
 			case err != nil:
-				bad = append(bad, fmt.Errorf("%s: %w", id, err))
+				bad, asked = append(bad, fmt.Errorf("%s: %w", id, err)), asked && unknownTo(err)
 			case why != "" && id == entry:
 				bad = append(bad, fmt.Errorf("%s %s and cannot approve; name somebody else under approvals.approvers", id, why))
 			case why == "":
 				people[id] = true
 			}
 		}
+	}
+	if !asked { // who may is not known, and the configuration is not to blame
+		return "", errors.Join(bad...)
 	}
 	if len(people) == 0 {
 		bad = append(bad, errors.New("nobody can approve a restart; name people (U…) or user groups (S…) under approvals.approvers"))
@@ -153,6 +164,13 @@ func (s slackCheck) approvers(ctx context.Context) (string, error) {
 		bad = append(bad, fmt.Errorf("approvals.quorum is %d and only %d can approve", need, len(people)))
 	}
 	return fmt.Sprintf("%d can approve", len(people)), errors.Join(bad...)
+}
+
+// unknownTo reports whether Slack's answer is that it does not know whom it was
+// asked about.
+func unknownTo(err error) bool {
+	said, ok := errors.AsType[*slackapp.Error](err)
+	return ok && slices.Contains([]string{"user_not_found", "users_not_found", "no_such_subteam", "subteam_not_found"}, said.Code)
 }
 
 // approver says why somebody cannot approve; "" they can.

@@ -2,11 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dropleak/dropleak/bot/slacksim"
 	"github.com/dropleak/dropleak/configs"
@@ -67,6 +71,71 @@ func TestSlackProbes(t *testing.T) {
 				t.Errorf("%d messages are left to come, %d stand", n, len(sim.Messages("C0OPS")))
 			}
 		})
+	}
+}
+
+// Whoever swallows what is asked is given up once, and asked no more; nothing
+// is said of tokens or of the configuration then. What a signal ends is no
+// finding at all.
+func TestChecksOfWhoSwallows(t *testing.T) {
+	t.Parallel()
+	hole, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hole.Close()
+	at := "http://" + hole.Addr().String()
+	c := configs.Config{Secrets: configs.Secrets{SlackBot: "xoxb-sim", SlackApp: "xapp-sim", ReaderToken: "r", ExecutorToken: "x"}, DataDir: t.TempDir()}
+	c.Slack.APIURL, c.Slack.Mode, c.Slack.Channel, c.DigitalOcean.APIURL, c.DigitalOcean.Tag = at+"/api/", "socket", "C0OPS", at, "dropleak"
+	c.Approvals.Approvers = []string{"U0ANNA"}
+	qs := questions(c)
+	asked := 0
+	for i := range qs {
+		if qs[i].within > 0 {
+			qs[i].within = time.Second
+		}
+		do := qs[i].ask
+		qs[i].ask = func(ctx context.Context) (string, error) { asked++; return do(ctx) }
+	}
+	var out bytes.Buffer
+	if err := ask(t.Context(), &out, qs); err == nil || asked != 3 { // the store, and each of the two once
+		t.Errorf("%d questions were asked, %v:\n%s", asked, err, out.String())
+	}
+	for _, q := range []string{"DigitalOcean executor: not asked, for DigitalOcean did not answer: see whether", "Slack scopes: not asked, for Slack did not answer: see whether this machine reaches slack.api_url",
+		"Slack sockets: not asked", "Slack channel C0OPS: not asked", "Slack upload: not asked", "Slack approvers: not asked"} {
+		if !strings.Contains(out.String(), "FAIL  "+q) {
+			t.Errorf("%q is not said:\n%s", q, out.String())
+		}
+	}
+	for _, about := range []string{"nobody can approve", "Reinstall", "OAuth"} {
+		if strings.Contains(out.String(), about) {
+			t.Errorf("says something of %s:\n%s", about, out.String())
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	out.Reset()
+	err = ask(ctx, &out, []question{{name: "a", ask: func(ctx context.Context) (string, error) { stop(); return "", ctx.Err() }}, qs[0]})
+	var exit exitError
+	if !errors.As(err, &exit) || exit.code != interrupted || out.Len() > 0 {
+		t.Errorf("a signal ends it with %v:\n%s", err, out.String())
+	}
+}
+
+// Who may approve is not known where Slack does not say; and what a bad token
+// hides is no reason to make the app anew.
+func TestCheckBlamesNoConfiguration(t *testing.T) {
+	sim := slacksim.New(slacksim.Options{}).Kind()
+	if err := sim.Start(""); err != nil {
+		t.Fatal(err)
+	}
+	defer sim.Close()
+	c := configs.Config{Secrets: configs.Secrets{SlackBot: "xoxb-of-another", SlackApp: "xapp-sim"}}
+	c.Slack.APIURL, c.Slack.Mode, c.Slack.Channel = sim.APIURL(), "socket", "C0OPS"
+	c.Approvals.Approvers = []string{"U0ANNA", "S0ONCALL"}
+	var out bytes.Buffer
+	err := ask(t.Context(), &out, slackQuestions(c, quiet()))
+	if said := out.String(); err == nil || strings.Count(said, "invalid_auth") < 5 || !strings.Contains(said, "SLACK_BOT_TOKEN is") || strings.Contains(said, "nobody can approve") || strings.Contains(said, "Reinstall") {
+		t.Errorf("%v:\n%s", err, said)
 	}
 }
 
