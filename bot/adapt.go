@@ -229,6 +229,9 @@ type people struct{ app *slackapp.App }
 // Person implements [remedy.People].
 func (p people) Person(ctx context.Context, user string) (remedy.Person, error) {
 	u, err := p.app.User(ctx, user)
+	if e, ok := errors.AsType[*slackapp.Error](err); ok && slices.Contains([]string{"user_not_found", "user_not_visible"}, e.Code) {
+		return remedy.Person{}, fmt.Errorf("%w: %w", remedy.ErrNobody, err)
+	}
 	return remedy.Person{ID: u.ID, Team: u.Team, Bot: u.Bot, Deleted: u.Deleted, Guest: u.Guest, Stranger: u.Stranger}, err
 }
 
@@ -252,9 +255,14 @@ func (s *Service) clone(ctx context.Context, c hub.Clone) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		now := time.Now()
+		now, name := time.Now(), ""
+		if fleet, err := s.fleet(ctx); err == nil { // without it the id must do
+			if i := slices.IndexFunc(fleet.Droplets, func(d watch.Droplet) bool { return d.ID == c.Token.Droplet }); i >= 0 {
+				name = fleet.Droplets[i].Name
+			}
+		}
 		f := finding.Finding{ID: watch.NewID(), State: finding.Open, Version: 1, Opened: now, Updated: now, LastSeen: now, Severity: finding.High,
-			Subject: finding.Subject{Kind: finding.KindClone, DropletID: c.Token.Droplet}, Summary: c.Why}
+			Subject: finding.Subject{Kind: finding.KindClone, DropletID: c.Token.Droplet, DropletName: name}, Summary: c.Why}
 		if err := s.d.Store.OpenFinding(ctx, f); err != nil {
 			if !errors.Is(err, finding.ErrConflict) { // that one is open already
 				s.log.Error("open a finding about a clone; it tries again", "err", err)

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/hub"
 	"github.com/dropleak/dropleak/bot/remedy"
+	"github.com/dropleak/dropleak/bot/testbed"
 	"github.com/dropleak/dropleak/bot/watch"
 	"github.com/dropleak/dropleak/bot/workflow"
 	"github.com/dropleak/dropleak/doclient"
@@ -64,4 +66,18 @@ func TestADropletIsOff(t *testing.T) {
 			t.Errorf("%s is off: %t", d.Name, d.Off)
 		}
 	}
+}
+
+// TestCloneNamesItsDroplet: whoever reads of a clone sees which droplet it is of.
+func TestCloneNamesItsDroplet(t *testing.T) {
+	s, st := assembled(t)
+	s.clone(t.Context(), hub.Clone{Token: hub.Token{Name: "web", Droplet: "4711"}, Why: "it is used on another machine"})
+	key := finding.Subject{Kind: finding.KindClone, DropletID: "4711"}.Key()
+	testbed.Eventually(t, testbed.Patience, func() error {
+		f, err := st.LiveFinding(t.Context(), key)
+		if err == nil && f.Subject.Title() != "web-1" {
+			t.Fatalf("titled %q", f.Subject.Title())
+		}
+		return err
+	})
 }

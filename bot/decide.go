@@ -23,6 +23,13 @@ func (s *Service) Decide(ctx context.Context, run string, d remedy.Decision) (re
 	return s.remedy.Decide(ctx, run, d)
 }
 
+// MayDecide answers whether a decision would be taken now; see
+// [remedy.Service.May].
+func (s *Service) MayDecide(ctx context.Context, run string, d remedy.Decision) error {
+	d.Team = s.ours
+	return s.remedy.May(ctx, run, d)
+}
+
 // RunView returns what a run looks like now.
 func (s *Service) RunView(ctx context.Context, run string) (remedy.View, error) {
 	return s.remedy.View(ctx, run)

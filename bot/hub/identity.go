@@ -92,6 +92,8 @@ func (t Token) admit(droplet string, is Identity, now time.Time) (bound Identity
 	switch {
 	case droplet != "" && droplet != t.Droplet:
 		return b, fmt.Sprintf("the token of droplet %s is used on droplet %s", t.Droplet, droplet)
+	case b.Machine != "" && is.Machine == "":
+		return b, fmt.Sprintf("the token of droplet %s is used by something that does not say on which machine it runs", t.Droplet)
 	case b.Machine != "" && is.Machine != b.Machine:
 		return b, fmt.Sprintf("the token of droplet %s is used on another machine", t.Droplet)
 	case is.Machine == "":

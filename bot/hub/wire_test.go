@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,6 +87,9 @@ func TestAdmit(t *testing.T) {
 		bound, why := c.tok.admit(c.droplet, c.is, now)
 		if (why != "") != c.clone || !c.clone && bound.Boot != c.boot {
 			t.Errorf("%s: %+v, %q", c.name, bound, why)
+		}
+		if c.clone && c.is.Machine == "" && !strings.Contains(why, "does not say on which machine") {
+			t.Errorf("%s: %q", c.name, why)
 		}
 	}
 }

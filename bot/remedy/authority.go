@@ -2,6 +2,7 @@ package remedy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +19,10 @@ type Person struct {
 	Guest    bool // restricted or ultra restricted
 	Stranger bool // from outside, in a shared channel
 }
+
+// ErrNobody is what People says of an id that belongs to nobody, however often
+// it is asked.
+var ErrNobody = errors.New("nobody has this id")
 
 // People answers who somebody is and who is in a user group.
 type People interface {
@@ -83,6 +88,8 @@ type members struct {
 func (a *authority) check(ctx context.Context, user, team string) *Refusal {
 	p, err := a.people.Person(ctx, user)
 	switch {
+	case errors.Is(err, ErrNobody):
+		return refuse(NotAPerson, "Slack knows nobody by the id %s, so nothing was done.", user)
 	case err != nil:
 		return refuse(CannotTell, "Slack could not be asked who you are just now, so nothing was done. Try again in a minute.")
 	case user == "" || p.ID != user || p.Bot || p.Deleted:

@@ -99,7 +99,7 @@ func approve(ctx context.Context, s streams, b *bot.Service, a actFlags, run str
 		return approveRollout(ctx, s, b, a, run, d)
 	}
 	v, err := b.RunView(ctx, run)
-	if err == nil {
+	if err == nil && !hopeless(ctx, b, run, d) {
 		err = a.confirm(ctx, s, consequence(v, d, time.Now()))
 	}
 	if err != nil && !errors.Is(err, workflow.ErrNotFound) { // the gate says that one, and writes it down
@@ -113,6 +113,17 @@ func approve(ctx context.Context, s streams, b *bot.Service, a actFlags, run str
 		return err
 	}
 	return told(s, a.json, answer)
+}
+
+// hopeless reports whether the gate would refuse a decision now, so that nobody
+// need be asked to confirm it: the gate says why, and writes it down.
+func hopeless(ctx context.Context, b *bot.Service, run string, d remedy.Decision) bool {
+	switch d.Kind {
+	case remedy.KeepSnapshot, remedy.DeleteSnapshot, remedy.Revoke: // of what has ended
+		return false
+	}
+	var no *remedy.Refusal
+	return errors.As(b.MayDecide(ctx, run, d), &no)
 }
 
 // decisionJSON is what dropleak approve --json and findings mute --json print.
@@ -167,7 +178,11 @@ func consequence(v remedy.View, d remedy.Decision, now time.Time) string {
 	case remedy.DeleteSnapshot:
 		lines = append(lines, "Its snapshot "+v.SnapshotName+" is deleted. That cannot be undone.")
 	default:
-		lines = append(lines, restarts(v)...)
+		if v.Only {
+			lines = append(lines, "Nothing is restarted.")
+		} else {
+			lines = append(lines, restarts(v)...)
+		}
 		lines = append(lines, snapshotFirst(v, d), fmt.Sprintf("Approvals: %d of %d so far; this is one of %s.", v.Have, v.Need, d.By))
 	}
 	return strings.Join(lines, "\n")
@@ -193,15 +208,19 @@ func restarts(v remedy.View) []string {
 }
 
 func snapshotFirst(v remedy.View, d remedy.Decision) string {
+	first := " first"
+	if v.Only {
+		first = ""
+	}
 	switch e := v.Card.Snapshot; {
 	case d.Kind == remedy.Skip:
 		return "WITHOUT A SNAPSHOT: there is no way back to the disk as it is now."
 	case v.Rehearsal:
 		return "This is a rehearsal: nothing is carried out."
 	case e.Takes > 0:
-		return "Takes a snapshot of the droplet first, about " + report.Duration(e.Takes) + "."
+		return "Takes a snapshot of the droplet" + first + ", about " + report.Duration(e.Takes) + "."
 	}
-	return "Takes a snapshot of the droplet first; how long that takes is not known."
+	return "Takes a snapshot of the droplet" + first + "; how long that takes is not known."
 }
 
 // confirm shows what will be done and waits for a yes.

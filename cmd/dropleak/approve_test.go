@@ -16,6 +16,7 @@ import (
 	"github.com/dropleak/dropleak/bot/finding"
 	"github.com/dropleak/dropleak/bot/hub"
 	"github.com/dropleak/dropleak/bot/order"
+	"github.com/dropleak/dropleak/bot/remedy"
 	"github.com/dropleak/dropleak/bot/slacksim"
 	"github.com/dropleak/dropleak/bot/store"
 	"github.com/dropleak/dropleak/bot/workflow"
@@ -93,7 +94,7 @@ func (o *office) answer() {
 }
 
 // asked stores a finding and the question about it, as the service does.
-func (o *office) asked(id string) {
+func (o *office) asked(id string, change ...func(data map[string]any)) {
 	o.t.Helper()
 	now := time.Now().UTC()
 	f := finding.Finding{ID: "f-" + id, State: finding.Open, Severity: finding.High, Opened: now, Updated: now, LastSeen: now,
@@ -106,6 +107,9 @@ func (o *office) asked(id string) {
 	data := map[string]any{"run": id, "finding": f.ID, "asked": now, "expires": now.Add(time.Hour), "plan": map[string]any{"droplet_id": 4711,
 		"droplet": "web-1", "worker": "mail", "way": "supervisor", "unit": map[string]string{"kind": "supervisor", "name": "mail"}, "life": o.life, "config_hash": o.hash()},
 		"facts": order.Facts{Workers: []string{"mail"}, StopTimeout: 10}}
+	for _, c := range change {
+		c(data)
+	}
 	raw, err := json.Marshal(data)
 	if err == nil {
 		err = o.store.CreateRun(o.t.Context(), workflow.Run{ID: id, Recipe: "remedy", Key: "4711/mail-" + id, Step: "ask", Created: now, Updated: now, Due: now, Entered: now, Data: raw})
@@ -200,6 +204,7 @@ func TestApprove(t *testing.T) {
 	o.wantVia("refusal", o.last(), "U0CARLA", "approve")
 	o.do(1, "approve", "--as", "U0GUS", "--yes", "r1")
 	o.do(1, "approve", "--as", "U0NOBODY", "--yes", "r1")
+	o.hears("Slack knows nobody by the id U0NOBODY")
 	if g := o.gate("r1"); len(g.Votes) != 0 {
 		t.Errorf("refused ones have votes: %+v", g.Votes)
 	}
@@ -226,6 +231,48 @@ func TestApprove(t *testing.T) {
 	o.do(0, "approve", "--as", inOffice, "--yes", "--cancel", "r1")
 	o.says("Cancelled")
 	o.do(0, "audit", "verify")
+}
+
+// TestApproveSnapshotOnly: the question is about what would be done, and is not
+// put where nothing would be.
+func TestApproveSnapshotOnly(t *testing.T) {
+	o := newOffice(t, "approvals: {approvers: [U0ANNA]}\n")
+	only := func(data map[string]any) {
+		data["only"], data["plan"], data["facts"] = true, map[string]any{"droplet_id": 4711, "droplet": "web-1", "worker": "mail"}, nil
+	}
+	o.asked("r1", only)
+	o.in = "no\n"
+	o.do(1, "approve", "--as", inOffice, "r1")
+	o.hears("mail on web-1", "Nothing is restarted.\nTakes a snapshot of the droplet; how long", "Type yes")
+	for _, wrong := range []string{"Restarts", "Running tasks", "first"} {
+		if strings.Contains(o.said, wrong) {
+			t.Errorf("says %q of a snapshot alone:\n%s", wrong, o.said)
+		}
+	}
+	o.do(0, "runs")
+	o.says("snapshot only")
+	o.do(1, "approve", "--as", inOffice, "--skip-snapshot", "--reason", "x", "r1")
+	o.refusesUnasked("Only a snapshot is asked for here.")
+
+	r, err := o.store.ClaimRun(t.Context(), "test", time.Now(), time.Minute)
+	if err == nil {
+		r.Outcome, r.Ended, r.Owner = string(remedy.TimedOut), time.Now(), ""
+		_, err = o.store.SaveRun(t.Context(), r, true)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.do(1, "approve", "--as", inOffice, "--skip-snapshot", "--reason", "x", "r1")
+	o.refusesUnasked("This run has ended")
+}
+
+// refusesUnasked reports what is refused without a question.
+func (o *office) refusesUnasked(words string) {
+	o.t.Helper()
+	o.hears(words)
+	if strings.Contains(o.said, "Type yes") {
+		o.t.Errorf("asked what would be refused:\n%s", o.said)
+	}
 }
 
 // What was approved must be there still: another life of the worker, or

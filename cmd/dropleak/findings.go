@@ -75,8 +75,8 @@ type findingJSON struct {
 	Source    string           `json:"source"`    // that is silent, or that told last of what is
 	Unwatched *unwatchedJSON   `json:"unwatched"` // of a source that is silent, or was
 	Missing   *missingJSON     `json:"missing"`   // of a droplet
-	Verdict   detector.Kind    `json:"verdict,omitempty"`
-	Reason    detector.Reason  `json:"reason,omitempty"`
+	Verdict   detector.Kind    `json:"verdict"`
+	Reason    detector.Reason  `json:"reason"`
 	Rate      *float64         `json:"rate_bytes_per_hour"`
 	RunsOut   *time.Time       `json:"runs_out"`
 	OOMKills  int              `json:"oom_kills"`
@@ -181,7 +181,7 @@ func whereOf(s finding.Subject) string {
 	if s.Kind == finding.KindSource {
 		return s.Title()
 	}
-	return s.DropletName
+	return cmp.Or(s.DropletName, s.DropletID)
 }
 
 // dash stands for nothing in a table.

@@ -92,6 +92,14 @@ func runsJSON(views []remedy.View) []runJSON {
 	return out
 }
 
+// wayOf is how a run restarts its worker, or that it does not.
+func wayOf(v remedy.View) string {
+	if v.Only {
+		return "snapshot only"
+	}
+	return string(v.Plan.Way)
+}
+
 func printRuns(s streams, views []remedy.View, at time.Time) error {
 	if len(views) == 0 {
 		fmt.Fprintln(s.talk, "no runs")
@@ -105,7 +113,7 @@ func printRuns(s streams, views []remedy.View, at time.Time) error {
 			stands = v.Outcome.Words()
 		}
 		fmt.Fprintf(w, "%s ago\t%s\t%s\t%s\t%s\t%s\t%s\n", report.Duration(at.Sub(v.Asked)), printable(v.Plan.Droplet), dash(printable(v.Plan.Worker)),
-			v.Plan.Way, stands, dash(printable(report.Told(v.Why, time.Local))), v.Run)
+			wayOf(v), stands, dash(printable(report.Told(v.Why, time.Local))), v.Run)
 	}
 	return w.Flush()
 }
