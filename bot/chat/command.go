@@ -131,8 +131,15 @@ func cutFirst(arg string) (name, rest string) {
 	return name, strings.TrimSpace(rest)
 }
 
-// cutSpan takes the last word for the time, where there are two.
+// cutSpan takes the last word for the time, where there are two. "until worse"
+// is one, as people type it.
 func cutSpan(arg string) (name, rest string) {
+	lower := strings.ToLower(arg)
+	for _, s := range []string{" until worse", " until it gets worse", " " + untilWorse} {
+		if strings.HasSuffix(lower, s) {
+			return strings.TrimSpace(arg[:len(arg)-len(s)]), untilWorse
+		}
+	}
 	if i := strings.LastIndexByte(arg, ' '); i > 0 {
 		return strings.TrimSpace(arg[:i]), arg[i+1:]
 	}

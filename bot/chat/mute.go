@@ -19,7 +19,7 @@ var spans = []string{"4h", "24h", "7d", untilWorse}
 const untilWorse = "until-worse"
 
 func (c *Chat) commandMute(ctx context.Context, k slackapp.Command, line report.WorkerLine, span string) error {
-	if span == "" || span == untilWorse {
+	if span == untilWorse {
 		return c.quieten(ctx, k, line, time.Time{})
 	}
 	d, err := schedule.ParseDuration(span)
@@ -30,7 +30,11 @@ func (c *Chat) commandMute(ctx context.Context, k slackapp.Command, line report.
 	for _, s := range spans {
 		options = append(options, option{s, choice{Verb: "mute", Worker: line.DropletID + "/" + line.Worker, Arg: s}})
 	}
-	return c.answerTo(ctx, k, choices(fmt.Sprintf(saysMuteHowLong, report.Code(span)), options, ""))
+	lead := fmt.Sprintf(saysMuteHowLong, report.Code(span))
+	if span == "" {
+		lead = fmt.Sprintf(saysMuteNoSpan, report.Code(line.Worker))
+	}
+	return c.answerTo(ctx, k, choices(lead, options, ""))
 }
 
 // quieten mutes the live finding about a worker as its button does: a question
@@ -65,6 +69,9 @@ func (c *Chat) commandUnmute(ctx context.Context, k slackapp.Command, line repor
 	f, err := c.liveFinding(ctx, line)
 	if err != nil {
 		return err
+	}
+	if f.State != finding.Muted {
+		return c.answerTo(ctx, k, say(fmt.Sprintf(saysNotMuted, report.Code(line.Worker))))
 	}
 	if err := c.Unmute(ctx, f.ID, remedy.Decision{By: k.User, Team: k.Team}); err != nil {
 		return err

@@ -89,13 +89,15 @@ func (c *Chat) chosen(ctx context.Context, click slackapp.Click) error {
 }
 
 // named finds a worker by its name or by a unique beginning of it, on any
-// droplet; "worker@droplet" narrows it.
+// droplet; "worker@droplet" narrows it. Capitals matter only between names that
+// differ in nothing else.
 func (c *Chat) named(name string) ([]report.WorkerLine, bool) {
 	s, ok := c.o.Fleet.Latest()
 	if !ok {
 		return nil, false
 	}
-	var exact, prefix []report.WorkerLine
+	var exact, alike, prefix []report.WorkerLine
+	low := strings.ToLower(name)
 	for _, v := range s.Views {
 		for i, w := range v.Workers {
 			line := lineOf(v, w, v.Verdicts[i])
@@ -103,13 +105,17 @@ func (c *Chat) named(name string) ([]report.WorkerLine, bool) {
 			switch {
 			case name == w.Name || name == full:
 				exact = append(exact, line)
-			case strings.HasPrefix(w.Name, name) || strings.HasPrefix(full, name):
+			case strings.EqualFold(name, w.Name) || strings.EqualFold(name, full):
+				alike = append(alike, line)
+			case strings.HasPrefix(strings.ToLower(full), low): // and so of the worker's own
 				prefix = append(prefix, line)
 			}
 		}
 	}
-	if len(exact) > 0 {
-		return exact, true
+	for _, found := range [][]report.WorkerLine{exact, alike} {
+		if len(found) > 0 {
+			return found, true
+		}
 	}
 	return prefix, true
 }
