@@ -1,9 +1,11 @@
 package workflow_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -212,8 +214,9 @@ func TestAnnouncePanics(t *testing.T) {
 			}
 			return tell(ctx, r)
 		}
-		e := workflow.New(&s, workflow.Options{Owner: "a"}, recipe)
-		if err := e.Start(t.Context(), workflow.Run{ID: "r1", Recipe: "one"}); err != nil {
+		var log bytes.Buffer
+		e := workflow.New(&s, workflow.Options{Owner: "a", Log: slog.New(slog.NewTextHandler(&log, nil))}, recipe)
+		if err := e.Start(t.Context(), workflow.Run{ID: "r1", Recipe: "one", Key: "42/mail"}); err != nil {
 			t.Fatal(err)
 		}
 		if err := say(t, &s, "yes"); err != nil {
@@ -221,6 +224,9 @@ func TestAnnouncePanics(t *testing.T) {
 		}
 		if _, err := e.Once(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+		if !strings.Contains(log.String(), "msg=announcing run=r1 of=42/mail ") {
+			t.Errorf("logged %s", log.String())
 		}
 		broken = false
 		if r := settle(t, e, &s, time.Minute); r.Outcome != "done" || !slices.Equal(told, []string{"act/done"}) {

@@ -45,7 +45,7 @@ func (e *Engine) announce(ctx context.Context, j *Job, recipe Recipe) error {
 	}
 	switch {
 	case err != nil:
-		e.log.Warn("announcing", "run", j.run.ID, "step", j.run.Step, "err", err)
+		e.log.Warn("announcing", "run", j.run.ID, "of", j.run.Key, "step", j.run.Step, "err", err)
 		j.run.AnnounceAt = time.Now().Add(e.opts.RetryMin * 5)
 	case !passing:
 		j.told(time.Now())

@@ -19,7 +19,7 @@ func demoCommand(s streams) *cobra.Command {
 		Short:   "Play the whole job on this machine; no account needed",
 		Long: `Demo starts a simulated Slack and a simulated DigitalOcean on loopback, the real
 service and the real agent code between them, and three processes that play
-Celery workers, one of which really leaks (never more than 480 MiB). It prints
+Celery workers, one of which really leaks (up to 480 MiB, beside what its program takes). It prints
 the address of a page that looks like the Slack channel: read the report there,
 press the button, watch the run. The page says what is simulated. Ctrl-C stops
 everything and removes what it wrote. It needs Linux, and nothing else.
@@ -46,6 +46,7 @@ and one restart. 1 otherwise, 2 wrong usage.`,
 	}
 	cmd.Flags().BoolVar(&story, "story", false, "play it without a person and check what happened")
 	cmd.Flags().StringVar(&fault, "fault", "", "let something go wrong: `no-recovery|errored-snapshot|crash`")
+	completeWith(cmd, "fault", string(demo.NoRecovery), string(demo.ErroredSnapshot), string(demo.Crash))
 	cmd.Flags().StringVar(&o.Listen, "listen", demoListen, "`ADDRESS` of the page, on loopback; port 0 is a free one (the default with --story)")
 	cmd.Flags().StringVar(&o.Keep, "keep", "", "leave logs, configuration and database in `DIR`")
 	_ = cmd.MarkFlagDirname("keep")
