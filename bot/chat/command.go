@@ -135,7 +135,7 @@ func cutFirst(arg string) (name, rest string) {
 // is one, as people type it.
 func cutSpan(arg string) (name, rest string) {
 	lower := strings.ToLower(arg)
-	for _, s := range []string{" until worse", " until it gets worse", " " + untilWorse} {
+	for _, s := range []string{typedUntilWorse, typedUntilItIs, " " + untilWorse} {
 		if strings.HasSuffix(lower, s) {
 			return strings.TrimSpace(arg[:len(arg)-len(s)]), untilWorse
 		}

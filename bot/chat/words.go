@@ -344,6 +344,8 @@ const (
 // Muting.
 const (
 	saysMuteHowLong     = "How long? %s is no time such as `24h`, `90m` or `until-worse`."
+	typedUntilWorse     = " until worse" // as people type it
+	typedUntilItIs      = " until it gets worse"
 	saysMuteNoSpan      = "How long shall %s be muted?"
 	saysNotMuted        = "Nothing about %s is muted."
 	saysMuted           = "Done: mute %s."
