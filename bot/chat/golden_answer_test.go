@@ -44,7 +44,10 @@ func answers() map[string]slackapp.Message {
 		"snapshots": snapshotList([]remedy.Kept{
 			kept("dropleak-mail-r3x7", func(k *remedy.Kept) { k.Expires = noon.Add(7 * 24 * time.Hour) }), kept("dropleak-mail-q1", func(*remedy.Kept) {}),
 			kept("dropleak-mail-p9", func(k *remedy.Kept) { k.Pinned = &remedy.Vote{By: "U0ANNA", Kind: remedy.KeepSnapshot} })}),
-		"snapshots-none":          snapshotList(nil),
+		"snapshots-none": snapshotList(nil),
+		"mute-how-long": choices(fmt.Sprintf(saysMuteNoSpan, report.Code("mail")),
+			[]option{{"4h", choice{"mute", "42/mail", "4h"}}, {"24h", choice{"mute", "42/mail", "24h"}}, {"7d", choice{"mute", "42/mail", "7d"}}, {untilWorse, choice{"mute", "42/mail", untilWorse}}}, ""),
+		"not-muted":               say(fmt.Sprintf(saysNotMuted, report.Code("mail"))),
 		"restart-offered":         say(fmt.Sprintf(saysRestartOffered, report.Code("mail"), "C0OPS")),
 		"snapshot-offered":        say(fmt.Sprintf(saysSnapshotOffered, report.Escape("web-1"), "C0OPS")),
 		"muted":                   say(fmt.Sprintf(saysMuted, report.Code("mail"))),
