@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -69,6 +71,11 @@ func (a *App) verified(next func(w http.ResponseWriter, r *http.Request, body []
 
 // verify checks the signature over the raw body, and the time within five minutes.
 func (a *App) verify(h http.Header, body []byte) error {
+	if s, err := strconv.ParseInt(h.Get("X-Slack-Request-Timestamp"), 10, 64); err == nil {
+		if ahead := time.Until(time.Unix(s, 0)).Round(time.Second); ahead > 5*time.Minute {
+			return fmt.Errorf("timestamp is %s ahead of our clock, which is behind", ahead)
+		}
+	}
 	v, err := slack.NewSecretsVerifier(h, a.opts.SigningSecret)
 	if err != nil {
 		return err

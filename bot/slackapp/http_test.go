@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -159,6 +160,16 @@ func TestSocketModeServesNoHTTP(t *testing.T) {
 		if w := serve(app, path, http.Header{}, ""); w.Code != 404 {
 			t.Errorf("%s: %d", path, w.Code)
 		}
+	}
+}
+
+// TestClockBehind: a request from the future is none that came late.
+func TestClockBehind(t *testing.T) {
+	var said bytes.Buffer
+	app, sim := overHTTP(t, &recorder{}, func(o *slackapp.Options, _ *slacksim.Options) { o.Logger = slog.New(slog.NewTextHandler(&said, nil)) })
+	serve(app, "/slack/commands", sim.Sign([]byte("x"), time.Now().Add(10*time.Minute)), "x")
+	if !strings.Contains(said.String(), "ahead of our clock, which is behind") || strings.Contains(said.String(), "too old") {
+		t.Errorf("says %s", said.String())
 	}
 }
 

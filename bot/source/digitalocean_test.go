@@ -197,7 +197,7 @@ func TestTheLastListServes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newBed(t)
 		b.cloud.Inject(dosim.Fault{Path: "/v2/droplets", Times: 2, Status: http.StatusForbidden})
-		if _, err := b.Fleet(t.Context()); err == nil || !strings.Contains(err.Error(), "dropleak") {
+		if _, err := b.Fleet(t.Context()); err == nil || strings.Count(err.Error(), "list droplets tagged dropleak: ") != 1 {
 			t.Errorf("before any list: %v", err)
 		}
 		b.cloud.Inject(dosim.Fault{Path: "/v2/droplets", Times: 1, Status: http.StatusForbidden})

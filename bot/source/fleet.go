@@ -40,7 +40,7 @@ func (d *DigitalOcean) Fleet(ctx context.Context) (Fleet, error) {
 	}
 	droplets, err := d.o.Cloud.Droplets(ctx, d.o.Tag)
 	if err != nil {
-		return d.older(ctx, fmt.Errorf("list droplets tagged %s: %w", d.o.Tag, err))
+		return d.older(ctx, err) // which says what was asked for
 	}
 	fleet := Fleet{Droplets: droplets, Listed: time.Now()}
 	d.mu.Lock()

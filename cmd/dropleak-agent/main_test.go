@@ -28,9 +28,14 @@ func TestParse(t *testing.T) {
 	if s, err := parse(nil, os.Getenv, &bytes.Buffer{}); err != nil || s.opts.SpoolMax != 64<<20 || s.opts.Every != time.Minute {
 		t.Errorf("defaults %+v, %v", s, err)
 	}
-	for _, args := range [][]string{{"--allow", "docker:x"}, {"--spool-max", "lots"}, {"--every", "often"}, {"--once=xml"}, {"--nonsense"}, {"serve"}} {
+	for _, args := range [][]string{{"--allow", "docker:x"}, {"--spool-max", "lots"}, {"--every", "often"}, {"--every", "0s"}, {"--every", "999ms"}, {"--every", "-1m"}, {"--once=xml"}, {"--nonsense"}, {"serve"}} {
 		if _, err := parse(args, func(string) string { return "" }, &bytes.Buffer{}); err == nil {
 			t.Errorf("%q went through", args)
+		}
+	}
+	for value, want := range map[string]string{"60": "it is not a duration such as 30s or 5m", "0s": "at least 1s"} {
+		if _, err := parse([]string{"--every", value}, func(string) string { return "" }, &bytes.Buffer{}); err == nil || !strings.HasSuffix(err.Error(), "-every: "+want) {
+			t.Errorf("--every %s: %v, want %q", value, err, want)
 		}
 	}
 	env = map[string]string{"DROPLEAK_EVERY": "x", "DROPLEAK_ALLOW": "y"}

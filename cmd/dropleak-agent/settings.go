@@ -9,6 +9,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dropleak/dropleak/bot/agent"
 	"github.com/dropleak/dropleak/bot/order"
@@ -51,7 +52,8 @@ func parse(args []string, env func(string) string, help io.Writer) (settings, er
 		o.SpoolMax, err = size(v)
 		return err
 	})
-	f.DurationVar(&o.Every, "every", agent.DefaultEvery, "`TIME` between two passes")
+	o.Every = agent.DefaultEvery
+	f.Func("every", "`TIME` between two passes, such as 30s (default 1m)", func(v string) error { return every(o, v) })
 	f.BoolVar(&o.Insecure, "insecure", false, "send the token over http:// to other hosts too")
 	f.BoolVar(&o.HugePSS, "huge-pss", false, "read PSS and USS of processes above 4 GiB too; costs 35 µs a MiB with the process's memory locked")
 	f.StringVar(&o.SupervisorConfig, "supervisor-config", "", "supervisord's configuration `FILE`, where its processes do not tell")
@@ -88,6 +90,20 @@ func fromEnv(f *flag.FlagSet, env func(string) string) error {
 		}
 	})
 	return errors.Join(errs...)
+}
+
+// every reads the time between two passes. The options take none for the
+// default, and nobody who says 0s means that.
+func every(o *agent.Options, v string) error {
+	d, err := time.ParseDuration(v)
+	switch {
+	case err != nil:
+		return errors.New("it is not a duration such as 30s or 5m")
+	case d < time.Second:
+		return errors.New("at least 1s")
+	}
+	o.Every = d
+	return nil
 }
 
 func allow(o *agent.Options, v string) error {

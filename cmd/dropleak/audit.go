@@ -10,8 +10,7 @@ import (
 )
 
 func auditCommand(s streams) *cobra.Command {
-	cmd := &cobra.Command{Use: "audit", GroupID: "operate", Short: "Verify and export the record of decisions and acts", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd := &cobra.Command{Use: "audit", GroupID: "operate", Short: "Verify and export the record of decisions and acts", Args: cobra.NoArgs, RunE: wantsOne}
 	cmd.AddCommand(auditVerify(s), auditExport(s))
 	return cmd
 }

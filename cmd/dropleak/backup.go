@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -23,6 +24,9 @@ are kept hashed), but names of droplets, workers and people. An existing file
 is never written over.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[0] == "-" {
+				return misused(cmd, errors.New("writes to a file and not to standard output: name one (./- for that name)"))
+			}
 			return withStore(cmd.Context(), s, path, func(st *store.Store) error {
 				if _, err := os.Lstat(args[0]); err == nil { // before the work, which may be long
 					return fmt.Errorf("%s exists, and a backup never writes over a file: name a new one", args[0])

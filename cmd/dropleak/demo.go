@@ -35,6 +35,9 @@ and one restart. 1 otherwise, 2 wrong usage.`,
 			if o.Fault, err = demo.ParseFault(fault); err != nil {
 				return usage(err)
 			}
+			if err := demo.OnLoopback(o.Listen); err != nil {
+				return usage(err)
+			}
 			if story {
 				if !cmd.Flags().Changed("listen") {
 					o.Listen = ""

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,6 +48,9 @@ Exit status: 0 written, 1 nothing fits or trouble, 2 wrong usage.`,
 			if err := errors.Join(readMoment("from", from, &q.From), readMoment("to", to, &q.To)); err != nil {
 				return usage(err)
 			}
+			if !q.From.Before(q.To) {
+				return misused(cmd, fmt.Errorf("--from %s is not before --to %s", from, to))
+			}
 			return withStore(cmd.Context(), s, path, func(st *store.Store) error { return export(cmd.Context(), s, st, q) })
 		},
 	}
@@ -77,7 +82,7 @@ func export(ctx context.Context, s streams, st *store.Store, q history.Query) er
 		return err
 	}
 	if len(workers) == 0 {
-		return errNothing
+		return nothing(ctx, h, q)
 	}
 	var rows []sample.Process
 	var held []formats.Held
@@ -92,6 +97,28 @@ func export(ctx context.Context, s streams, st *store.Store, q history.Query) er
 		}
 	}
 	return formats.WriteCSV(s.out, rows, held)
+}
+
+// nothing says which workers there are where the one that was named is not.
+func nothing(ctx context.Context, h *history.History, q history.Query) error {
+	named := q.Worker
+	q.Worker = ""
+	others, err := h.Workers(ctx, q)
+	if named == "" || err != nil || len(others) == 0 {
+		return errors.Join(errNothing, err)
+	}
+	var names []string
+	for _, w := range others {
+		if !slices.Contains(names, w.Name) {
+			names = append(names, w.Name)
+		}
+	}
+	slices.Sort(names)
+	some := ""
+	if most := 20; len(names) > most {
+		names, some = names[:most], fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return fmt.Errorf("%w: no worker %s; there are %s%s", errNothing, printable(named), printable(strings.Join(names, ", ")), some)
 }
 
 // rowsOf are a worker's readings as they were written into history.

@@ -27,6 +27,13 @@ func (f *listFlags) add(cmd *cobra.Command, all string) {
 	if all != "" {
 		cmd.Flags().BoolVar(&f.all, "all", false, all)
 		cmd.Flags().IntVar(&f.limit, "limit", 100, "at most `N` of them")
+		run := cmd.RunE
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if f.limit < 1 {
+				return misused(cmd, fmt.Errorf("--limit %d: at least one", f.limit))
+			}
+			return run(cmd, args)
+		}
 	}
 }
 

@@ -27,6 +27,15 @@ func judgeUse(cmd *cobra.Command) {
 	}
 }
 
+// wantsOne is what a command does that only its commands below do something.
+func wantsOne(cmd *cobra.Command, _ []string) error {
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	return misused(cmd, fmt.Errorf("does nothing by itself: say %s", strings.Join(names, " or ")))
+}
+
 // wanted has check judge the arguments, and says of wrong ones what the
 // command takes.
 func wanted(check cobra.PositionalArgs) cobra.PositionalArgs {

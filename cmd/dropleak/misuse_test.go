@@ -24,6 +24,13 @@ func TestMisuse(t *testing.T) {
 		{"runs --limit many", `dropleak: runs: invalid argument "many" for "--limit" flag: it is not a whole number; see "dropleak runs --help"`},
 		{"runs --json=often", `dropleak: runs: invalid argument "often" for "--json" flag: it is neither true nor false; see "dropleak runs --help"`},
 		{"health --config x --wait 1", `dropleak: health: invalid argument "1" for "--wait" flag: it is not a duration such as 30s or 5m; see "dropleak health --help"`},
+		{"token", `dropleak: token: does nothing by itself: say create or list or revoke; see "dropleak token --help"`},
+		{"audit", `dropleak: audit: does nothing by itself: say export or verify; see "dropleak audit --help"`},
+		{"backup --config x -", `dropleak: backup: writes to a file and not to standard output: name one (./- for that name); see "dropleak backup --help"`},
+		{"findings --config x --limit 0", `dropleak: findings: --limit 0: at least one; see "dropleak findings --help"`},
+		{"runs --config x --limit -1", `dropleak: runs: --limit -1: at least one; see "dropleak runs --help"`},
+		{"export --config x --from 20 --to 10", `dropleak: export: --from 20 is not before --to 10; see "dropleak export --help"`},
+		{"demo --listen 0.0.0.0:1", `dropleak: the page is for this machine alone, and 0.0.0.0:1 can be reached by others: --listen takes an address on loopback, such as 127.0.0.1:0`},
 	} {
 		var out, talk bytes.Buffer
 		code := run(t.Context(), strings.Fields(tt.args), strings.NewReader(""), &out, &talk)
@@ -31,7 +38,7 @@ func TestMisuse(t *testing.T) {
 			t.Errorf("dropleak %s: exit %d, want 2\n got %s want %s", tt.args, code, talk.String(), tt.want)
 		}
 	}
-	for _, args := range []string{"", "help", "help scan", "help token create", "completion bash", "completion", "token"} {
+	for _, args := range []string{"", "help", "help scan", "help token create", "completion bash", "completion"} {
 		var out, talk bytes.Buffer
 		if code := run(t.Context(), strings.Fields(args), strings.NewReader(""), &out, &talk); code != 0 || out.Len() == 0 {
 			t.Errorf("dropleak %s: exit %d, %d bytes; %s", args, code, out.Len(), talk.String())

@@ -210,6 +210,9 @@ func TestClocks(t *testing.T) {
 		}
 	}
 	d.run(0, "token", "list")
+	if zone := time.Now().Format(" MST "); strings.Count(d.printed, zone) == 0 {
+		d.t.Errorf("times without their zone,%s:\n%s", zone, d.printed)
+	}
 	d.says("CLOCK", "2 min ahead", "31 s behind", "good", "-")
 	warned("fast", "slow")
 	d.run(0, "token", "list", "--json")

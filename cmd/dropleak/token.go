@@ -49,8 +49,7 @@ func onStore(ctx context.Context, s streams, path string, o store.Options, fn fu
 }
 
 func tokenCommand(s streams) *cobra.Command {
-	cmd := &cobra.Command{Use: "token", GroupID: "operate", Short: "Create, list and revoke the tokens of agents and senders", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd := &cobra.Command{Use: "token", GroupID: "operate", Short: "Create, list and revoke the tokens of agents and senders", Args: cobra.NoArgs, RunE: wantsOne}
 	cmd.AddCommand(tokenCreate(s), tokenList(s), tokenRevoke(s))
 	return cmd
 }
@@ -101,6 +100,9 @@ silent that is one finding.`,
 	_ = cmd.MarkFlagRequired("name")
 	return cmd
 }
+
+// zoned is a time in the terminal's zone, which it names.
+const zoned = time.DateTime + " MST"
 
 // tokenJSON is a token in dropleak token list --json.
 type tokenJSON struct {
@@ -162,12 +164,12 @@ func printTokens(s streams, tokens []hub.Token) error {
 	for _, t := range tokens {
 		state, seen := "good", "never"
 		if !t.Revoked.IsZero() {
-			state = "revoked " + t.Revoked.Local().Format(time.DateTime)
+			state = "revoked " + t.Revoked.Local().Format(zoned)
 		}
 		if !t.Seen.At.IsZero() {
-			seen = t.Seen.At.Local().Format(time.DateTime)
+			seen = t.Seen.At.Local().Format(zoned)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, printable(t.Name), t.Kind, t.Droplet+t.Tag, t.Created.Local().Format(time.DateTime), seen, clockText(t), state)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, printable(t.Name), t.Kind, t.Droplet+t.Tag, t.Created.Local().Format(zoned), seen, clockText(t), state)
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -42,7 +42,7 @@ func TestListenOnLoopback(t *testing.T) {
 		t.Errorf("it leaves %v, %v", left, err)
 	}
 	for _, listen := range []string{"", "127.0.0.1:0", "[::1]:0", "localhost:0"} {
-		if err := onLoopback(listen); err != nil {
+		if err := OnLoopback(listen); err != nil {
 			t.Errorf("--listen %q: %v", listen, err)
 		}
 	}

@@ -154,9 +154,9 @@ func (w *world) startCloud(context.Context) error {
 	return nil
 }
 
-// onLoopback refuses an address of the page that others could reach: whoever
+// OnLoopback refuses an address of the page that others could reach: whoever
 // opens it is Anna.
-func onLoopback(listen string) error {
+func OnLoopback(listen string) error {
 	if listen == "" {
 		return nil
 	}
@@ -171,7 +171,7 @@ func onLoopback(listen string) error {
 }
 
 func (w *world) startSlack(context.Context) error {
-	if err := onLoopback(w.o.Listen); err != nil {
+	if err := OnLoopback(w.o.Listen); err != nil {
 		return err
 	}
 	w.slack = slacksim.New(slacksim.Options{Hints: []string{"/leaks", "/leaks report", "/leaks worker " + leaker, "/leaks restart " + leaker}}).Kind()
