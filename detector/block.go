@@ -212,3 +212,27 @@ func lowOf(vs []float64) float64 {
 	}
 	return least[k]
 }
+
+// filled returns the curve without its dips that last less than twice so many
+// hours: the highest within them about each block, and of these the lowest
+// again.
+//
+// Source: J. Serra, Image Analysis and Mathematical Morphology (1982), the
+// closing by an interval.
+func (c curve) filled(dip float64) curve {
+	about := func(y []float64, most func([]float64) float64) []float64 {
+		out := make([]float64, len(y))
+		from, to := 0, 0
+		for i := range y {
+			for c.t[i]-c.t[from] > dip {
+				from++
+			}
+			for to < len(y) && c.t[to]-c.t[i] <= dip {
+				to++
+			}
+			out[i] = most(y[from:to])
+		}
+		return out
+	}
+	return curve{c.t, about(about(c.lo, slices.Max[[]float64]), slices.Min[[]float64]), c.cpu}
+}

@@ -6,7 +6,8 @@ import "math"
 // logistic score, monotone in each of what it adds up. Growth that is no
 // warm-up by pace and age counts, and growth clear of its own scatter; one
 // that fills the life of its process; and a bend that is well measured,
-// because a straight line too noisy to show a bend is no straight line.
+// because a straight line too noisy to show a bend is no straight line, nor is
+// one that shows it.
 //
 // Each gate before this one asks whether growth may be a leak. What passed
 // them falsely on made series mostly passed several of them narrowly, which
@@ -54,13 +55,11 @@ func (o *opinion) stood(c curve, s setting, th thresholds) float64 {
 	return math.Min(stood, asked)
 }
 
-// spread is the standard error of the bend over work, or over time where work
-// was not measured.
+// spread is by how much the growth bends down, or may: the bend itself or its
+// standard error, whichever is more.
 func (b bends) spread() float64 {
-	if math.IsInf(b.work.se, 1) {
-		return b.clock.se
-	}
-	return b.work.se
+	told := b.told()
+	return math.Max(told.se, -told.by)
 }
 
 // hoursUntilCertain is how much longer the same growth must go on before it is

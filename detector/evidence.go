@@ -189,9 +189,12 @@ func (b *bench) story(who, young string, p judged) string {
 	hours := span(w.to - w.from)
 	switch {
 	case p.kind == Leak:
-		return fmt.Sprintf("%s grew %s in %s, %s an hour, and %s; a warm-up would have slowed.", who, size(w.growth), hours, size(w.fit.slope), keptPace(w.halves))
+		return fmt.Sprintf("%s grew %s in %s, %s an hour, and %s.", who, size(w.growth), hours, size(w.fit.slope), keptPace(w.halves, b.th))
 	case p.kind == Unsure && p.reason == ReasonWarmUp && p.like != 0:
 		return fmt.Sprintf("%s grew %s in %s; its sibling %d gained %s and then stopped, so this may be the same warm-up.", who, size(w.growth), hours, p.like, size(p.likeGain))
+	case p.kind == Unsure && p.reason == ReasonWarmUp && p.slows:
+		by := p.bends.told().by
+		return fmt.Sprintf("%s grew %s in %s and clearly gets slower, by its work to about %.0f %% of its early pace; what fills up and then stops does so too.", who, size(w.growth), hours, 100*math.Max((1+by)/(1-by), 0))
 	case p.kind == Unsure && p.reason == ReasonWarmUp && p.lag > b.th.lagSlow:
 		return fmt.Sprintf("%s grew %s in %s without slowing, but it does 1/%.0f of the work of its busiest sibling, so it is as if it were %s old, and a warm-up could still do that.", who, size(w.growth), hours, p.lag, span(p.age/p.lag))
 	case p.kind == Unsure && p.reason == ReasonWarmUp:
@@ -202,6 +205,8 @@ func (b *bench) story(who, young string, p judged) string {
 		return who + p.held.sentence(p.kind, w, hours)
 	case p.kind == Unsure && p.reason == ReasonLoad:
 		return fmt.Sprintf("%s grew %s in %s while the worker used more and more CPU time; the two cannot be told apart until the load stops rising.", who, size(w.growth), hours)
+	case p.kind == Unsure && p.reason == ReasonStaircase && p.back == 0:
+		return fmt.Sprintf("%s grew %s in %s and rises nearly all the time, but in only about %.0f stairs: too few to tell a leak from work that was larger each time.", who, size(w.growth), hours, math.Ceil(w.neff))
 	case p.kind == Unsure && p.doubted:
 		asked := b.th.sure
 		if p.age >= b.th.warmDay {
@@ -225,7 +230,11 @@ func (b *bench) story(who, young string, p judged) string {
 	case p.reason == ReasonStaircase:
 		return fmt.Sprintf("%s grew %s in %s, but in only about %.0f stairs; a leak grows in many small ones.", who, size(w.growth), hours, math.Ceil(w.neff))
 	case p.reason == ReasonBounded:
-		return fmt.Sprintf("%s gave back memory after reaching %s and has not exceeded that since.", who, size(p.peak))
+		since := "has not exceeded that since"
+		if p.since > p.peak+b.th.material {
+			since = fmt.Sprintf("has reached %s at most since, as a cache does that fills again", size(p.since))
+		}
+		return fmt.Sprintf("%s gave back memory after reaching %s and %s.", who, size(p.peak), since)
 	case p.reason == ReasonSeasonal && p.swing > 0:
 		return fmt.Sprintf("%s goes up and down by %s every day and moved by %s in %s beyond that.", who, size(p.swing), size(w.growth), hours)
 	case p.reason == ReasonLoad:
@@ -256,14 +265,17 @@ func (w *trend) slowing(th thresholds) string {
 func passing(odds float64) string { return fmt.Sprintf("%.2g %%", 100/(1+math.Exp(odds))) }
 
 // keptPace says how the second half of a growth compares with the first.
-func keptPace(halves float64) string {
+func keptPace(halves float64, th thresholds) string {
+	const slowed = "; a warm-up would have slowed"
 	switch {
 	case halves >= 1.5:
-		return "it is getting faster"
+		return "it is getting faster" + slowed
 	case halves >= 0.95:
-		return "has kept its pace to the end"
+		return "has kept its pace to the end" + slowed
+	case halves >= 0.9:
+		return fmt.Sprintf("still runs at %.0f %% of its early pace", 100*halves) + slowed
 	}
-	return fmt.Sprintf("still runs at %.0f %% of its early pace", 100*halves)
+	return fmt.Sprintf("still runs at %.0f %% of its early pace; a warm-up would have fallen below %.0f %%", 100*halves, 100*th.halves)
 }
 
 // count writes a number with its noun.

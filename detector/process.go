@@ -16,12 +16,14 @@ type opinion struct {
 	lag    float64  // how many times more its busiest sibling works
 	warm   float64  // odds that this is still a warm-up
 	peak   float64  // with bounded: the level it fell from
+	since  float64  // with bounded: the highest since
 	swing  float64  // height of the daily rhythm, with seasonal
 	held   *backlog // with load: the tasks that carried the growth, nil where it was CPU time
 	onset  float64  // hours, with leak
 	need   float64  // hours more, with unsure
 	mdg    float64  // bytes per hour
 
+	slows   bool    // with unsure: growth bends down, clearly
 	doubted bool    // with unsure: a leak but for its certainty
 	score   float64 // that, with doubted
 	back    float64 // with unsure: hours before which it was not yet a leak, 0: not asked
@@ -97,8 +99,9 @@ func assessOnce(c curve, s setting, th thresholds) opinion {
 		after := c.since(at)
 		now := after.lo[after.len()-1]
 		if now < peak+th.refilled*(peak-slices.Min(c.lo))+th.fallBytes {
-			o.kind, o.reason, o.peak = Healthy, ReasonBounded, peak
+			o.kind, o.reason, o.peak, o.since = Healthy, ReasonBounded, peak, slices.Max(after.lo)
 			o.win = trend{from: c.t[0], to: c.t[c.len()-1]}
+			o.mdg = th.detectableRate(trendOf(c, th).sigma, c.span())
 			return o
 		}
 		c = after
@@ -106,6 +109,9 @@ func assessOnce(c curve, s setting, th thresholds) opinion {
 	even, swing := season(c, th)
 	first, found, reason, mdg := search(even, th)
 	o.mdg = mdg
+	if found == nil && reason == ReasonStaircase {
+		found = dipped(even, s, th)
+	}
 	if rest, share, ok := s.load.unload(even, th); ok {
 		// What follows the load is the load's; what is left is the code's.
 		switch _, own, _, _ := search(rest, th); {
@@ -125,6 +131,10 @@ func assessOnce(c curve, s setting, th thresholds) opinion {
 	case found != nil && o.explained(even, *found, s, th):
 	case found == nil:
 		o.kind, o.reason, o.win = Healthy, reason, *first
+		if reason == ReasonStaircase && first.z >= th.z && first.ups >= th.ups {
+			// It rises nearly all the time: that the stairs are few proves nothing.
+			o.kind, o.need = Unsure, math.Max(c.span()*(th.events(first.largest)/math.Max(first.neff, 1)-1), 1)
+		}
 	default:
 		beside, known := s.load.beside(even, found.from, th)
 		follows := known && beside.follows(th)
@@ -195,6 +205,23 @@ func search(c curve, th thresholds) (first, found *trend, reason Reason, mdg flo
 	return first, nil, reason, mdg
 }
 
+// dipped looks at a whole curve that was refused for few growth events again,
+// without its dips: an allocator that gives back for an hour what it takes again
+// hides every event before, and only load does so as a rule.
+func dipped(c curve, s setting, th thresholds) *trend {
+	if c.span() < th.dipFrom {
+		return nil
+	}
+	w := trendOf(c.filled(th.dip), th)
+	if beside, known := s.load.beside(c, w.from, th); known && (beside.climbs(th) || beside.follows(th)) {
+		return nil
+	}
+	if w.refusal(th) != "" || w.fit.slope <= 0 {
+		return nil
+	}
+	return &w
+}
+
 // detectableRate is the steady growth, in bytes per hour, that would be seen
 // over some hours about which a series scatters by sigma. What is slower than
 // matters by its rate is seen once it has added up to what does.
@@ -215,9 +242,13 @@ func (o *opinion) settle(c curve, w trend, s setting, th thresholds) {
 	o.kind, o.reason, o.win = Leak, ReasonLeak, w
 	o.bends = s.bendsIn(c, w, th)
 	o.warm = warmUpOdds(w, o.bends, s, th)
-	if o.warm > th.warmMax {
+	o.slows = s.age < th.warmDay && o.bends.clear(th) // later a warm-up beside a leak has bent it
+	if o.warm > th.warmMax || o.slows {
 		o.kind, o.reason = Unsure, ReasonWarmUp
 		o.need = hoursUntilNotWarm(w, o.bends, s, th)
+	}
+	if o.slows {
+		o.need = math.Max(o.need, math.Min((w.to-w.from)/2, th.warmDay-s.age))
 	}
 	o.onset = onsetOf(c, th)
 }
