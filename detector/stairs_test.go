@@ -109,13 +109,13 @@ func TestClearBend(t *testing.T) {
 	}
 }
 
-// TestTrimmedLeak: a leak of which a third is given back for 40 minutes every
+// TestTrimmedLeak: a leak of which a quarter is given back for 40 minutes every
 // five hours is found, though its lower envelope rises in a few steps only.
 func TestTrimmedLeak(t *testing.T) {
 	trimmed := func(h float64, r *rand.Rand) float64 {
 		y := 80 + h + 0.3*math.Abs(r.NormFloat64())
 		if math.Mod(h+2, 5) < 0.7 {
-			y -= 0.35 * h
+			y -= 0.25 * h
 		}
 		return y
 	}
