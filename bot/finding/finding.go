@@ -161,6 +161,8 @@ type Missing struct {
 	Back    []string `json:",omitempty"` // that were among them and are heard of again, sorted
 	Memory  bool     // the droplet's own memory is not heard of either
 	Off     bool     `json:",omitempty"` // DigitalOcean says that the droplet is off
+
+	MemoryBack bool `json:",omitempty"` // the memory was not heard of, and is again
 }
 
 // All is how many workers went missing, those that are back among them.
@@ -176,7 +178,9 @@ func (m *Missing) Gone(worker string) bool {
 }
 
 // Of reports whether it is gone or was, and is back.
-func (m *Missing) Of(worker string) bool { return m.Gone(worker) || slices.Contains(m.Back, worker) }
+func (m *Missing) Of(worker string) bool {
+	return m.Gone(worker) || slices.Contains(m.Back, worker) || worker == "" && m.MemoryBack
+}
 
 // Returned is that all of it is heard of again.
 func (m *Missing) Returned() *Missing {
@@ -185,7 +189,7 @@ func (m *Missing) Returned() *Missing {
 	}
 	back := slices.Concat(m.Workers, m.Back)
 	slices.Sort(back)
-	return &Missing{Back: back}
+	return &Missing{Back: back, MemoryBack: m.Memory || m.MemoryBack}
 }
 
 // Equal reports whether another says the same.
@@ -193,7 +197,8 @@ func (m *Missing) Equal(other *Missing) bool {
 	if m == nil || other == nil {
 		return m == other
 	}
-	return slices.Equal(m.Workers, other.Workers) && slices.Equal(m.Back, other.Back) && m.Memory == other.Memory && m.Off == other.Off
+	return slices.Equal(m.Workers, other.Workers) && slices.Equal(m.Back, other.Back) &&
+		m.Memory == other.Memory && m.MemoryBack == other.MemoryBack && m.Off == other.Off
 }
 
 // Leaks reports whether it is a leak.

@@ -152,3 +152,22 @@ func TestSubject(t *testing.T) {
 		t.Errorf("a worker of no droplet: %q", s.Title())
 	}
 }
+
+// The memory of a droplet belongs to what went missing, as its workers do,
+// whether it is back or not.
+func TestMissingMemory(t *testing.T) {
+	m := &Missing{Workers: []string{"video"}, Back: []string{"mail"}, Memory: true}
+	if m.Gone("mail") || !m.Gone("") || !m.Of("mail") || !m.Of("") || m.Of("beat") {
+		t.Errorf("of %+v", m)
+	}
+	back := m.Returned().Returned()
+	if want := (&Missing{Back: []string{"mail", "video"}, MemoryBack: true}); !back.Equal(want) {
+		t.Errorf("back %+v, want %+v", back, want)
+	}
+	if back.Gone("") || !back.Of("") || back.Equal(&Missing{Back: back.Back}) {
+		t.Errorf("back %+v", back)
+	}
+	if m := (&Missing{Workers: []string{"mail"}}).Returned(); m.Of("") {
+		t.Errorf("memory that never went: %+v", m)
+	}
+}

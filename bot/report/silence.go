@@ -48,6 +48,8 @@ func silenceWords(f finding.Finding, in tongue) string {
 	since, from, again := saysNoAgentSince, saysNoAgentFrom, saysHeardAgain
 	var named []any
 	switch {
+	case f.Subject.Kind == finding.KindMissing && f.Missing == nil: // an older release left out whom
+		since, from, again = saysMissingNoNames, saysMissingSomeFrom, saysMissingAgain
 	case f.Missing != nil:
 		from, again, named = saysMissingFrom, saysMissingAgain, []any{count(f.Missing.All(), "worker")}
 	case f.Subject.Source != "":
@@ -74,8 +76,10 @@ func silenceWords(f finding.Finding, in tongue) string {
 func gone(f finding.Finding) string {
 	m := f.Missing
 	switch {
-	case m == nil || !f.Heard.IsZero():
+	case !f.Heard.IsZero():
 		return saysMissingBack
+	case m == nil:
+		return saysMissingSome
 	case len(m.Workers) == 0:
 		return saysMissingUnseen
 	}

@@ -40,6 +40,8 @@ func TestTimesInAZone(t *testing.T) {
 		{missing(finding.Missing{Workers: []string{"a"}, Back: []string{"b"}, Off: true}), berlin, "1 of 2 workers of this droplet has not been seen since 22 Nov 12:00 CET: a. DigitalOcean says that the droplet is off."},
 		{missing(finding.Missing{Back: []string{"a", "b"}, Memory: true}), berlin, "The workers of this droplet are seen again; its memory is not, since 22 Nov 12:00 CET. Is its metrics agent running?"},
 		{heard(missing(finding.Missing{Back: []string{"a", "b"}})), berlin, "2 workers of this droplet went unseen from 22 Nov 12:00 CET to 22 Nov 12:20 CET. All are seen again; this closes when that has lasted."},
+		{nameless(missing(finding.Missing{})), berlin, "Workers of this droplet have not been seen since 22 Nov 12:00 CET; the next scan says which."},
+		{nameless(heard(missing(finding.Missing{}))), berlin, "Workers of this droplet went unseen from 22 Nov 12:00 CET to 22 Nov 12:20 CET. All are seen again; this closes when that has lasted."},
 	} {
 		if got := Summary(tt.f, tt.zone); got != tt.want {
 			t.Errorf("says\n%q, want\n%q", got, tt.want)
@@ -83,10 +85,17 @@ func TestHeadlineOfADroplet(t *testing.T) {
 		"web-1: 1 of 2 workers not seen any more":   missing(finding.Missing{Workers: []string{"a"}, Back: []string{"b"}}),
 		"web-1 is off: 2 workers not seen any more": missing(finding.Missing{Workers: []string{"a", "b"}, Off: true}),
 		"web-1: its memory is not seen any more":    missing(finding.Missing{Back: []string{"a"}, Memory: true}),
+		"web-1: workers not seen any more":          nameless(missing(finding.Missing{})),
 		"web-1: its workers are heard of again":     heard(missing(finding.Missing{Back: []string{"a", "b"}})),
 	} {
 		if got := Headline(f, noon); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
+}
+
+// nameless is a finding that an older release stored anew without who is missing.
+func nameless(f finding.Finding) finding.Finding {
+	f.Missing = nil
+	return f
 }

@@ -140,7 +140,8 @@ func oneByOne(f finding.Finding) (out []finding.Finding) {
 // forgotten reports whether history no longer knows what a finding is about.
 func (w *Watch) forgotten(f finding.Finding, seen []history.Presence, at time.Time) bool {
 	if f.Missing != nil {
-		return !slices.ContainsFunc(oneByOne(f), func(alone finding.Finding) bool { return !w.forgotten(alone, seen, at) })
+		all := oneByOne(f)
+		return len(all) > 0 && !slices.ContainsFunc(all, func(alone finding.Finding) bool { return !w.forgotten(alone, seen, at) })
 	}
 	about := func(history.Presence) bool { return true }
 	switch f.Subject.Kind {

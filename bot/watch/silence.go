@@ -65,6 +65,8 @@ func (w *Watch) silence(ctx context.Context, fleet []Droplet, seen []history.Pre
 	out = slices.Concat(out, gone, never)
 	errs := []error{err, goneErr, neverErr}
 	groups, alone := w.together(ctx, r, by)
+	lost, lostErr := w.nameless(ctx, r, by, groups)
+	out, errs = append(out, lost...), append(errs, lostErr)
 	for _, g := range groups {
 		s, err := w.settleTogether(ctx, r, g)
 		out, errs = append(out, s), append(errs, err)

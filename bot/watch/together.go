@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,8 +46,9 @@ func (w *Watch) together(ctx context.Context, r *roll, by map[string]finding.Fin
 		if f, found := by[missingOf(g.droplet).Key()]; found && f.Missing != nil {
 			g.live = &f
 			g.units = slices.DeleteFunc(slices.Clone(us), func(u unit) bool { return !w.belongs(u, f) })
-		} else {
-			g.units = w.gone(ctx, r, us)
+		} else if g.units = w.gone(ctx, r, us); found && len(g.units) > 0 {
+			f.Missing = namesOf(g.units)
+			g.live = &f
 		}
 		if len(g.units) > 0 {
 			groups = append(groups, g)
@@ -58,6 +60,44 @@ func (w *Watch) together(ctx context.Context, r *roll, by map[string]finding.Fin
 		}
 	}
 	return groups, alone
+}
+
+// namesOf is what went missing by the units that are gone now. An older
+// release that stores a finding anew, a click say, leaves out who it is about;
+// the finding goes on with what a person decided about it.
+func namesOf(us []unit) *finding.Missing {
+	m := &finding.Missing{}
+	for _, u := range us {
+		if u.p.Worker == "" {
+			m.Memory = true
+			continue
+		}
+		m.Workers = append(m.Workers, u.p.Worker)
+	}
+	return m
+}
+
+const nobodyKnows = "an older release left out who was missing, and no two are missing now"
+
+// nameless ends the findings of which nobody knows any more who they are
+// about: they would be heard of by nobody. What is missing still has its own.
+func (w *Watch) nameless(ctx context.Context, r *roll, by map[string]finding.Finding, groups []group) (out []settled, err error) {
+	var errs []error
+	for _, f := range by {
+		_, ours := r.ours[f.Subject.DropletID]
+		known := slices.ContainsFunc(groups, func(g group) bool { return g.droplet.ID == f.Subject.DropletID })
+		if f.Subject.Kind != finding.KindMissing || f.Missing != nil || known || !ours || r.doubts(f.Subject.DropletID) {
+			continue
+		}
+		c, err := w.replaced(ctx, f, nobodyKnows, r.at)
+		out, errs = append(out, settled{change: c}), append(errs, err)
+	}
+	return out, errors.Join(errs...)
+}
+
+// doubts reports whether of something of a droplet nobody could hear.
+func (r *roll) doubts(droplet string) bool {
+	return slices.ContainsFunc(r.units, func(u unit) bool { return u.droplet.ID == droplet && u.hearing == unknown })
 }
 
 // ownFinding is the live finding about the silence of one unit alone. A worker
@@ -159,6 +199,9 @@ func (w *Watch) excused(ctx context.Context, u unit) bool {
 // settleTogether keeps the one finding about what of a droplet went missing
 // together. It follows what comes back, and is over once all of it is.
 func (w *Watch) settleTogether(ctx context.Context, r *roll, g group) (s settled, err error) {
+	if g.live != nil && g.live.Missing.All() > 0 && !slices.ContainsFunc(g.units, func(u unit) bool { return u.p.Worker != "" }) {
+		return s, nil // nobody is to tell of its workers any more: that ends it, see departures
+	}
 	m, first, slowest, known := w.muster(ctx, r, g)
 	switch {
 	case g.live == nil:
@@ -192,7 +235,7 @@ func (w *Watch) muster(ctx context.Context, r *roll, g group) (m finding.Missing
 		}
 		switch {
 		case u.p.Worker == "":
-			m.Memory = gone
+			m.Memory, m.MemoryBack = gone, !gone
 		case gone:
 			m.Workers = append(m.Workers, u.p.Worker)
 		default:

@@ -341,3 +341,132 @@ func TestTogetherIsKnown(t *testing.T) {
 		})
 	}
 }
+
+// A live finding that an older release stored anew, and that so lost who is
+// missing, goes on with what a person decided, or ends where no two are.
+func TestTogetherIsNameless(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		lost time.Duration // when
+		then func(*bed, time.Duration) []string
+		want string
+	}{
+		{"they are still missing", 35 * time.Minute, nil, "20m0s opened missing, 35m0s seen missing"},
+		{"they come back later", 35 * time.Minute, func(_ *bed, after time.Duration) []string {
+			if after >= 50*time.Minute {
+				return nil
+			}
+			return []string{"prometheus/1"}
+		}, "20m0s opened missing, 35m0s seen missing, 50m0s heard missing, 1h50m0s resolved missing"},
+		{"they came back meanwhile", 35 * time.Minute, func(*bed, time.Duration) []string { return nil }, "20m0s opened missing, 25m0s heard missing, 35m0s resolved missing"},
+		{"one did", 35 * time.Minute, func(*bed, time.Duration) []string { return []string{"prometheus/1/mail"} }, "20m0s opened missing, 25m0s seen missing, 35m0s opened no_metrics mail, resolved missing"},
+		{"their source is silent", 55 * time.Minute, func(_ *bed, after time.Duration) []string {
+			return since(30*time.Minute, "prometheus")(after)
+		}, "20m0s opened missing, 25m0s heard missing, 50m0s opened source prometheus"},
+		{"nobody is to tell of them any more", 35 * time.Minute, func(b *bed, after time.Duration) []string {
+			if after == 35*time.Minute {
+				b.sources[1].Name = "elsewhere"
+			}
+			return []string{"prometheus/1"}
+		}, "20m0s opened missing, 35m0s resolved missing"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := town(t)
+			got := strings.Join(b.play(func(after time.Duration) []string {
+				if after == tt.lost {
+					b.change(together(b), func(f *finding.Finding) {
+						f.Missing, f.State, f.By = nil, finding.Acknowledged, "U1"
+					})
+				}
+				if after < 25*time.Minute || tt.then == nil {
+					return []string{"prometheus/1"}
+				}
+				return tt.then(b, after)
+			}), ", ")
+			if got != tt.want {
+				t.Fatalf("told %q, want %q", got, tt.want)
+			}
+			if tt.then == nil {
+				f := b.the()
+				if f.State != finding.Acknowledged || f.Missing == nil || !slices.Equal(f.Missing.Workers, []string{"mail", "video"}) {
+					t.Errorf("it is %s, about %+v", f.State, f.Missing)
+				}
+			}
+		})
+	}
+}
+
+// together is the id of the live finding about what went missing together.
+func together(b *bed) string {
+	f, err := b.store.LiveFinding(b.t.Context(), finding.Subject{Kind: finding.KindMissing, DropletID: "1"}.Key())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return f.ID
+}
+
+// Where nobody is to tell of the workers any more, they are not seen again,
+// and the finding says why it ends. Their droplet's memory has its own then.
+func TestTogetherWithoutItsSource(t *testing.T) {
+	b := bare(t)
+	var why string
+	got := strings.Join(b.play(func(after time.Duration) []string {
+		if after == 40*time.Minute {
+			b.sources[1].Name = "elsewhere"
+		}
+		if after == 45*time.Minute {
+			for _, f := range b.store.by {
+				if f.Subject.Kind == finding.KindMissing {
+					why = f.Summary + "; " + f.Why
+				}
+			}
+		}
+		return []string{"prometheus/1", "digitalocean/1"}
+	}), ", ")
+	if want := "20m0s opened missing, 40m0s left missing, 45m0s opened no_metrics"; !strings.HasPrefix(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+	if !strings.HasPrefix(why, "2 workers of this droplet have not been seen since") || !strings.HasSuffix(why, "the source prometheus was removed: it is no longer in the configuration, or its token was revoked") {
+		t.Errorf("it ended with %q", why)
+	}
+}
+
+// A droplet that goes off again before its finding has closed is the same
+// trouble: its memory, too.
+func TestTogetherTwice(t *testing.T) {
+	b := bare(t)
+	got := b.play(func(after time.Duration) []string {
+		if after <= 40*time.Minute || after > 60*time.Minute {
+			return []string{"prometheus/1", "digitalocean/1"}
+		}
+		return nil
+	})
+	want := []string{"20m0s opened missing", "45m0s heard missing", "1h20m0s hushed missing"}
+	if !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+	if f := b.the(); !f.Missing.Memory || len(f.Missing.Workers) != 2 {
+		t.Errorf("it is about %+v", f.Missing)
+	}
+}
+
+// What is left of a finding whose workers nobody is to tell of, a memory, is
+// followed until it is heard of: nobody has forgotten it.
+func TestTogetherOfAMemory(t *testing.T) {
+	b := bare(t)
+	b.sources[1].Name = "elsewhere"
+	f := finding.Finding{ID: "f-old", Version: 1, State: finding.Open, Opened: monday, LastSeen: monday, Began: monday, MessageTS: "1",
+		Subject: finding.Subject{Kind: finding.KindMissing, DropletID: "1", DropletName: "web-1"}, Missing: &finding.Missing{Memory: true}}
+	if err := b.store.OpenFinding(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(b.play(func(after time.Duration) []string {
+		if after >= 30*time.Minute {
+			return nil
+		}
+		return []string{"digitalocean/1"}
+	}), ", ")
+	if !strings.Contains(got, "30m0s heard missing") || !strings.Contains(got, "resolved missing") || strings.Contains(got, "left missing") {
+		t.Errorf("told %q", got)
+	}
+}

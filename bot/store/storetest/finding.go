@@ -129,7 +129,7 @@ func findingMissing(t *testing.T, dsn string) {
 	s := Open(t, dsn)
 	want := finding.Finding{ID: "f1", State: finding.Open, Version: 1, Severity: finding.High, Opened: noon, Updated: noon, LastSeen: noon, Began: noon,
 		Subject: finding.Subject{Kind: finding.KindMissing, DropletID: "42", DropletName: "web-1"},
-		Missing: &finding.Missing{Workers: []string{"mail", "video"}, Back: []string{"beat"}, Memory: true, Off: true}}
+		Missing: &finding.Missing{Workers: []string{"mail", "video"}, Back: []string{"beat"}, Memory: true, Off: true, MemoryBack: true}}
 	if err := s.OpenFinding(t.Context(), want); err != nil {
 		t.Fatal(err)
 	}
