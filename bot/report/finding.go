@@ -138,6 +138,19 @@ func (l Look) buttons(f finding.Finding) []Press {
 	return append(out, Press{Action: ActionNotNow, Value: f.ID, Text: saysLabelNotNow}, details)
 }
 
+// icons show severity beside words that say it too.
+var icons = map[finding.Severity]string{finding.Critical: ":rotating_light:", finding.High: ":red_circle:",
+	finding.Medium: ":large_orange_circle:", finding.Low: ":large_yellow_circle:"}
+
+// icon is a finding's severity as long as there is something to do about it;
+// beneath it stands what was decided.
+func icon(f finding.Finding) string {
+	if f.State.Final() || f.Subject.Kind == finding.KindRequest {
+		return ""
+	}
+	return icons[f.Severity]
+}
+
 // what says what is wrong: the facts of a leak in fields, or one sentence.
 func what(f finding.Finding) []slack.Block {
 	if f.Subject.Kind != finding.KindLeak && f.Subject.Kind != finding.KindRequest {

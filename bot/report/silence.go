@@ -49,7 +49,7 @@ func silenceWords(f finding.Finding, in tongue) string {
 	var named []any
 	switch {
 	case f.Subject.Kind == finding.KindMissing && f.Missing == nil: // an older release left out whom
-		since, from, again = saysMissingNoNames, saysMissingSomeFrom, saysMissingAgain
+		since, from, again, named = saysMissingNoNames, saysMissingFrom, saysMissingAgain, []any{saysMissingWho}
 	case f.Missing != nil:
 		from, again, named = saysMissingFrom, saysMissingAgain, []any{count(f.Missing.All(), "worker")}
 	case f.Subject.Source != "":
@@ -79,7 +79,7 @@ func gone(f finding.Finding) string {
 	case !f.Heard.IsZero():
 		return saysMissingBack
 	case m == nil:
-		return saysMissingSome
+		return fmt.Sprintf(saysMissingWorkers, "workers")
 	case len(m.Workers) == 0:
 		return saysMissingUnseen
 	}

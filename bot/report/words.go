@@ -167,10 +167,9 @@ const (
 	saysMissingNoMemory = ", nor its memory"
 	saysMissingMemory   = "The workers of this droplet are seen again; its memory is not, since %s. %s"
 	saysMissingFrom     = "%s of this droplet went unseen from %s to %s."
-	saysMissingNoNames  = "Workers of this droplet have not been seen since %s; the next scan says which."
-	saysMissingSomeFrom = "Workers of this droplet went unseen from %s to %s."
+	saysMissingWho      = "Workers"
+	saysMissingNoNames  = "%s of this droplet have not been seen since %s; the next scan says which."
 	saysMissingAgain    = " All are seen again; this closes when that has lasted."
-	saysMissingSome     = ": workers not seen any more"
 	saysMissingBack     = ": its workers are heard of again"
 	saysMissingUnseen   = ": its memory is not seen any more"
 	saysMissingWorkers  = ": %s not seen any more"
@@ -471,19 +470,6 @@ func Because(why string) string {
 		return ""
 	}
 	return ": " + Escape(why)
-}
-
-// icons show severity beside words that say it too.
-var icons = map[finding.Severity]string{finding.Critical: ":rotating_light:", finding.High: ":red_circle:",
-	finding.Medium: ":large_orange_circle:", finding.Low: ":large_yellow_circle:"}
-
-// icon is a finding's severity as long as there is something to do about it;
-// beneath it stands what was decided.
-func icon(f finding.Finding) string {
-	if f.State.Final() || f.Subject.Kind == finding.KindRequest {
-		return ""
-	}
-	return icons[f.Severity]
 }
 
 var taskWords = map[detector.TaskKind]string{detector.TaskLeak: "leaks", detector.TaskClear: "does not leak,", detector.TaskUnsure: "may leak,"}
