@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// secrets fills c.Secrets; NAME wins over NAME_FILE.
+// secrets fills c.Secrets from NAME or the file that NAME_FILE names.
 func (v *validator) secrets(env Getenv) {
 	s := &v.c.Secrets
 	for name, into := range map[string]*string{
@@ -46,11 +46,11 @@ func secret(name string, env Getenv) (string, error) {
 		text, err := os.ReadFile(file)
 		read := strings.TrimSpace(string(text))
 		switch {
+		case err != nil:
+			return value, fmt.Errorf("%s_FILE: %w", name, err)
 		case value != "" && read != value:
 			return value, fmt.Errorf("is set, and so is %s_FILE, to something else: keep one of them", name)
-		case err != nil && value == "":
-			return "", fmt.Errorf("%s_FILE: %w", name, err)
-		case err == nil && read == "":
+		case read == "":
 			return "", fmt.Errorf("%s_FILE: %s is empty", name, file)
 		}
 		value, set, from = read, true, fmt.Sprintf("%s_FILE: what %s holds is", name, file)

@@ -42,8 +42,11 @@ func TestFilled(t *testing.T) {
 // claimed to be visible.
 func TestBoundedSaysWhatItWouldSee(t *testing.T) {
 	v := Judge(node(30, noisy(0.5, func(h float64) float64 { return 80 + 8*math.Mod(h, 9) })), time.Time{}, Options{})
-	if v.Reason != ReasonBounded || v.MinDetectable == nil || *v.MinDetectable < 0.5*MiB {
-		t.Errorf("%s, growth of %v bytes an hour would be seen", v.Reason, *v.MinDetectable)
+	if v.Reason != ReasonBounded || v.MinDetectable == nil {
+		t.Fatalf("%s, growth of %v bytes an hour would be seen", v.Reason, v.MinDetectable)
+	}
+	if *v.MinDetectable < 0.5*MiB {
+		t.Errorf("growth of %v bytes an hour would be seen", *v.MinDetectable)
 	}
 }
 

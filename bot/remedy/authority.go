@@ -49,6 +49,7 @@ const (
 	NeedsReason  Code = "needs_reason"
 	Moved        Code = "moved" // the target is not what was approved
 	CannotTell   Code = "cannot_tell"
+	NotOffered   Code = "not_offered" // what was asked is no answer to this question
 )
 
 // Refusal is why a decision was not taken, with what to say to whoever made

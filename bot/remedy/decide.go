@@ -187,9 +187,9 @@ func (s *Service) may(ctx context.Context, t record, d Decision) error {
 	case !time.Now().Before(t.d.Expires):
 		return refuse(Expired, "This question has expired (%s). Ask for a new one.", minute(t.d.Expires))
 	case d.Kind == Later && s.window(time.Now()).IsZero():
-		return refuse(CannotTell, "No quiet hours are configured, so there is no quiet window to wait for.")
+		return refuse(NotOffered, "No quiet hours are configured, so there is no quiet window to wait for.")
 	case t.d.Only && (d.Kind == Skip || d.Kind == Grant):
-		return refuse(CannotTell, "Only a snapshot is asked for here.")
+		return refuse(NotOffered, "Only a snapshot is asked for here.")
 	case d.Kind == Grant && !(t.g.Terms.same(d.Terms) && t.g.voted(d.By, Grant)):
 		return s.mayGrant(ctx, t, d.Terms)
 	case t.g.voted(d.By, d.Kind) || d.Kind == Later && t.g.voted(d.By, Approve):

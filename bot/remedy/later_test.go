@@ -108,7 +108,7 @@ func TestLaterWithoutQuietHours(t *testing.T) {
 		w := newWorld()
 		p := w.start("a", nil)
 		run := proposed(t, p)
-		wantRefused(t, decide(t, p, run, click(alice, remedy.Later)), remedy.CannotTell)
+		wantRefused(t, decide(t, p, run, click(alice, remedy.Later)), remedy.NotOffered)
 		v, err := p.s.View(t.Context(), run)
 		if err != nil || len(v.Buttons) != 5 {
 			t.Errorf("offers %v, %v", v.Buttons, err)

@@ -1,6 +1,7 @@
 package remedy_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -33,11 +34,15 @@ func TestOnly(t *testing.T) {
 		if again := onlyAsked(t, p); again.Run != v.Run {
 			t.Error("asked twice")
 		}
+		var refused *remedy.Refusal
+		if _, err := p.s.Propose(t.Context(), w.finding("mail"), bob); !errors.As(err, &refused) || !strings.Contains(refused.Words, "a snapshot alone") {
+			t.Errorf("a restart asked for beside it: %v", err)
+		}
 		wantRefused(t, decide(t, p, v.Run, click(mallory, remedy.Approve)), remedy.NotApprover)
 		wantRefused(t, decide(t, p, v.Run, click(alice, remedy.Approve)), remedy.OwnRequest)
 		skip := click(bob, remedy.Skip)
 		skip.Reason = "why not"
-		wantRefused(t, decide(t, p, v.Run, skip), remedy.CannotTell)
+		wantRefused(t, decide(t, p, v.Run, skip), remedy.NotOffered)
 		if a := decide(t, p, v.Run, click(bob, remedy.Approve)); !a.Accepted {
 			t.Fatal(a.Refusal)
 		}

@@ -224,7 +224,11 @@ func (s *Service) Once(ctx context.Context) (bool, error) { return s.engine.Once
 func (s *Service) Propose(ctx context.Context, f finding.Finding, by string) (View, error) {
 	key := runKey(f.Subject)
 	if live, err := s.live(ctx, key); err != nil || live != nil {
-		return s.viewOf(ctx, live, err)
+		v, err := s.viewOf(ctx, live, err)
+		if err == nil && v.Only && by != "" {
+			err = refuse(Decided, "Another question or run about this worker stands. It takes a snapshot alone; answer or cancel it first.")
+		}
+		return v, err
 	}
 	d, err := s.draft(ctx, f, by)
 	if err != nil {

@@ -62,9 +62,9 @@ func (s *Store) migrate(ctx context.Context, o Options) (err error) {
 		return fmt.Errorf("migrate store: %w", err)
 	}
 	if s.engine == Postgres {
-		release, err := s.awaitReplicas(ctx, o.Log)
-		if err != nil {
-			return fmt.Errorf("migrate store: %w", err)
+		release, waited := s.awaitReplicas(ctx, o.Log)
+		if waited != nil {
+			return fmt.Errorf("migrate store: %w", waited)
 		}
 		defer func() { err = errors.Join(err, release()) }()
 	}

@@ -115,15 +115,16 @@ func approve(ctx context.Context, s streams, b *bot.Service, a actFlags, run str
 	return told(s, a.json, answer)
 }
 
-// hopeless reports whether the gate would refuse a decision now, so that nobody
-// need be asked to confirm it: the gate says why, and writes it down.
+// hopeless reports whether the gate would refuse a decision, so that nobody
+// need be asked to confirm it: the gate says why, and writes it down. What cannot
+// be told just now may be told a moment later, and is asked about.
 func hopeless(ctx context.Context, b *bot.Service, run string, d remedy.Decision) bool {
 	switch d.Kind {
 	case remedy.KeepSnapshot, remedy.DeleteSnapshot, remedy.Revoke: // of what has ended
 		return false
 	}
 	var no *remedy.Refusal
-	return errors.As(b.MayDecide(ctx, run, d), &no)
+	return errors.As(b.MayDecide(ctx, run, d), &no) && no.Code != remedy.CannotTell
 }
 
 // decisionJSON is what dropleak approve --json and findings mute --json print.
@@ -280,7 +281,7 @@ func rolloutConsequence(v remedy.RolloutView, d remedy.Decision) string {
 	lines := []string{fmt.Sprintf("Rolling restart of %d workers, one at a time, each after a snapshot of its droplet; it halts at the first that does not come back well:", len(v.Turns))}
 	for _, t := range v.Turns {
 		if t.Refused != "" {
-			lines = append(lines, "  left out: "+t.Refused)
+			lines = append(lines, "  left out: "+report.Told(t.Refused, time.Local))
 			continue
 		}
 		lines = append(lines, fmt.Sprintf("  %s: %s through %s", t.Plan.Title(), t.Plan.Unit.Name, t.Plan.Way))

@@ -82,7 +82,7 @@ Exit status: 0 good, 1 problems, 2 wrong usage, or no such file.`,
 			fmt.Fprintf(s.out, "ok    %s\n", path)
 			var asked []question
 			if online {
-				asked = questions(c)
+				asked = questions(c, firstWithin)
 			}
 			if ring {
 				asked = append(asked, rings(c)...)

@@ -23,8 +23,9 @@ import (
 // question is asked of the outside, and answered in a few words.
 type question struct {
 	name   string
-	of     string        // whom it is asked of, where others are asked the same; who does not answer one is asked no more
-	within time.Duration // of the first one that is asked of somebody; 0: answerWithin
+	of     string           // whom it is asked of, where others are asked the same; who does not answer one is asked no more
+	within time.Duration    // of the first one that is asked of somebody; 0: answerWithin
+	mute   func(error) bool // whether that is no answer at all; nil: as unanswered says
 	ask    func(context.Context) (string, error)
 }
 
@@ -50,7 +51,7 @@ func ask(ctx context.Context, out io.Writer, ps []question) error {
 		}
 		if err != nil {
 			bad++
-			mute[p.of] = p.of != "" && (unanswered(err) || p.within > 0 && errors.Is(err, context.DeadlineExceeded))
+			mute[p.of] = p.of != "" && p.silent(err)
 			fmt.Fprintf(out, "FAIL  %s: %s\n", p.name, strings.ReplaceAll(err.Error(), "\n", "; "))
 			continue
 		}
@@ -71,9 +72,21 @@ const (
 // reachable says what to look at of who did not answer.
 var reachable = map[string]string{ofSlack: ": see whether this machine reaches slack.api_url", ofDigitalOcean: ": see whether this machine reaches digitalocean.api_url"}
 
+// silent reports whether whoever was asked need not be asked anything more.
+func (p question) silent(err error) bool {
+	if p.mute != nil {
+		return p.mute(err)
+	}
+	return unanswered(err) || p.within > 0 && errors.Is(err, context.DeadlineExceeded)
+}
+
+// unlisted is why not even the droplets could be listed, where nobody answered.
+type unlisted struct{ error }
+
+func (u unlisted) Unwrap() error { return u.error }
+
 // unanswered reports whether nobody answered a question, which says nothing of
-// the token that it was asked with. A socket or an upload goes to an address
-// of its own, and does not count.
+// the token that it was asked with.
 func unanswered(err error) bool {
 	if said, ok := errors.AsType[*slackapp.Error](err); ok {
 		return said.Code == "" && said.Status == 0
@@ -104,14 +117,16 @@ func ring(ctx context.Context, e alert.Endpoint) (string, error) {
 	return "took a trial alert, and its end", e.Send(ctx, d)
 }
 
-// questions ask everything the service will speak to.
-func questions(c configs.Config) []question {
+// questions ask everything the service will speak to. DigitalOcean gets the time
+// given for its first answer.
+func questions(c configs.Config, first time.Duration) []question {
 	ps := []question{
 		{name: "store", ask: func(ctx context.Context) (string, error) { return askStore(ctx, c) }},
-		{name: "DigitalOcean reader", of: ofDigitalOcean, within: firstWithin, ask: func(ctx context.Context) (string, error) { return askReader(ctx, c, quiet()) }},
+		{name: "DigitalOcean reader", of: ofDigitalOcean, ask: func(ctx context.Context) (string, error) { return askReader(ctx, c, first, quiet()) },
+			mute: func(err error) bool { _, none := errors.AsType[unlisted](err); return none }},
 	}
 	if c.Secrets.ExecutorToken != "" {
-		ps = append(ps, question{name: "DigitalOcean executor", of: ofDigitalOcean, within: firstWithin, ask: func(ctx context.Context) (string, error) {
+		ps = append(ps, question{name: "DigitalOcean executor", of: ofDigitalOcean, within: first, ask: func(ctx context.Context) (string, error) {
 			x, err := doclient.NewExecutor(cloudOptions(c, c.Secrets.ExecutorToken, quiet()))
 			if err != nil {
 				return "", err
@@ -161,12 +176,17 @@ func askStore(ctx context.Context, c configs.Config) (string, error) {
 	return string(st.Engine()), errors.Join(st.Ping(ctx), st.Close())
 }
 
-func askReader(ctx context.Context, c configs.Config, log *slog.Logger) (string, error) {
+func askReader(ctx context.Context, c configs.Config, list time.Duration, log *slog.Logger) (string, error) {
 	r, err := doclient.NewReader(cloudOptions(c, c.Secrets.ReaderToken, log))
 	if err != nil {
 		return "", err
 	}
-	droplets, err := r.Droplets(ctx, c.DigitalOcean.Tag)
+	first, cancel := context.WithTimeout(ctx, list) // what comes then takes as long as there are droplets
+	droplets, err := r.Droplets(first, c.DigitalOcean.Tag)
+	cancel()
+	if unanswered(err) || errors.Is(err, context.DeadlineExceeded) {
+		return "", unlisted{err}
+	}
 	if err != nil {
 		return "", err
 	}

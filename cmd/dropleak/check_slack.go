@@ -35,7 +35,9 @@ func slackQuestions(c configs.Config, log *slog.Logger) []question {
 	for _, channel := range channels(c) {
 		ps = append(ps, slack("channel "+channel, func(ctx context.Context) (string, error) { return s.channel(ctx, channel) }))
 	}
-	return append(ps, slack("upload", s.upload), slack("approvers", s.approvers))
+	upload := slack("upload", s.upload)
+	upload.mute = func(error) bool { return false } // it goes to an address of its own
+	return append(ps, upload, slack("approvers", s.approvers))
 }
 
 // slackCheck is Slack as the configuration has it.

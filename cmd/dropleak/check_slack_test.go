@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dropleak/dropleak/bot/slackapp"
 	"github.com/dropleak/dropleak/bot/slacksim"
 	"github.com/dropleak/dropleak/configs"
 )
@@ -88,7 +89,7 @@ func TestChecksOfWhoSwallows(t *testing.T) {
 	c := configs.Config{Secrets: configs.Secrets{SlackBot: "xoxb-sim", SlackApp: "xapp-sim", ReaderToken: "r", ExecutorToken: "x"}, DataDir: t.TempDir()}
 	c.Slack.APIURL, c.Slack.Mode, c.Slack.Channel, c.DigitalOcean.APIURL, c.DigitalOcean.Tag = at+"/api/", "socket", "C0OPS", at, "dropleak"
 	c.Approvals.Approvers = []string{"U0ANNA"}
-	qs := questions(c)
+	qs := questions(c, time.Second)
 	asked := 0
 	for i := range qs {
 		if qs[i].within > 0 {
@@ -118,6 +119,41 @@ func TestChecksOfWhoSwallows(t *testing.T) {
 	var exit exitError
 	if !errors.As(err, &exit) || exit.code != interrupted || out.Len() > 0 {
 		t.Errorf("a signal ends it with %v:\n%s", err, out.String())
+	}
+}
+
+// A DigitalOcean that lists the droplets and is slow with their memory is there:
+// the executor is asked all the same.
+func TestSlowReaderMutesNobody(t *testing.T) {
+	t.Parallel()
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v2/droplets" {
+			<-r.Context().Done()
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"droplets":[{"id":7,"name":"web-1","status":"active"}],"meta":{"total":1}}`))
+	}))
+	defer slow.Close()
+	c := configs.Config{Secrets: configs.Secrets{ReaderToken: "r", ExecutorToken: "x"}}
+	c.DigitalOcean.APIURL, c.DigitalOcean.Tag = slow.URL, "dropleak"
+	qs := questions(c, 10*time.Second)[1:3]
+	qs[0].within = time.Second
+	var out bytes.Buffer
+	if err := ask(t.Context(), &out, qs); err == nil || !strings.Contains(out.String(), "FAIL  DigitalOcean reader") || !strings.Contains(out.String(), "ok    DigitalOcean executor: its token reads") {
+		t.Errorf("%v:\n%s", err, out.String())
+	}
+}
+
+// Files go to an address of their own: that it does not answer says nothing of
+// Slack's others.
+func TestUploadMutesNobody(t *testing.T) {
+	c := configs.Config{Secrets: configs.Secrets{SlackBot: "xoxb-sim", SlackApp: "xapp-sim"}}
+	c.Slack.Mode = "socket"
+	for _, q := range slackQuestions(c, quiet()) {
+		if got, want := q.silent(&slackapp.Error{Method: "files.upload"}), q.name != "Slack upload"; got != want {
+			t.Errorf("%s: nobody is asked more: %v, want %v", q.name, got, want)
+		}
 	}
 }
 
