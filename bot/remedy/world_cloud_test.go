@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dropleak/dropleak/doclient"
@@ -29,14 +30,14 @@ func (c *cloud) act(kind, name string) (a doclient.Action, err error) {
 		w.actions = append(w.actions, a)
 		w.names[a.ID] = name
 		w.doers[a.ID] = c.p.doing
-		what := kind
+		what, run := kind, name[strings.LastIndex(name, "-")+1:]
 		if kind == doclient.TypeReboot {
-			what = "restart"
+			what, run = "restart", c.p.doing // a reboot bears no name
 		}
 		// DigitalOcean compares no fingerprint: what a reboot ends is what was
 		// there at the run's last look, its own or that of who had the run before.
 		old := cmp.Or(c.p.looked[c.p.doing], w.looked[c.p.doing])
-		w.deeds = append(w.deeds, deed{time.Now(), what, c.p.doing, old, w.missing()})
+		w.deeds = append(w.deeds, deed{time.Now(), what, run, old, w.missing()})
 		return nil
 	})
 	return a, err

@@ -327,7 +327,7 @@ func (s *flowStore) RetellRun(ctx context.Context, id string) error {
 
 func (s *flowStore) ClaimRun(ctx context.Context, owner string, now time.Time, lease time.Duration) (r workflow.Run, err error) {
 	err = s.p.cross("store claim", func() error { r, err = s.Store.ClaimRun(ctx, owner, now, lease); return err })
-	s.p.doing = r.ID
+	s.p.w.lock(func() { s.p.doing = r.ID })
 	return r, err
 }
 

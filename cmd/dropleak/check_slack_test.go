@@ -132,7 +132,7 @@ func TestSlowReaderMutesNobody(t *testing.T) {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(`{"droplets":[{"id":7,"name":"web-1","status":"active"}],"meta":{"total":1}}`))
+		_, _ = w.Write([]byte(`{"droplets":[{"id":7,"name":"web-1","status":"active","tags":["dropleak"]}],"meta":{"total":1}}`))
 	}))
 	defer slow.Close()
 	c := configs.Config{Secrets: configs.Secrets{ReaderToken: "r", ExecutorToken: "x"}}
