@@ -114,12 +114,15 @@ func TestRequestTakenOver(t *testing.T) {
 	bubble(t, func(t *testing.T, d *desk) {
 		lost := leak(d.far.view(), "web-slow")
 		lost.ID, lost.Subject.Kind, lost.RunID, lost.State = "f-lost", finding.KindRequest, "r-never", finding.Acknowledged
+		lost.Updated = time.Now().Add(-time.Hour)
 		if err := d.store.OpenFinding(t.Context(), lost); err != nil {
 			t.Fatal(err)
 		}
 		d.say(carla, "/leaks restart web-slow")
 		if v, found := d.run(), d.live(); v.Finding != "f-lost" || len(found) != 1 || found[0].RunID != v.Run {
 			t.Fatalf("the run is about %s; live %+v", v.Finding, found)
+		} else if age := time.Since(found[0].Updated); age > 30*time.Second {
+			t.Errorf("it looks as if it stood for %v without its run", age)
 		}
 		f, _ := d.opened("web-slow")
 		d.tell(watch.Opened, f.ID)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/dropleak/dropleak/bot/finding"
 )
@@ -26,7 +27,7 @@ func (s *Service) carrier(ctx context.Context, f finding.Finding, run string) (s
 			if f.State.Final() {
 				return &finding.FinalError{Finding: *f}
 			}
-			f.RunID, f.State = run, finding.Acknowledged
+			f.RunID, f.State, f.Updated = run, finding.Acknowledged, time.Now() // it stands for a run that begins just now
 			return nil
 		})
 	}
