@@ -103,12 +103,6 @@ func (b bends) told() bend {
 	return b.work
 }
 
-// clear reports whether growth surely bends down by more than leaks do.
-func (b bends) clear(th thresholds) bool {
-	told := b.told()
-	return told.by+th.bendErrors*told.se < -th.bendClear
-}
-
 // odds are the odds, against a leak, that growth which bends like this
 // passes. A leak is straight over work; some make every call work harder the
 // longer they last, and are straight over time.

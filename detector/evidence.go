@@ -192,9 +192,6 @@ func (b *bench) story(who, young string, p judged) string {
 		return fmt.Sprintf("%s grew %s in %s, %s an hour, and %s.", who, size(w.growth), hours, size(w.fit.slope), keptPace(w.halves, b.th))
 	case p.kind == Unsure && p.reason == ReasonWarmUp && p.like != 0:
 		return fmt.Sprintf("%s grew %s in %s; its sibling %d gained %s and then stopped, so this may be the same warm-up.", who, size(w.growth), hours, p.like, size(p.likeGain))
-	case p.kind == Unsure && p.reason == ReasonWarmUp && p.slows:
-		by := p.bends.told().by
-		return fmt.Sprintf("%s grew %s in %s and clearly gets slower, by its work to about %.0f %% of its early pace; what fills up and then stops does so too.", who, size(w.growth), hours, 100*math.Max((1+by)/(1-by), 0))
 	case p.kind == Unsure && p.reason == ReasonWarmUp && p.lag > b.th.lagSlow:
 		return fmt.Sprintf("%s grew %s in %s without slowing, but it does 1/%.0f of the work of its busiest sibling, so it is as if it were %s old, and a warm-up could still do that.", who, size(w.growth), hours, p.lag, span(p.age/p.lag))
 	case p.kind == Unsure && p.reason == ReasonWarmUp:

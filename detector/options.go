@@ -133,7 +133,7 @@ type thresholds struct {
 	freedShare, freedGain, freedFull, freedStill              float64
 	fixedShare, fixedSlow                                     float64
 	besideLeast, besidePart                                   int
-	bendClear, bendErrors, dipFrom, dip                       float64
+	dipFrom, dip                                              float64
 	taskRuns, taskAlike, taskTame, taskNeighbours             float64
 	taskClear, taskLittle, taskOnly, taskQuiet                float64
 
@@ -264,10 +264,8 @@ var measured = thresholds{
 	hostMaterial: 8, hostShare: 0.005, hostTimes: 4, hostDays: 48, hostSwing: 3,
 	blameShare: 0.5, suspectLeft: 0.3, suspectShare: 0.3, // of the growth: most of it; enough left to be worth a name; a third of that
 	tellShare: 0.1, tellLeft: 0.2, // of the growth: smaller parts are not worth a sentence
-	// Heaps simulated by another's hand (60 families of 30 series, twice; ten looks): young growth that bends this clearly,
-	// by so many standard errors, were 7 of 146 false alarms and no leak; at half of it recorded leaks (eventlet, gevent) lose
-	// looks. An allocator that trims for less than two hours hid 15 of 1,680 leaks behind stairs, and 2 of 1,860 healthy series pass.
-	bendClear: 0.1, bendErrors: 2,
+	// Heaps simulated by another's hand (60 families of 30 series, twice; ten looks): an allocator that trims for less than
+	// two hours hid 15 of 1,680 leaks behind stairs, and 2 of 1,860 healthy series pass.
 	dipFrom: 8, dip: 1,
 	// Recovery: a tenth of the footprint is more than a pool's own ups and downs, half of the gain is nearer to cured than
 	// not, nine tenths of the limit is no room; a quarter of that still coming between two readings has not come to rest.

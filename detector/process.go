@@ -23,7 +23,6 @@ type opinion struct {
 	need   float64  // hours more, with unsure
 	mdg    float64  // bytes per hour
 
-	slows   bool    // with unsure: growth bends down, clearly
 	doubted bool    // with unsure: a leak but for its certainty
 	score   float64 // that, with doubted
 	back    float64 // with unsure: hours before which it was not yet a leak, 0: not asked
@@ -242,13 +241,9 @@ func (o *opinion) settle(c curve, w trend, s setting, th thresholds) {
 	o.kind, o.reason, o.win = Leak, ReasonLeak, w
 	o.bends = s.bendsIn(c, w, th)
 	o.warm = warmUpOdds(w, o.bends, s, th)
-	o.slows = s.age < th.warmDay && o.bends.clear(th) // later a warm-up beside a leak has bent it
-	if o.warm > th.warmMax || o.slows {
+	if o.warm > th.warmMax {
 		o.kind, o.reason = Unsure, ReasonWarmUp
 		o.need = hoursUntilNotWarm(w, o.bends, s, th)
-	}
-	if o.slows {
-		o.need = math.Max(o.need, math.Min((w.to-w.from)/2, th.warmDay-s.age))
 	}
 	o.onset = onsetOf(c, th)
 }

@@ -4,7 +4,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 )
@@ -77,38 +76,19 @@ func TestFewStairsThatRise(t *testing.T) {
 	}
 }
 
-// TestClearBend: growth of less than a day that clearly slows is put off,
-// where a straight one of that size is called.
-func TestClearBend(t *testing.T) {
-	bent := func(hours, by float64) Verdict {
-		return Judge(node(hours, noisy(2, func(h float64) float64 {
-			u := 2*h/hours - 1
-			return 80 + 5*hours*(1+u+by*(u*u-1))
-		})), time.Time{}, Options{})
-	}
-	if v := bent(12, 0); v.Kind != Leak {
-		t.Errorf("straight growth: %s (%s) %v", v.Kind, v.Reason, v.Evidence)
-	}
-	if v := bent(12, -0.13); v.Kind != Unsure || v.Reason != ReasonWarmUp || !strings.Contains(v.Evidence[0], "clearly gets slower") || *v.HoursNeeded < 4 || *v.HoursNeeded > 12 {
-		t.Errorf("growth that slows: %s (%s) in %v h %v", v.Kind, v.Reason, *v.HoursNeeded, v.Evidence)
-	}
-	if v := bent(30, -0.13); v.Kind != Leak {
-		t.Errorf("growth that slows and goes on for more than a day: %s (%s) %v", v.Kind, v.Reason, v.Evidence)
-	}
-	th := Options{}.defaults()
-	for by, want := range map[float64]bool{0: false, -0.09: false, -0.2: true} {
-		if got := (bends{work: bend{by: by, se: 0.01}}).clear(th); got != want {
-			t.Errorf("bend %v ± 0.01: clear %v", by, got)
+// TestSpread: a bend that is measured speaks against a leak as much as one that
+// is not; growth that gets faster does not.
+func TestSpread(t *testing.T) {
+	none := bend{se: math.Inf(1)}
+	for want, b := range map[float64]bends{
+		0.2:  {work: bend{by: -0.2, se: 0.01}, clock: bend{by: -0.4, se: 0.5}},
+		0.06: {work: bend{by: -0.02, se: 0.06}, clock: none},
+		0.01: {work: bend{by: 0.3, se: 0.01}, clock: none},
+		0.3:  {work: none, clock: bend{by: -0.1, se: 0.3}},
+	} {
+		if got := b.spread(); got != want {
+			t.Errorf("%+v: %v, want %v", b, got, want)
 		}
-	}
-	if (bends{work: bend{by: -0.2, se: 0.06}}).clear(th) {
-		t.Error("a bend of 0.2 ± 0.06 may be one of 0.08")
-	}
-	if s := (bends{work: bend{by: -0.2, se: 0.01}}).spread(); s != 0.2 {
-		t.Errorf("spread %v, want the bend itself", s)
-	}
-	if s := (bends{work: bend{by: 0.1, se: math.Inf(1)}, clock: bend{by: -0.1, se: 0.3}}).spread(); s != 0.3 {
-		t.Errorf("spread %v, want the error of the clock's", s)
 	}
 }
 
