@@ -95,14 +95,6 @@ func (s setting) bendsIn(c curve, w trend, th thresholds) bends {
 	return b
 }
 
-// told is the bend over work, or over time where work was not measured.
-func (b bends) told() bend {
-	if math.IsInf(b.work.se, 1) {
-		return b.clock
-	}
-	return b.work
-}
-
 // odds are the odds, against a leak, that growth which bends like this
 // passes. A leak is straight over work; some make every call work harder the
 // longer they last, and are straight over time.

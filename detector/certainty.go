@@ -55,11 +55,14 @@ func (o *opinion) stood(c curve, s setting, th thresholds) float64 {
 	return math.Min(stood, asked)
 }
 
-// spread is by how much the growth bends down, or may: the bend itself or its
-// standard error, whichever is more.
+// spread is by how much the growth bends down, or may, over work, or over time
+// where work was not measured: the bend itself or its standard error, whichever is
+// more.
 func (b bends) spread() float64 {
-	told := b.told()
-	return math.Max(told.se, -told.by)
+	if math.IsInf(b.work.se, 1) {
+		return math.Max(b.clock.se, -b.clock.by)
+	}
+	return math.Max(b.work.se, -b.work.by)
 }
 
 // hoursUntilCertain is how much longer the same growth must go on before it is

@@ -52,20 +52,7 @@ func TestSenders(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := town(t)
 			b.sent(tt.by)
-			b.pass(monday, nil)
-			var told []string
-			for after := 5 * time.Minute; after <= 2*time.Hour; after += 5 * time.Minute {
-				b.pass(monday.Add(after), tt.away)
-				if said := b.scan(monday.Add(after)); said != "" {
-					told = append(told, after.String()+" "+said)
-				}
-			}
-			if got := strings.Join(told, "; "); got != tt.want {
-				t.Fatalf("told %q, want %q", got, tt.want)
-			}
-			if tt.says != "" && !strings.Contains(b.the().Summary, tt.says) {
-				t.Errorf("says %q, want %q", b.the().Summary, tt.says)
-			}
+			b.twoHours(tt.away, tt.want, tt.says)
 		})
 	}
 }

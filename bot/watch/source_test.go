@@ -101,21 +101,28 @@ func TestASilentSource(t *testing.T) {
 				tt.alter(b)
 			}
 			b.seen = append(b.seen, tt.more...)
-			b.pass(monday, nil)
-			var told []string
-			for after := 5 * time.Minute; after <= 2*time.Hour; after += 5 * time.Minute {
-				b.pass(monday.Add(after), tt.away)
-				if said := b.scan(monday.Add(after)); said != "" {
-					told = append(told, after.String()+" "+said)
-				}
-			}
-			if got := strings.Join(told, "; "); got != tt.want {
-				t.Fatalf("told %q, want %q", got, tt.want)
-			}
-			if tt.says != "" && !strings.Contains(b.the().Summary, tt.says) {
-				t.Errorf("says %q, want %q", b.the().Summary, tt.says)
-			}
+			b.twoHours(tt.away, tt.want, tt.says)
 		})
+	}
+}
+
+// twoHours scans for two hours in which some are away, and compares what was told
+// and what the finding says then.
+func (b *bed) twoHours(away []string, want, says string) {
+	b.t.Helper()
+	b.pass(monday, nil)
+	var told []string
+	for after := 5 * time.Minute; after <= 2*time.Hour; after += 5 * time.Minute {
+		b.pass(monday.Add(after), away)
+		if said := b.scan(monday.Add(after)); said != "" {
+			told = append(told, after.String()+" "+said)
+		}
+	}
+	if got := strings.Join(told, "; "); got != want {
+		b.t.Fatalf("told %q, want %q", got, want)
+	}
+	if says != "" && !strings.Contains(b.the().Summary, says) {
+		b.t.Errorf("says %q, want %q", b.the().Summary, says)
 	}
 }
 
