@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dropleak/dropleak/bot/finding"
+	"github.com/dropleak/dropleak/bot/remedy"
 )
 
 // requestSettles is how long a request may stand without its run: between the
@@ -28,7 +29,7 @@ func (c *Chat) EndRequests(ctx context.Context) error {
 
 func (c *Chat) endRequest(ctx context.Context, f finding.Finding) error {
 	run, err := c.runOf(ctx, f)
-	if err != nil || run != nil && run.Outcome == "" {
+	if err != nil || run != nil && !ends(f, run.Outcome) {
 		return err
 	}
 	ours := false
@@ -42,4 +43,11 @@ func (c *Chat) endRequest(ctx context.Context, f finding.Finding) error {
 		return err
 	}
 	return c.refresh(ctx, f.ID, false)
+}
+
+// ends reports whether a request ends with a run that ended so. What an older
+// release opened calls somebody while that run left a person something to do, and
+// goes on calling.
+func ends(f finding.Finding, o remedy.Outcome) bool {
+	return o != "" && (f.Subject.Kind == finding.KindRequest || !loud(o))
 }
